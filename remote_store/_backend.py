@@ -1,0 +1,221 @@
+"""The backend interface: what a store needs of the filesystem underneath."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Literal, Self, TypeVar
+
+from remote_store._capabilities import CapabilitySet
+from remote_store._errors import CapabilityNotSupported
+from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, WriteResult
+from remote_store._paths import check_depth, check_range
+from remote_store._streams import spool
+
+T = TypeVar("T")
+WritableContent = bytes | BinaryIO
+
+
+class BackendBase(abc.ABC):
+    """What sync and async backends share: everything that needs no I/O."""
+
+    close_is_terminal: bool = False
+    """Whether the backend is of no further use after `close()` (else it works again on next use)."""
+    concurrency: Literal["thread_safe", "single_connection"] = "thread_safe"
+    """Whether calls from several threads run side by side, or one after another over one connection."""
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """Kind of backend, such as `"s3"`."""
+
+    @property
+    @abc.abstractmethod
+    def capabilities(self) -> CapabilitySet:
+        """What this instance can do."""
+
+    def to_key(self, native_path: str) -> str:
+        """The key of a path as the filesystem spells it; unchanged when it lies outside. No I/O."""
+        return native_path
+
+    def native_path(self, path: str) -> str:
+        """What the filesystem underneath calls the key `path`. No I/O."""
+        return path
+
+    def owns(self, native_path: str) -> bool:
+        """Whether `native_path` lies in this backend. No I/O."""
+        key = self.to_key(native_path)
+        return key != native_path or self.native_path(key) == native_path
+
+    def resolve(self, path: str) -> ResolutionPlan:
+        """Where the key `path` leads. No I/O."""
+        return ResolutionPlan(self.name, self.name, path, self.native_path(path), {})
+
+    def unwrap(self, type_hint: type[T]) -> T:
+        """The native handle of type `type_hint`.
+
+        Raises:
+            CapabilityNotSupported: there is none of that type.
+        """
+        raise CapabilityNotSupported(
+            f"Backend '{self.name}' does not expose native handle of type {type_hint.__name__}",
+            path="",
+            backend=self.name,
+            capability="unwrap",
+        )
+
+    def _no_glob(self, pattern: str) -> CapabilityNotSupported:
+        return CapabilityNotSupported(
+            f"Backend '{self.name}' does not support glob", path=pattern, backend=self.name, capability="glob"
+        )
+
+
+class Backend(BackendBase):
+    """A synchronous storage backend.
+
+    Subclass it without fsspec by writing the abstract methods; paths are normalized keys, `""` is the root. The
+    methods hold the contract of `Store`: the same results and errors. Keyword arguments beyond the ones of the
+    abstract methods (`if_match`) are passed only when the caller gives them.
+
+    Example:
+        >>> from remote_store import Store
+        >>> from remote_store.backends import MemoryBackend
+        >>> store = Store(MemoryBackend())
+    """
+
+    @abc.abstractmethod
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is there."""
+
+    @abc.abstractmethod
+    def is_file(self, path: str) -> bool:
+        """Whether a file is there."""
+
+    @abc.abstractmethod
+    def is_folder(self, path: str) -> bool:
+        """Whether a folder is there."""
+
+    @abc.abstractmethod
+    def read(self, path: str) -> BinaryIO:
+        """A binary stream at 0."""
+
+    @abc.abstractmethod
+    def read_bytes(self, path: str) -> bytes:
+        """The whole content."""
+
+    @abc.abstractmethod
+    def write(
+        self, path: str, content: WritableContent, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None
+    ) -> WriteResult:
+        """Create or replace a file, and the folders above it."""
+
+    @abc.abstractmethod
+    def write_atomic(
+        self, path: str, content: WritableContent, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None
+    ) -> WriteResult:
+        """Like `write`; readers see the old content or the new."""
+
+    @abc.abstractmethod
+    def delete(self, path: str, *, missing_ok: bool = False) -> None:
+        """Remove a file."""
+
+    @abc.abstractmethod
+    def delete_folder(self, path: str, *, recursive: bool = False, missing_ok: bool = False) -> None:
+        """Remove a folder."""
+
+    @abc.abstractmethod
+    def list_files(self, path: str, *, recursive: bool = False, max_depth: int | None = None) -> Iterator[FileInfo]:
+        """Files below a folder; `max_depth` acts only together with `recursive=True`."""
+
+    @abc.abstractmethod
+    def list_folders(self, path: str) -> Iterator[FolderEntry]:
+        """Immediate subfolders."""
+
+    @abc.abstractmethod
+    def get_file_info(self, path: str) -> FileInfo:
+        """Describe a file."""
+
+    @abc.abstractmethod
+    def get_folder_info(self, path: str) -> FolderInfo:
+        """Totals over everything below a folder."""
+
+    @abc.abstractmethod
+    def move(self, src: str, dst: str, *, overwrite: bool = False) -> None:
+        """Rename a file."""
+
+    @abc.abstractmethod
+    def copy(self, src: str, dst: str, *, overwrite: bool = False) -> None:
+        """Duplicate a file."""
+
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Bytes `[start, end)`; by seeking unless overridden."""
+        check_range(start, end)
+        with self.read_seekable(path) as stream:
+            stream.seek(start)
+            return stream.read(end - start)
+
+    def read_seekable(self, path: str) -> BinaryIO:
+        """A seekable stream; spooled to a temporary file unless `read` seeks itself."""
+        stream = self.read(path)
+        if stream.seekable():
+            return stream
+        copy = spool()
+        try:
+            with stream:
+                while chunk := stream.read(1 << 20):
+                    copy.write(chunk)
+            copy.seek(0)
+        except BaseException:
+            copy.close()
+            raise
+        return copy  # type: ignore[return-value]
+
+    @contextmanager
+    def open_atomic(
+        self, path: str, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None, **options: Any
+    ) -> Iterator[Any]:
+        """A binary writer that commits on clean exit; spooled into `write_atomic` unless overridden."""
+        if metadata is not None:
+            options["metadata"] = metadata
+        with spool() as file:
+            yield file
+            file.seek(0)
+            file.result = self.write_atomic(path, file, overwrite=overwrite, **options)  # type: ignore
+
+    def iter_children(self, path: str) -> Iterator[FileInfo | FolderEntry]:
+        """Files and folders directly in a folder."""
+        yield from self.list_files(path)
+        yield from self.list_folders(path)
+
+    def walk_folders(self, path: str, max_depth: int) -> Iterator[FolderEntry]:
+        """Folders below `path` down to `max_depth`; level by level over `list_folders` unless overridden."""
+        check_depth(max_depth)
+        level = [path]
+        for _ in range(max_depth + 1):
+            below_level: list[str] = []
+            for folder in level:
+                for entry in self.list_folders(folder):
+                    below_level.append(entry.path.as_posix())
+                    yield entry
+            level = below_level
+
+    def glob(self, pattern: str) -> Iterator[FileInfo]:
+        """Files whose key matches `pattern`.
+
+        Raises:
+            CapabilityNotSupported: unless overridden.
+        """
+        raise self._no_glob(pattern)
+
+    def check_health(self) -> None:
+        """Ask the service whether it, and the container, can be used; does nothing unless overridden."""
+
+    def close(self) -> None:
+        """Let go of connections; safe to repeat."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

@@ -1,0 +1,185 @@
+"""Paths inside a store, and the rules for keys made from them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, ClassVar, NoReturn
+
+from remote_store._errors import InvalidPath
+
+
+@lru_cache(maxsize=8192)
+def normalize(raw: str) -> str:
+    """The key that `raw` spells: `/`-separated, no empty or `.` segments; `""` is the root.
+
+    Raises:
+        InvalidPath: a `..` segment or a NUL byte.
+    """
+    if "\0" in raw:
+        raise InvalidPath("Path contains a NUL byte", path=raw)
+    parts = [part for part in raw.replace("\\", "/").split("/") if part and part != "."]
+    if ".." in parts:
+        raise InvalidPath("Path escapes root: '..' segments are not allowed", path=raw)
+    return "/".join(parts)
+
+
+def key_of(path: str | RemotePath) -> str:
+    """The key of a path given by a user; `""` is the root."""
+    if isinstance(path, str):
+        return normalize(path)
+    if isinstance(path, RemotePath):
+        return "" if path is RemotePath.ROOT else path.as_posix()
+    raise TypeError(f"path must be a str or a RemotePath, not {type(path).__name__}")
+
+
+def file_key(path: str | RemotePath) -> str:
+    """The key of a path that must name a file, so not the root."""
+    key = key_of(path)
+    if not key:
+        raise InvalidPath("Path must not be empty: it names the store root, not a file", path=str(path))
+    return key
+
+
+def child_folder_key(path: str | RemotePath) -> str:
+    """The key of a folder to be deleted, so not the root."""
+    key = key_of(path)
+    if not key:
+        raise InvalidPath("Cannot delete the store root", path=str(path))
+    return key
+
+
+def join(root: str, key: str) -> str:
+    """`key` below `root`, either of which may be empty."""
+    return f"{root}/{key}" if root and key else root or key
+
+
+def below(root: str, key: str) -> str | None:
+    """`key` relative to `root` (`""` for the root itself); None when it is elsewhere."""
+    if not root or key == root:
+        return "" if key == root else key
+    return key[len(root) + 1 :] if key.startswith(root + "/") else None
+
+
+def spellable(native_key: str) -> bool:
+    """Whether a key found in a listing can be fed back as a path."""
+    try:
+        return _normalize(native_key) == native_key  # A listing of a million names must not fill the cache.
+    except InvalidPath:
+        return False
+
+
+def check_depth(max_depth: int | None) -> None:
+    """Raise `ValueError` for a negative depth."""
+    if max_depth is not None and max_depth < 0:
+        raise ValueError(f"max_depth must be >= 0, not {max_depth}")
+
+
+def check_range(start: int, end: int) -> None:
+    """Raise `ValueError` unless `[start, end)` is a range of bytes."""
+    if start < 0 or end < start:
+        raise ValueError(f"a byte range needs 0 <= start <= end, not [{start}, {end})")
+
+
+_normalize = normalize.__wrapped__
+
+
+class RemotePath:
+    """A normalized path inside a store: immutable, hashable, equal by text.
+
+    Args:
+        raw: any spelling; `\\` counts as `/`, and empty and `.` segments drop.
+
+    Raises:
+        InvalidPath: a `..` segment, a NUL byte, or nothing left after normalizing.
+
+    Example:
+        >>> RemotePath("data//2026/./x.csv").parts
+        ('data', '2026', 'x.csv')
+        >>> str(RemotePath("data") / "x.csv")
+        'data/x.csv'
+    """
+
+    __slots__ = ("_text",)
+    _text: str
+    ROOT: ClassVar[RemotePath]
+    """The root of a store; `str()` gives `"."`."""
+
+    def __init__(self, raw: str) -> None:
+        if not isinstance(raw, str):
+            raise TypeError(f"path must be a str, not {type(raw).__name__}")
+        key = normalize(raw)
+        if not key:
+            raise InvalidPath("Path must not be empty", path=raw)
+        _set_text(self, key)
+
+    @classmethod
+    def from_key(cls, key: str) -> RemotePath:
+        """The path of an already normalized key, without checking it again; `""` is the root."""
+        if not key:
+            return cls.ROOT
+        path = _new(cls)
+        _set_text(path, key)
+        return path
+
+    @classmethod
+    def from_backend_path(cls, text: str) -> RemotePath:
+        """The path a backend spelled as `text`; its spellings of the root give `ROOT`."""
+        return cls.from_key(normalize(text))
+
+    @property
+    def name(self) -> str:
+        """The last segment."""
+        return self._text.rpartition("/")[2]
+
+    @property
+    def parent(self) -> RemotePath | None:
+        """The path one level up, or None at top level."""
+        head = self._text.rpartition("/")[0]
+        return RemotePath.from_key(head) if head else None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The segments."""
+        return tuple(self._text.split("/"))
+
+    @property
+    def suffix(self) -> str:
+        """The last extension of the name with its dot, or `""`."""
+        stem, dot, extension = self.name.rpartition(".")
+        return dot + extension if stem.strip(".") and extension else ""
+
+    def as_posix(self) -> str:
+        """The text, with `/` between segments."""
+        return self._text
+
+    def __truediv__(self, other: str | RemotePath) -> RemotePath:
+        if not isinstance(other, (str, RemotePath)):
+            return NotImplemented
+        return RemotePath(f"{self._text}/{other}")
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError("RemotePath is immutable")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("RemotePath is immutable")
+
+    def __eq__(self, other: object) -> bool:
+        return self._text == other._text if isinstance(other, RemotePath) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"RemotePath({self._text!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RemotePath.from_backend_path, (self._text,)
+
+
+_new = object.__new__
+_set_text = RemotePath.__dict__["_text"].__set__
+RemotePath.ROOT = _new(RemotePath)
+_set_text(RemotePath.ROOT, ".")

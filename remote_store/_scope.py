@@ -1,0 +1,217 @@
+"""What `Store` and `AsyncStore` share: keys, gates, and everything a store says in its own paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fnmatch import translate
+from typing import Any, Generic, Self, TypeVar
+
+from remote_store import _errors as errors
+from remote_store._backend import BackendBase
+from remote_store._capabilities import GATES, Capability
+from remote_store._errors import InvalidPath, NotFound, RemoteStoreError, escapes_root
+from remote_store._models import FolderInfo, ResolutionPlan
+from remote_store._paths import (
+    RemotePath,
+    below,
+    child_folder_key,
+    file_key,
+    join,
+    key_of,
+    normalize,
+)
+from remote_store._writing import write_options
+from remote_store.engine.globs import Glob, escape
+
+B = TypeVar("B", bound=BackendBase)
+T = TypeVar("T")
+
+
+class ErrorScope:
+    """Gives errors that pass through it the path their store knows; each error once, by the innermost store."""
+
+    __slots__ = ("_backend", "_root")
+
+    def __init__(self, backend: BackendBase, root: str) -> None:
+        self._backend, self._root = backend, root
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None or not isinstance(error, RemoteStoreError) or "_scoped" in error.__dict__:
+            return
+        error._scoped = True  # type: ignore[attr-defined]
+        if error.backend is None:
+            error.backend = self._backend.name
+        if error.path is not None and self._root:
+            own = below(self._root, error.path)
+            error.path = error.path if own is None else own or "."
+
+
+class StoreBase(Generic[B]):
+    """A root below a backend. Immutable; equal by backend and root."""
+
+    _backend: B
+    _root: str
+    _owns: bool
+    _errors: ErrorScope
+
+    def _set_up(self, backend: B, root_path: str | RemotePath, owns: bool) -> None:
+        root = key_of(root_path)
+        self.__dict__.update(_backend=backend, _root=root, _owns=owns, _errors=ErrorScope(backend, root))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in StoreBase.__annotations__:
+            raise AttributeError(f"{type(self).__name__} is immutable")
+        super().__setattr__(name, value)
+
+    # --- keys and gates
+
+    def _require(self, method: str, path: object) -> None:
+        if GATES[method] not in self._backend.capabilities:
+            self._backend.capabilities.require(GATES[method], self._backend.name, str(path))
+
+    def _key(self, path: str | RemotePath, rule: Callable[[str | RemotePath], str] = key_of) -> str:
+        """The backend's key of a path of this store."""
+        try:
+            key = rule(path)
+        except InvalidPath as error:
+            error.backend = self._backend.name
+            raise
+        return join(self._root, key)
+
+    def _file(self, method: str, path: str | RemotePath) -> str:
+        """The backend's key of a file, after the gate of `method`."""
+        self._require(method, path)
+        return self._key(path, file_key)
+
+    def _folder(self, method: str, path: str | RemotePath) -> str:
+        """The backend's key of a folder, after the gate of `method`."""
+        self._require(method, path)
+        return self._key(path)
+
+    def _deletable(self, path: str | RemotePath) -> str:
+        self._require("delete_folder", path)
+        return self._key(path, child_folder_key)
+
+    def _target(
+        self, method: str, path: str | RemotePath, metadata: Mapping[str, str] | None, if_match: str | None
+    ) -> tuple[str, dict[str, Any]]:
+        """The backend's key of a file to be written, and the optional keywords that were given."""
+        backend = self._backend
+        options = write_options(method, backend.capabilities, backend.name, path, metadata, if_match)
+        return self._key(path, file_key), options
+
+    def _pattern(self, pattern: str) -> str:
+        self._require("glob", pattern)
+        try:
+            Glob(pattern)
+        except InvalidPath as error:
+            error.backend = self._backend.name
+            raise
+        return join(escape(self._root), pattern)
+
+    # --- what comes back
+
+    def _own(self, item: Any) -> Any:
+        """A model of the backend, with the path that this store gives it."""
+        if not self._root:
+            return item
+        own = below(self._root, item.path.as_posix()) if item.path is not RemotePath.ROOT else None
+        if own is None:
+            return item
+        return replace(item, path=RemotePath.from_key(own))
+
+    def _named(self, pattern: str | None) -> Callable[[str], object]:
+        """Whether a name passes `pattern`."""
+        return re.compile(translate(pattern)).match if pattern is not None else lambda name: True
+
+    def _empty_root(self, key: str, error: NotFound) -> FolderInfo:
+        """The root is there by definition, and empty when nothing is."""
+        if key != self._root:
+            raise error
+        return FolderInfo(RemotePath.ROOT, 0, 0)
+
+    def _not_a_file(self, path: str | RemotePath, is_folder: bool) -> RemoteStoreError:
+        return (errors.is_folder if is_folder else errors.file_missing)(str(path), self._backend.name)
+
+    def _not_a_folder(self, path: str | RemotePath, is_file: bool) -> RemoteStoreError:
+        return (errors.is_file if is_file else errors.folder_missing)(str(path), self._backend.name)
+
+    # --- the part of the interface that needs no I/O
+
+    def supports(self, capability: Capability) -> bool:
+        """Whether the backend has a capability. No I/O."""
+        return capability in self._backend.capabilities
+
+    def child(self, subpath: str | RemotePath) -> Self:
+        """A store rooted at a folder below this one; it shares the backend, and its close does nothing.
+
+        Raises:
+            InvalidPath: malformed, or nothing left after normalizing.
+        """
+        store = type(self).__new__(type(self))
+        store._set_up(self._backend, self._key(subpath, file_key), owns=False)
+        return store
+
+    def to_key(self, path: str) -> str:
+        """The key of a path as the filesystem underneath spells it; inverse of `native_path`. No I/O.
+
+        Raises:
+            InvalidPath: outside this store, or a name no `RemotePath` can spell.
+        """
+        name = self._backend.name
+        if not self._backend.owns(path):
+            raise escapes_root(path, name)
+        native = self._backend.to_key(path)
+        key = self._key_of_native(native, path, name)
+        own = below(self._root, key)
+        if own is None:
+            raise escapes_root(path, name)
+        return own or "."
+
+    @staticmethod
+    def _key_of_native(native: str, path: str, backend: str) -> str:
+        try:
+            key = normalize(native)
+        except InvalidPath as error:
+            error.backend = backend
+            raise
+        if key != native.rstrip("/") and native != ".":
+            raise InvalidPath("No RemotePath can spell this name", path=path, backend=backend)
+        return key
+
+    def native_path(self, key: str | RemotePath) -> str:
+        """What the filesystem underneath calls `key`. No I/O."""
+        return self._backend.native_path(self._key(key))
+
+    def unwrap(self, type_hint: type[T]) -> T:
+        """The fsspec filesystem or native handle of type `type_hint`.
+
+        Raises:
+            CapabilityNotSupported: there is none of that type.
+        """
+        return self._backend.unwrap(type_hint)
+
+    def resolve(self, key: str | RemotePath) -> ResolutionPlan:
+        """Where `key` leads. No I/O, no secrets."""
+        plan = self._backend.resolve(self._key(key))
+        return replace(plan, key=key_of(key))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StoreBase):
+            return NotImplemented
+        return self._backend is other._backend and self._root == other._root
+
+    def __hash__(self) -> int:
+        return hash((id(self._backend), self._root))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(backend={self._backend.name!r}, root_path={self._root!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._backend, self._root)
+

@@ -1,0 +1,345 @@
+"""Streams over a driver's readers and uploads, and the content that callers hand in."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import IO, Any, BinaryIO, Protocol, TypeVar, cast
+
+from remote_store._models import WriteResult
+
+T = TypeVar("T")
+Run = Callable[[Awaitable[Any]], Any]
+
+CHUNK = 64 * 1024
+"""What an async read yields at a time [bytes] (ASYNC-020)."""
+PART = 1024 * 1024
+"""What is taken of the caller's content at a time [bytes]."""
+SPOOL_LIMIT = 8 * 1024 * 1024
+"""Content of unknown length stays in memory up to here and goes to a temporary file beyond [bytes]."""
+
+
+class Reader(Protocol):
+    """An open file of a driver."""
+
+    async def read(self, size: int) -> bytes:
+        """At most `size` bytes (> 0); `b""` at the end only."""
+
+    async def seek(self, offset: int, whence: int) -> int:
+        """Move as `io.IOBase.seek` does; only with SEEKABLE_READ."""
+
+    async def close(self) -> None: ...
+
+
+class Upload(Protocol):
+    """A file being written, invisible until it is committed."""
+
+    async def write(self, data: bytes) -> None: ...
+    async def commit(self) -> WriteResult: ...
+    async def abort(self) -> None: ...
+
+
+class Source(Protocol):
+    """The caller's content: whole in `data`, else read piece by piece on the caller's side."""
+
+    data: bytes | None
+
+    async def read(self, size: int) -> bytes: ...
+
+
+def spool() -> tempfile.SpooledTemporaryFile[bytes]:
+    """A binary file in memory that moves to disk as it grows."""
+    return tempfile.SpooledTemporaryFile(max_size=SPOOL_LIMIT)
+
+
+def bytes_or_none(content: object) -> bytes | None:
+    """The bytes of bytes-like content, None for anything else; text is refused."""
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, (bytearray, memoryview)):
+        return bytes(content)
+    if isinstance(content, str):
+        raise TypeError("content must be bytes, not str; use write_text for text")
+    return None
+
+
+def binary(chunk: object) -> bytes:
+    """A piece of content as bytes."""
+    data = bytes_or_none(chunk)
+    if data is None:
+        raise TypeError(f"content must yield bytes, not {type(chunk).__name__}")
+    return data
+
+
+class FileSource:
+    """Bytes, or a binary file that is read in the thread that runs the operation."""
+
+    def __init__(self, content: bytes | BinaryIO) -> None:
+        self.data = bytes_or_none(content)
+        if self.data is None:
+            check_content(content)
+            self._read = cast("BinaryIO", content).read
+
+    async def read(self, size: int) -> bytes:
+        return binary(self._read(size))
+
+
+def check_content(content: object) -> None:
+    """Refuse, before any I/O, what is neither bytes nor a binary file."""
+    if bytes_or_none(content) is None and not callable(getattr(content, "read", None)):
+        raise TypeError(f"content must be bytes or a binary file, not {type(content).__name__}")
+
+
+class IteratorSource:
+    """Bytes, or an async iterator of them."""
+
+    def __init__(self, content: bytes | AsyncIterator[bytes]) -> None:
+        self.data = bytes_or_none(content)
+        if self.data is None:
+            check_async_content(content)
+            self._chunks = cast("AsyncIterator[bytes]", content).__aiter__()
+
+    async def read(self, size: int) -> bytes:
+        async for chunk in self._chunks:
+            if data := binary(chunk):
+                return data
+        return b""
+
+
+def check_async_content(content: object) -> None:
+    """Refuse, before any I/O, what is neither bytes nor an async iterator."""
+    if bytes_or_none(content) is None and not hasattr(content, "__aiter__"):
+        raise TypeError(f"content must be bytes or an async iterator of bytes, not {type(content).__name__}")
+
+
+class _RawReader(io.RawIOBase):
+    def __init__(self, reader: Reader, run: Run, seekable: bool) -> None:
+        self._reader = reader
+        self._run = run
+        self._seekable = seekable
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._seekable
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._run(self._reader.read(len(buffer)))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        pieces = []
+        while data := self._run(self._reader.read(PART)):
+            pieces.append(data)
+        return b"".join(pieces)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if not self._seekable:
+            raise io.UnsupportedOperation("seek")
+        return cast("int", self._run(self._reader.seek(offset, whence)))
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._run(self._reader.close())
+
+
+def read_stream(reader: Reader, run: Run, seekable: bool) -> BinaryIO:
+    """A buffered binary stream over `reader`."""
+    return io.BufferedReader(_RawReader(reader, run, seekable), CHUNK)
+
+
+class ScopedStream(io.RawIOBase):
+    """A binary stream whose errors pass through `scope` (a store below a root makes their paths its own)."""
+
+    def __init__(self, stream: BinaryIO, scope: AbstractContextManager[Any]) -> None:
+        self._stream = stream
+        self._scope = scope
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def read(self, size: int | None = -1) -> bytes:
+        with self._scope:
+            return self._stream.read(-1 if size is None else size)
+
+    def readall(self) -> bytes:
+        return self.read()
+
+    def readinto(self, buffer: Any) -> int:
+        with self._scope:
+            return cast("int", self._stream.readinto(buffer))  # type: ignore[attr-defined]
+
+    def readline(self, size: int | None = -1) -> bytes:
+        with self._scope:
+            return self._stream.readline(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with self._scope:
+            return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            with self._scope:
+                self._stream.close()
+
+
+class _RawUpload(io.RawIOBase):
+    def __init__(self, upload: Upload, run: Run) -> None:
+        self.upload: Upload | None = upload
+        self._run = run
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, buffer: Any) -> int:
+        if self.upload is not None:
+            self._run(self.upload.write(bytes(buffer)))
+        return len(buffer)
+
+
+class AtomicFile(io.BufferedWriter):
+    """The binary writer of `open_atomic`; nothing is visible before the block ends.
+
+    Attributes:
+        result: the `WriteResult`, once the block has ended well.
+    """
+
+    result: WriteResult | None = None
+
+    def __init__(self, upload: Upload, run: Run) -> None:
+        self._upload = _RawUpload(upload, run)
+        self._finish = run
+        super().__init__(self._upload, PART // 4)
+
+    def commit(self) -> None:
+        if not self.closed:
+            self.flush()
+        upload = self._detach()
+        self.close()
+        if upload is not None:
+            self.result = self._finish(upload.commit())
+
+    def abort(self) -> None:
+        upload = self._detach()
+        self.close()
+        if upload is not None:
+            self._finish(upload.abort())
+
+    def _detach(self) -> Upload | None:
+        upload, self._upload.upload = self._upload.upload, None
+        return upload
+
+
+class AsyncAtomicFile:
+    """The async binary writer of `open_atomic`.
+
+    Attributes:
+        result: the `WriteResult`, once the block has ended well.
+    """
+
+    def __init__(self, write: Callable[[bytes], Awaitable[Any]]) -> None:
+        self._write: Callable[[bytes], Awaitable[Any]] | None = write
+        self.result: WriteResult | None = None
+
+    async def write(self, data: bytes) -> int:
+        """Append `data`; returns its length [bytes]."""
+        if self._write is None:
+            raise ValueError("write to closed file")
+        await self._write(binary(data))
+        return len(data)
+
+    def close(self) -> None:
+        self._write = None
+
+
+class AsyncReadStream:
+    """A seekable async stream: `await read(n)`, `seek`, `tell`, iteration, `async with`."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._position = 0
+        self.closed = False
+        self.scope: AbstractContextManager[Any] = nullcontext()
+
+    async def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, all that is left when negative; `b""` at the end."""
+        self._check_open()
+        pieces: list[bytes] = []
+        wanted = size
+        with self.scope:
+            while wanted and (data := await self._reader.read(PART if size < 0 else min(wanted, PART))):
+                pieces.append(data)
+                self._position += len(data)
+                wanted -= len(data) if size > 0 else 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move as `io.IOBase.seek` does; returns the new position [bytes]."""
+        self._check_open()
+        with self.scope:
+            self._position = await self._reader.seek(offset, whence)
+        return self._position
+
+    def tell(self) -> int:
+        """The position [bytes]."""
+        return self._position
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    async def aclose(self) -> None:
+        """Let go of the file; safe to repeat."""
+        if not self.closed:
+            self.closed = True
+            with self.scope:
+                await self._reader.close()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+
+    async def __aenter__(self) -> AsyncReadStream:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if data := await self.read(CHUNK):
+            return data
+        raise StopAsyncIteration
+
+
+class ThreadReader:
+    """A reader over a blocking file, each call in a thread."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    async def read(self, size: int) -> bytes:
+        return await asyncio.to_thread(self._file.read, size)
+
+    async def seek(self, offset: int, whence: int) -> int:
+        return await asyncio.to_thread(self._file.seek, offset, whence)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._file.close)

@@ -1,0 +1,103 @@
+"""From a URL to a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from remote_store._backend import Backend
+from remote_store.aio._backend import AsyncBackend
+
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"} | {
+    "adl": "azure",
+    "ssh": "sftp",
+    "sftp": "sftp",
+    "http": "http",
+    "https": "http",
+}
+"""Protocol → the extra of this package that brings what it needs."""
+
+_UNCACHED = {"use_listings_cache": False, "skip_instance_cache": True}
+
+
+def backend_from_url(url: str, options: Mapping[str, Any]) -> Backend:
+    """The backend of a URL, rooted at its path."""
+    from remote_store.backends._fsspec import FsspecBackend
+    from remote_store.backends._named import LocalBackend
+
+    if _protocol(url) == "file":
+        return _local(LocalBackend, url, options)
+    fs, root = _filesystem(url, options)
+    return FsspecBackend(fs, root)
+
+
+def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend | Backend:
+    """The backend of a URL for an `AsyncStore`: native where the filesystem is asynchronous."""
+    from remote_store.aio._fsspec import AsyncFsspecBackend
+    from remote_store.aio._named import AsyncLocalBackend
+    from remote_store.backends._fsspec import FsspecBackend
+
+    protocol = _protocol(url)
+    if protocol == "file":
+        return _local(AsyncLocalBackend, url, options)
+    native = protocol != "memory" and _filesystem_class(protocol).async_impl
+    fs, root = _filesystem(url, {**options, "asynchronous": True} if native else options)
+    return AsyncFsspecBackend(fs, root) if native or protocol == "memory" else FsspecBackend(fs, root)
+
+
+def _protocol(url: str) -> str:
+    """The protocol of the outermost part of a URL; `"file"` for plain paths."""
+    if not isinstance(url, str):
+        raise TypeError(f"url must be a str, not {type(url).__name__}")
+    head = url.partition("::")[0]
+    protocol, separator, _ = head.partition("://")
+    if not url or (separator and not protocol):
+        raise ValueError(f"malformed URL {_safe(url)!r}: expected 'protocol://path', or a path on this machine")
+    if separator or "::" in url:
+        return "file" if protocol == "local" else protocol
+    return "file"
+
+
+def _local(cls: Any, url: str, options: Mapping[str, Any]) -> Any:
+    from fsspec.implementations.local import LocalFileSystem
+
+    if unknown := set(options) - {"create", "durable"}:
+        raise ValueError(f"unknown option {sorted(unknown)[0]!r} for a local URL; it takes 'create' and 'durable'")
+    return cls(LocalFileSystem._strip_protocol(url), **options)
+
+
+def _filesystem_class(protocol: str) -> Any:
+    from fsspec import get_filesystem_class
+
+    try:
+        return get_filesystem_class(protocol)
+    except ImportError as error:
+        extra = EXTRAS.get(protocol)
+        what = f"pip install 'remote-store-fsspec[{extra}]'" if extra else str(error)
+        raise ImportError(f"{protocol}:// needs a package that is not installed: {what}") from error
+    except ValueError as error:
+        raise ValueError(
+            f"unknown protocol {protocol!r}: install the package that provides it, or register its filesystem with "
+            "fsspec.register_implementation"
+        ) from error
+
+
+def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    for part in url.split("::"):
+        protocol, separator, _ = part.partition("://")
+        if separator or part == url.partition("::")[0]:
+            _filesystem_class(protocol)
+    try:
+        fs, root = url_to_fs(url, **_UNCACHED, **options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cannot open {_safe(url)!r}: {type(error).__name__}; check the URL and its options") from error
+    return fs, root
+
+
+def _safe(url: str) -> str:
+    """A URL without the userinfo that may hold a password."""
+    scheme, separator, rest = url.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    return scheme + separator + authority.rpartition("@")[2] + slash + path

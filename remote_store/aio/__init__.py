@@ -1,0 +1,35 @@
+"""The asynchronous twins: `AsyncStore`, and the backends that serve it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from remote_store._lazy import lazy
+
+if TYPE_CHECKING:
+    from remote_store.aio._adapter import SyncBackendAdapter as SyncBackendAdapter
+    from remote_store.aio._backend import AsyncBackend as AsyncBackend
+    from remote_store.aio._backend import AsyncWritableContent as AsyncWritableContent
+    from remote_store.aio._fsspec import AsyncFsspecBackend as AsyncFsspecBackend
+    from remote_store.aio._named import AsyncLocalBackend as AsyncLocalBackend
+    from remote_store.aio._named import AsyncMemoryBackend as AsyncMemoryBackend
+    from remote_store.aio._store import AsyncStore as AsyncStore
+
+_HOMES = {
+    "remote_store.aio._adapter": ("SyncBackendAdapter",),
+    "remote_store.aio._backend": ("AsyncBackend", "AsyncWritableContent"),
+    "remote_store.aio._fsspec": ("AsyncFsspecBackend",),
+    "remote_store.aio._named": ("AsyncLocalBackend", "AsyncMemoryBackend"),
+    "remote_store.aio._store": ("AsyncStore",),
+}
+
+__getattr__, __dir__ = lazy(__name__, {name: home for home, names in _HOMES.items() for name in names})
+__all__ = [  # noqa: F822 (loaded on first use)
+    "AsyncBackend",
+    "AsyncFsspecBackend",
+    "AsyncLocalBackend",
+    "AsyncMemoryBackend",
+    "AsyncStore",
+    "AsyncWritableContent",
+    "SyncBackendAdapter",
+]

@@ -1,0 +1,260 @@
+"""A synchronous backend in an asynchronous program: each operation whole, in a thread (ASYNC-030…037)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from itertools import islice
+from typing import Any, Protocol, TypeVar
+
+from remote_store._backend import Backend
+from remote_store._capabilities import CapabilitySet
+from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, WriteResult
+from remote_store._streams import (
+    CHUNK,
+    PART,
+    SPOOL_LIMIT,
+    AsyncAtomicFile,
+    AsyncReadStream,
+    IteratorSource,
+    ThreadReader,
+    spool,
+)
+from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
+
+T = TypeVar("T")
+LISTING_BATCH = 256
+"""Entries that one hop to a thread brings from a listing."""
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Closable)
+
+
+async def in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:
+    """Run blocking work in the default executor."""
+    return await asyncio.to_thread(work, *args, **options)
+
+
+async def open_in_thread(work: Callable[[], C]) -> C:
+    """Run work that opens something; if the caller is cancelled meanwhile, what it opened is closed."""
+    task = asyncio.ensure_future(in_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_close_result)
+        raise
+
+
+def _close_result(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+class SyncBackendAdapter(AsyncBackend):
+    """Serves a synchronous `Backend` to an `AsyncStore`.
+
+    Listings come in batches and stay lazy; content from an async iterator reaches the backend as bytes up to 8 MiB
+    and as a file over a spool on disk beyond. A write that is running cannot be cancelled: it finishes whole or not
+    at all, and may still commit.
+
+    Args:
+        backend: any synchronous backend that may be used from several threads.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._sync = backend
+        self.concurrency = backend.concurrency
+        self.close_is_terminal = backend.close_is_terminal
+
+    @property
+    def name(self) -> str:
+        return self._sync.name
+
+    @property
+    def capabilities(self) -> CapabilitySet:
+        return self._sync.capabilities
+
+    def to_key(self, native_path: str) -> str:
+        return self._sync.to_key(native_path)
+
+    def native_path(self, path: str) -> str:
+        return self._sync.native_path(path)
+
+    def owns(self, native_path: str) -> bool:
+        return self._sync.owns(native_path)
+
+    def resolve(self, path: str) -> ResolutionPlan:
+        return self._sync.resolve(path)
+
+    def unwrap(self, type_hint: type[T]) -> T:
+        return self._sync.unwrap(type_hint)
+
+    async def exists(self, path: str) -> bool:
+        return await in_thread(self._sync.exists, path)
+
+    async def is_file(self, path: str) -> bool:
+        return await in_thread(self._sync.is_file, path)
+
+    async def is_folder(self, path: str) -> bool:
+        return await in_thread(self._sync.is_folder, path)
+
+    async def read(self, path: str) -> AsyncIterator[bytes]:
+        stream = await open_in_thread(lambda: self._sync.read(path))
+        try:
+            while chunk := await in_thread(stream.read, CHUNK):
+                yield chunk
+        finally:
+            await in_thread(stream.close)
+
+    async def read_seekable(self, path: str) -> AsyncReadStream:
+        return AsyncReadStream(ThreadReader(await open_in_thread(lambda: self._sync.read_seekable(path))))
+
+    async def read_bytes(self, path: str) -> bytes:
+        return await in_thread(self._sync.read_bytes, path)
+
+    async def read_range(self, path: str, start: int, end: int) -> bytes:
+        return await in_thread(self._sync.read_range, path, start, end)
+
+    async def write(
+        self,
+        path: str,
+        content: AsyncWritableContent,
+        *,
+        overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> WriteResult:
+        return await self._write(self._sync.write, path, content, _given(options, overwrite, metadata))
+
+    async def write_atomic(
+        self,
+        path: str,
+        content: AsyncWritableContent,
+        *,
+        overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> WriteResult:
+        return await self._write(self._sync.write_atomic, path, content, _given(options, overwrite, metadata))
+
+    async def _write(
+        self, write: Callable[..., WriteResult], path: str, content: AsyncWritableContent, options: dict[str, Any]
+    ) -> WriteResult:
+        source = IteratorSource(content)
+        with ExitStack() as stack:
+            collected = await _collect(source, stack)
+            # The thread closes the spool, so that it outlives a cancelled caller.
+            owned = stack.pop_all()
+
+        def work() -> WriteResult:
+            with owned:
+                return write(path, collected, **options)
+
+        return await in_thread(work)
+
+    @asynccontextmanager
+    async def open_atomic(
+        self, path: str, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None, **options: Any
+    ) -> AsyncIterator[AsyncAtomicFile]:
+        opened = self._sync.open_atomic(path, **_given(options, overwrite, metadata))
+        target = await in_thread(opened.__enter__)
+
+        async def put(data: bytes) -> None:
+            await in_thread(target.write, data)
+
+        file = AsyncAtomicFile(put)
+        try:
+            yield file
+        except BaseException as error:
+            file.close()
+            await in_thread(opened.__exit__, type(error), error, error.__traceback__)
+            raise
+        file.close()
+        await in_thread(opened.__exit__, None, None, None)
+        file.result = target.result
+
+    async def delete(self, path: str, *, missing_ok: bool = False) -> None:
+        await in_thread(self._sync.delete, path, missing_ok=missing_ok)
+
+    async def delete_folder(self, path: str, *, recursive: bool = False, missing_ok: bool = False) -> None:
+        await in_thread(self._sync.delete_folder, path, recursive=recursive, missing_ok=missing_ok)
+
+    def list_files(
+        self, path: str, *, recursive: bool = False, max_depth: int | None = None
+    ) -> AsyncIterator[FileInfo]:
+        depth = {} if max_depth is None else {"max_depth": max_depth}
+        return _batches(lambda: self._sync.list_files(path, recursive=recursive, **depth))
+
+    def list_folders(self, path: str) -> AsyncIterator[FolderEntry]:
+        return _batches(lambda: self._sync.list_folders(path))
+
+    def walk_folders(self, path: str, max_depth: int) -> AsyncIterator[FolderEntry]:
+        return _batches(lambda: self._sync.walk_folders(path, max_depth))
+
+    def iter_children(self, path: str) -> AsyncIterator[FileInfo | FolderEntry]:
+        return _batches(lambda: self._sync.iter_children(path))
+
+    def glob(self, pattern: str) -> AsyncIterator[FileInfo]:
+        return _batches(lambda: self._sync.glob(pattern))
+
+    async def get_file_info(self, path: str) -> FileInfo:
+        return await in_thread(self._sync.get_file_info, path)
+
+    async def get_folder_info(self, path: str) -> FolderInfo:
+        return await in_thread(self._sync.get_folder_info, path)
+
+    async def move(self, src: str, dst: str, *, overwrite: bool = False) -> None:
+        await in_thread(self._sync.move, src, dst, overwrite=overwrite)
+
+    async def copy(self, src: str, dst: str, *, overwrite: bool = False) -> None:
+        await in_thread(self._sync.copy, src, dst, overwrite=overwrite)
+
+    async def check_health(self) -> None:
+        await in_thread(self._sync.check_health)
+
+    async def aclose(self) -> None:
+        await in_thread(self._sync.close)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._sync!r})"
+
+
+def _given(options: dict[str, Any], overwrite: bool, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """Keywords for the wrapped backend: optional ones only where they were given."""
+    return {**options, "overwrite": overwrite, **({} if metadata is None else {"metadata": metadata})}
+
+
+async def _collect(source: IteratorSource, stack: ExitStack) -> Any:
+    """Content as bytes while it is small, as a file over a spool beyond; `stack` closes the spool."""
+    if source.data is not None:
+        return source.data
+    head = bytearray()
+    while chunk := await source.read(PART):
+        head += chunk
+        if len(head) > SPOOL_LIMIT:
+            break
+    else:
+        return bytes(head)
+    file = stack.enter_context(spool())
+    await in_thread(file.write, head)
+    del head
+    while chunk := await source.read(PART):
+        await in_thread(file.write, chunk)
+    await in_thread(file.seek, 0)
+    return file
+
+
+async def _batches(start: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+    items = iter(await in_thread(start))
+    try:
+        while batch := await in_thread(lambda: list(islice(items, LISTING_BATCH))):
+            for item in batch:
+                yield item
+    finally:
+        if hasattr(items, "close"):
+            await in_thread(items.close)

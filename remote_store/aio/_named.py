@@ -1,0 +1,39 @@
+"""Asynchronous twins of the backends by name."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NoReturn
+
+from remote_store.aio._adapter import SyncBackendAdapter
+from remote_store.aio._fsspec import AsyncDriverBackend
+from remote_store.backends._named import LocalBackend, MemoryBackend, private_memory, refuse_pickling
+from remote_store.drivers.base import Driver
+
+
+class AsyncLocalBackend(SyncBackendAdapter):
+    """`LocalBackend` for an `AsyncStore`: each operation in a thread. Arguments as there."""
+
+    CAPABILITIES = LocalBackend.CAPABILITIES
+
+    def __init__(self, root: str | os.PathLike[str], *, create: bool = True, durable: bool = False) -> None:
+        super().__init__(LocalBackend(root, create=create, durable=durable))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, (_, args, options) = self._sync.__reduce__()
+        return rebuild, (type(self), args, options)
+
+
+class AsyncMemoryBackend(AsyncDriverBackend):
+    """`MemoryBackend` for an `AsyncStore`, without threads."""
+
+    CAPABILITIES = MemoryBackend.CAPABILITIES
+
+    def __init__(self) -> None:
+        self._driver  # noqa: B018
+
+    def _make_driver(self) -> Driver:
+        return private_memory()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickling()

@@ -1,0 +1,325 @@
+"""The asynchronous store: validate, gate, re-root, delegate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Self
+
+from remote_store._backend import Backend
+from remote_store._errors import NotFound
+from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
+from remote_store._paths import RemotePath, check_depth, check_range, key_of
+from remote_store._scope import StoreBase
+from remote_store._streams import AsyncAtomicFile, AsyncReadStream, check_async_content
+from remote_store.aio._adapter import SyncBackendAdapter
+from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
+
+Path = str | RemotePath
+
+
+class AsyncStore(StoreBase[AsyncBackend]):
+    """`Store` for asynchronous programs: the same methods, arguments, results and errors, awaited.
+
+    `read` and the listings check their arguments when they are called and give async iterators. A store belongs to
+    one event loop, where any number of coroutines may share it.
+
+    Args:
+        backend: an `AsyncBackend`, or a `Backend`, which then works in threads.
+        root_path: folder of the backend that is the root.
+
+    Raises:
+        InvalidPath: `root_path` is malformed.
+
+    Example:
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncStore.from_url("memory://doc-async") as store:
+        ...         await store.write("a.bin", b"123", overwrite=True)
+        ...         return b"".join([chunk async for chunk in store.read("a.bin")])
+        >>> asyncio.run(main())
+        b'123'
+    """
+
+    def __init__(self, backend: AsyncBackend | Backend, root_path: Path = "") -> None:
+        own = backend if isinstance(backend, AsyncBackend) else SyncBackendAdapter(backend)
+        self._set_up(own, root_path, owns=True)
+
+    @classmethod
+    def from_url(cls, url: str, **storage_options: Any) -> AsyncStore:
+        """A store at any URL fsspec knows; arguments and errors as in `Store.from_url`."""
+        from remote_store._urls import async_backend_from_url
+
+        return cls(async_backend_from_url(url, storage_options))
+
+    # --- questions
+
+    async def exists(self, path: Path) -> bool:
+        """Whether a file or folder is there; the root always is."""
+        key = self._key(path)
+        if key == self._root:
+            return True
+        with self._errors:
+            return await self._backend.exists(key)
+
+    async def is_file(self, path: Path) -> bool:
+        """Whether a file is there."""
+        key = self._key(path)
+        if key == self._root:
+            return False
+        with self._errors:
+            return await self._backend.is_file(key)
+
+    async def is_folder(self, path: Path) -> bool:
+        """Whether a folder is there; the root always is."""
+        key = self._key(path)
+        if key == self._root:
+            return True
+        with self._errors:
+            return await self._backend.is_folder(key)
+
+    async def get_file_info(self, path: Path) -> FileInfo:
+        """Describe a file; raises as `Store.get_file_info` does."""
+        key = self._file("get_file_info", path)
+        with self._errors:
+            info: FileInfo = self._own(await self._backend.get_file_info(key))
+        return info
+
+    async def head(self, path: Path) -> WriteResult:
+        """What a write would have told about a file: a `WriteResult` with source `"sidecar"`."""
+        self._require("head", path)
+        return as_head(await self.get_file_info(path))
+
+    async def get_folder_info(self, path: Path, *, max_depth: int | None = None) -> FolderInfo:
+        """Totals over the files below a folder; arguments and errors as in `Store.get_folder_info`."""
+        key = self._folder("get_folder_info", path)
+        if max_depth is not None:
+            return await self._shallow_info(path, max_depth)
+        try:
+            with self._errors:
+                info: FolderInfo = self._own(await self._backend.get_folder_info(key))
+        except NotFound as error:
+            return self._empty_root(key, error)
+        return info
+
+    async def _shallow_info(self, path: Path, max_depth: int) -> FolderInfo:
+        totals = FolderTotals()
+        async for file in self.list_files(path, max_depth=max_depth):
+            totals.add(file)
+        if not totals.count and not await self.is_folder(path):
+            raise self._not_a_folder(path, await self.is_file(path))
+        return totals.info(key_of(path))
+
+    async def ping(self) -> None:
+        """Ask the service, and the container this store needs, whether they can be used."""
+        with self._errors:
+            await self._backend.check_health()
+
+    # --- reading
+
+    def read(self, path: Path) -> AsyncIterator[bytes]:
+        """The content, chunk by chunk.
+
+        Raises:
+            InvalidPath: it is a folder.
+            NotFound: nothing is there.
+        """
+        return self._chunks(self._file("read", path))
+
+    async def _chunks(self, key: str) -> AsyncIterator[bytes]:
+        chunks = self._backend.read(key)
+        try:
+            with self._errors:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            await _close(chunks)
+
+    async def read_seekable(self, path: Path) -> AsyncReadStream:
+        """A seekable async stream on every backend: native, or spooled to a temporary file."""
+        key = self._file("read_seekable", path)
+        with self._errors:
+            stream = await self._backend.read_seekable(key)
+        stream.scope = self._errors
+        return stream
+
+    async def read_bytes(self, path: Path) -> bytes:
+        """The whole content."""
+        key = self._file("read_bytes", path)
+        with self._errors:
+            return await self._backend.read_bytes(key)
+
+    async def read_text(self, path: Path, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The whole content, decoded."""
+        self._require("read_text", path)
+        return (await self.read_bytes(path)).decode(encoding, errors)
+
+    async def read_range(self, path: Path, start: int, end: int) -> bytes:
+        """Bytes `[start, end)`, fewer where the file ends."""
+        key = self._file("read_range", path)
+        check_range(start, end)
+        with self._errors:
+            return await self._backend.read_range(key, start, end)
+
+    # --- writing
+
+    async def write(
+        self,
+        path: Path,
+        content: AsyncWritableContent,
+        *,
+        overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+    ) -> WriteResult:
+        """Create a file from bytes or an async iterator; other arguments and errors as in `Store.write`."""
+        key, options = self._target("write", path, metadata, if_match)
+        check_async_content(content)
+        with self._errors:
+            result: WriteResult = self._own(await self._backend.write(key, content, overwrite=overwrite, **options))
+        return result
+
+    async def write_text(
+        self,
+        path: Path,
+        text: str,
+        *,
+        encoding: str = "utf-8",
+        overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+    ) -> WriteResult:
+        """`write` of an encoded text."""
+        return await self.write(path, text.encode(encoding), overwrite=overwrite, metadata=metadata, if_match=if_match)
+
+    async def write_atomic(
+        self,
+        path: Path,
+        content: AsyncWritableContent,
+        *,
+        overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+    ) -> WriteResult:
+        """`write` where a reader sees the old content or the new, and a failed writer leaves the old."""
+        key, options = self._target("write_atomic", path, metadata, if_match)
+        check_async_content(content)
+        with self._errors:
+            written = await self._backend.write_atomic(key, content, overwrite=overwrite, **options)
+            result: WriteResult = self._own(written)
+        return result
+
+    def open_atomic(
+        self,
+        path: Path,
+        *,
+        overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+    ) -> AbstractAsyncContextManager[AsyncAtomicFile]:
+        """A writer (`await file.write(data)`) for an `async with` block: published when it ends, discarded when it
+        raises. The writer's `result` is the `WriteResult` after the block."""
+        key, options = self._target("open_atomic", path, metadata, if_match)
+        return self._open_atomic(key, overwrite, options)
+
+    @asynccontextmanager
+    async def _open_atomic(
+        self, key: str, overwrite: bool, options: dict[str, Any]
+    ) -> AsyncIterator[AsyncAtomicFile]:
+        with self._errors:
+            async with self._backend.open_atomic(key, overwrite=overwrite, **options) as file:
+                yield file
+        file.result = self._own(file.result)
+
+    # --- deleting
+
+    async def delete(self, path: Path, *, missing_ok: bool = False) -> None:
+        """Remove a file; raises as `Store.delete` does."""
+        key = self._file("delete", path)
+        with self._errors:
+            await self._backend.delete(key, missing_ok=missing_ok)
+
+    async def delete_folder(self, path: Path, *, recursive: bool = False, missing_ok: bool = False) -> None:
+        """Remove a folder; raises as `Store.delete_folder` does."""
+        key = self._deletable(path)
+        with self._errors:
+            await self._backend.delete_folder(key, recursive=recursive, missing_ok=missing_ok)
+
+    # --- listing
+
+    def list_files(
+        self, path: Path = "", *, recursive: bool = False, pattern: str | None = None, max_depth: int | None = None
+    ) -> AsyncIterator[FileInfo]:
+        """Files of a folder, lazily; arguments and errors as in `Store.list_files`."""
+        key = self._folder("list_files", path)
+        check_depth(max_depth)
+        if max_depth is None:
+            return self._each(self._backend.list_files(key, recursive=recursive), pattern)
+        return self._each(self._backend.list_files(key, recursive=max_depth > 0, max_depth=max_depth), pattern)
+
+    def list_folders(
+        self, path: Path = "", *, pattern: str | None = None, max_depth: int | None = None
+    ) -> AsyncIterator[FolderEntry]:
+        """Folders of a folder, lazily; arguments and errors as in `Store.list_files`."""
+        key = self._folder("list_folders", path)
+        check_depth(max_depth)
+        if max_depth is None:
+            return self._each(self._backend.list_folders(key), pattern)
+        return self._each(self._backend.walk_folders(key, max_depth), pattern)
+
+    def iter_children(self, path: Path = "") -> AsyncIterator[FileInfo | FolderEntry]:
+        """Files and folders of a folder in one pass."""
+        key = self._folder("iter_children", path)
+        return self._each(self._backend.iter_children(key), None)
+
+    def glob(self, pattern: str) -> AsyncIterator[FileInfo]:
+        """Files whose path matches; patterns and errors as in `Store.glob`."""
+        return self._each(self._backend.glob(self._pattern(pattern)), None)
+
+    async def _each(self, items: AsyncIterator[Any], pattern: str | None) -> AsyncIterator[Any]:
+        matches = self._named(pattern)
+        try:
+            with self._errors:
+                async for item in items:
+                    if matches(item.name):
+                        yield self._own(item)
+        finally:
+            await _close(items)
+
+    # --- moving
+
+    async def move(self, src: Path, dst: Path, *, overwrite: bool = False) -> None:
+        """Rename a file; raises as `Store.move` does."""
+        source, target = self._file("move", src), self._file("move", dst)
+        with self._errors:
+            if source != target:
+                await self._backend.move(source, target, overwrite=overwrite)
+            elif not await self._backend.is_file(source):
+                raise self._not_a_file(source, await self._backend.is_folder(source))
+
+    async def copy(self, src: Path, dst: Path, *, overwrite: bool = False) -> None:
+        """Duplicate a file; raises as `Store.copy` does."""
+        source, target = self._file("copy", src), self._file("copy", dst)
+        with self._errors:
+            if source != target:
+                await self._backend.copy(source, target, overwrite=overwrite)
+            elif not await self._backend.is_file(source):
+                raise self._not_a_file(source, await self._backend.is_folder(source))
+
+    # --- life
+
+    async def aclose(self) -> None:
+        """Let go of connections; a child's does nothing."""
+        if self._owns:
+            await self._backend.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+
+async def _close(iterator: AsyncIterator[Any]) -> None:
+    if hasattr(iterator, "aclose"):
+        await iterator.aclose()

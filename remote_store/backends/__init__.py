@@ -1,0 +1,15 @@
+"""Backends by name; each is importable without the SDK it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from remote_store._lazy import lazy
+
+if TYPE_CHECKING:
+    from remote_store.backends._named import LocalBackend as LocalBackend
+    from remote_store.backends._named import MemoryBackend as MemoryBackend
+
+__all__ = ["LocalBackend", "MemoryBackend"]
+
+__getattr__, __dir__ = lazy(__name__, dict.fromkeys(__all__, "remote_store.backends._named"))

@@ -1,0 +1,1 @@
+"""What speaks to one kind of filesystem, and the facts about it."""

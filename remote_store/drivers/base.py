@@ -1,0 +1,246 @@
+"""The verbs an engine needs of a filesystem, and the profile that describes them."""
+
+from __future__ import annotations
+
+import errno
+import warnings
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from remote_store._capabilities import CapabilitySet
+from remote_store._errors import (
+    BackendUnavailable,
+    CapabilityNotSupported,
+    InvalidPath,
+    PermissionDenied,
+    PreconditionFailed,
+    RemoteStoreError,
+    ResourceLocked,
+    below_file,
+    file_missing,
+    is_folder,
+    not_empty,
+    target_exists,
+)
+from remote_store._models import FileInfo, FolderEntry
+from remote_store._paths import below, join
+from remote_store._streams import Reader
+from remote_store.drivers.profiles import Profile
+
+FILE: Literal["file"] = "file"
+FOLDER: Literal["folder"] = "folder"
+Kind = Literal["file", "folder"]
+Want = Literal["files", "folders", "both"]
+Page = list[FileInfo | FolderEntry]
+PAGE_SIZE = 256
+"""Entries that a driver over a local or unpaged filesystem yields at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How a file is to be written; `if_match` implies replacing."""
+
+    overwrite: bool = False
+    metadata: dict[str, str] | None = None
+    if_match: str | None = None
+
+    @property
+    def replaces(self) -> bool:
+        return self.overwrite or self.if_match is not None
+
+
+class Sink:
+    """A file being written by a driver, invisible until committed; `commit` returns the reply's own fields."""
+
+    async def write(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    async def commit(self) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    async def abort(self) -> None:
+        raise NotImplementedError
+
+
+class Driver:
+    """One filesystem kind.
+
+    Verbs take normalized keys below `root` and name one file or folder each. They raise only `RemoteStoreError`,
+    except for what the caller's content raises.
+    """
+
+    profile: Profile
+    capabilities: CapabilitySet
+    """What this instance can do: the profile's, less what the place at hand lacks."""
+    runs: Literal["inline", "thread", "native"] = "thread"
+    """How verbs run: `inline` ones never wait, `thread` ones block, `native` ones are coroutines of an event loop."""
+
+    def __init__(self, name: str, root: str) -> None:
+        self.name = name
+        self.root = root
+
+    # --- naming, without I/O
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec filesystem."""
+        raise NotImplementedError
+
+    def native(self, key: str) -> str:
+        """What the filesystem calls `key`."""
+        return join(self.root, key)
+
+    def key(self, native: str) -> str | None:
+        """The key of a native path, None when it lies outside."""
+        return below(self.root, native)
+
+    def details(self) -> dict[str, Any]:
+        """Facts for a `ResolutionPlan`; no secrets."""
+        return {"root": self.root}
+
+    # --- verbs
+
+    async def kind(self, key: str) -> Kind | None:
+        """What is there: `FILE`, `FOLDER` or None."""
+        entry = await self.info(key)
+        return None if entry is None else FILE if isinstance(entry, FileInfo) else FOLDER
+
+    async def info(self, key: str) -> FileInfo | FolderEntry | None:
+        raise NotImplementedError
+
+    async def read_bytes(self, key: str) -> bytes:
+        raise NotImplementedError
+
+    async def read_range(self, key: str, start: int, end: int) -> bytes:
+        raise NotImplementedError
+
+    async def open_read(self, key: str) -> Reader:
+        raise NotImplementedError
+
+    async def open_write(self, key: str, options: WriteOptions) -> Sink:
+        raise NotImplementedError
+
+    async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
+        """Write `data` whole; through `open_write` unless the filesystem has a shorter way."""
+        sink = await self.open_write(key, options)
+        try:
+            await sink.write(data)
+            return await sink.commit()
+        except BaseException:
+            await sink.abort()
+            raise
+
+    def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncIterator[Page]:
+        """What is below a folder, page by page; depth 0 is its direct children, None all. Nothing if it is no folder."""
+        raise NotImplementedError
+
+    async def remove(self, key: str) -> None:
+        raise NotImplementedError
+
+    async def remove_folder(self, key: str, recursive: bool) -> None:
+        raise NotImplementedError
+
+    async def copy(self, src: str, dst: str, overwrite: bool) -> None:
+        raise NotImplementedError
+
+    async def move(self, src: str, dst: str, overwrite: bool) -> None:
+        raise NotImplementedError
+
+    async def check(self) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+# --- error tables
+
+
+_MEANING: dict[type[RemoteStoreError], tuple[str, tuple[str, ...]]] = {
+    PermissionDenied: ("Permission denied", ("EACCES", "EPERM", "EROFS")),
+    InvalidPath: ("Path is not valid on this filesystem", ("ELOOP", "ENAMETOOLONG", "EILSEQ", "ENXIO", "ENODEV")),
+    ResourceLocked: ("File is locked by someone else", ("EBUSY", "ETXTBSY", "EAGAIN", "EDEADLK", "ENOLCK")),
+    BackendUnavailable: (
+        "Storage cannot be reached",
+        (
+            "ETIMEDOUT ECONNREFUSED ECONNRESET ECONNABORTED EPIPE EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN"
+            " ENOTCONN ESHUTDOWN ESTALE EIO EREMOTEIO"
+        ).split(),
+    ),
+}
+
+
+class _Verdict(NamedTuple):
+    error: type[RemoteStoreError]
+    message: str
+
+
+ERRNO_VERDICTS: dict[int, _Verdict] = {
+    number: _Verdict(error, message)
+    for error, (message, names) in _MEANING.items()
+    for name in names
+    if (number := getattr(errno, name, None)) is not None
+}
+"""errno → error, for those that mean the same wherever they occur."""
+
+STATUS_VERDICTS: dict[int, _Verdict] = {
+    401: _Verdict(PermissionDenied, "Permission denied"),
+    403: _Verdict(PermissionDenied, "Permission denied"),
+    412: _Verdict(PreconditionFailed, "A precondition of the request failed"),
+    423: _Verdict(ResourceLocked, "File is locked by someone else"),
+    408: _Verdict(BackendUnavailable, "Storage cannot be reached"),
+    429: _Verdict(BackendUnavailable, "Storage refuses more requests for now"),
+}
+"""HTTP status → error, where a status is all there is; any 5xx is BackendUnavailable."""
+
+
+def from_os_error(error: OSError, key: str, backend: str, *, writing: bool = False) -> RemoteStoreError:
+    """The contract's error for an `OSError`; a path below a file is missing to readers and refused to writers."""
+    number = error.errno
+    if isinstance(error, NotADirectoryError) and writing:
+        return below_file(key, backend)
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return file_missing(key, backend)
+    if isinstance(error, IsADirectoryError):
+        return is_folder(key, backend)
+    if isinstance(error, FileExistsError):
+        return target_exists(key, backend)
+    if number == errno.ENOTEMPTY:
+        return not_empty(key, backend)
+    verdict = ERRNO_VERDICTS.get(number) if number is not None else None
+    if verdict is None and isinstance(error, PermissionError):
+        verdict = ERRNO_VERDICTS[errno.EACCES]
+    if verdict is None and isinstance(error, (ConnectionError, TimeoutError)):
+        verdict = ERRNO_VERDICTS[errno.ECONNRESET]
+    if verdict is not None:
+        return verdict.error(verdict.message, path=key, backend=backend)
+    reason = errno.errorcode.get(number, "unknown") if number is not None else type(error).__name__
+    return RemoteStoreError(f"The filesystem failed ({reason})", path=key, backend=backend)
+
+
+def from_any_error(error: Exception, key: str, backend: str, *, writing: bool = False) -> RemoteStoreError:
+    """The contract's error for whatever an unknown filesystem raises; its text stays in `__cause__` alone."""
+    if isinstance(error, RemoteStoreError):
+        return error
+    if isinstance(error, NotImplementedError):
+        return CapabilityNotSupported("This filesystem is not able to do that: not supported", path=key, backend=backend)
+    status = getattr(error, "status", None) or getattr(error, "status_code", None) or getattr(error, "code", None)
+    if isinstance(status, int):
+        if status == 404:
+            return file_missing(key, backend)
+        verdict = STATUS_VERDICTS.get(status) or (STATUS_VERDICTS[408] if 500 <= status < 600 else None)
+        if verdict is not None:
+            return verdict.error(verdict.message, path=key, backend=backend)
+    if isinstance(error, (OSError, TimeoutError)):
+        return from_os_error(error, key, backend, writing=writing)
+    return RemoteStoreError(f"The filesystem failed ({type(error).__name__})", path=key, backend=backend)
+
+
+def warn_unspellable(name: str, backend: str) -> None:
+    """Tell once per listing that it skips what no path can spell."""
+    warnings.warn(
+        f"{backend}: a listing skips names that no RemotePath can spell, such as {name!r}", UserWarning, stacklevel=2
+    )
+
+

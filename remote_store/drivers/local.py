@@ -1,0 +1,462 @@
+"""Local files: straight `os` calls, contained in a root, published whole.
+
+Where a file really is, is read from its open descriptor, so neither a link nor a race leads out of the root.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import os
+import shutil
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from remote_store._capabilities import Capability, CapabilitySet
+from remote_store._errors import (
+    InvalidPath,
+    NotFound,
+    RemoteStoreError,
+    escapes_root,
+    file_missing,
+    folder_missing,
+    is_file,
+    is_folder,
+    not_empty,
+    not_regular,
+)
+from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
+from remote_store._paths import join
+from remote_store.drivers import local_os
+from remote_store.drivers.base import (
+    FILE,
+    FOLDER,
+    PAGE_SIZE,
+    Driver,
+    Kind,
+    Page,
+    Want,
+    WriteOptions,
+    from_os_error,
+    warn_unspellable,
+)
+from remote_store.drivers.local_write import LocalSink, NewParent
+from remote_store.drivers.profiles import LOCAL
+
+TEMP_PREFIX = LOCAL.temp_prefix
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
+_UTC = dt.UTC
+_from_timestamp = dt.datetime.fromtimestamp
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+
+
+class LocalReader:
+    """An open local file."""
+
+    def __init__(self, fd: int, driver: LocalDriver, key: str) -> None:
+        self._fd, self._driver, self._key = fd, driver, key
+
+    async def read(self, size: int) -> bytes:
+        with self._driver.errors(self._key):
+            return os.read(self._fd, size)
+
+    async def seek(self, offset: int, whence: int) -> int:
+        if whence == os.SEEK_SET and offset < 0:
+            raise ValueError(f"negative seek position {offset}")
+        with self._driver.errors(self._key):
+            return os.lseek(self._fd, offset, whence)
+
+    async def close(self) -> None:
+        os.close(self._fd)
+
+
+class LocalDriver(Driver):
+    """Files below `root` on this machine."""
+
+    profile = LOCAL
+
+    def __init__(self, root: str, *, name: str = "local", create: bool = True, durable: bool = False) -> None:
+        self.create, self.durable = create, durable
+        super().__init__(name, os.path.realpath(root))
+        if create:
+            with self.errors("."):
+                os.makedirs(self.root, exist_ok=True)
+        self.prefix = self.root.rstrip("/") + "/"
+        self.features = local_os.probe(self.root, TEMP_PREFIX)
+        self.capabilities = CapabilitySet(LOCAL.capabilities - self.features.missing)
+        self._keeps_metadata = Capability.USER_METADATA in self.capabilities
+        self._inside: dict[str, tuple[int, int]] = {}
+
+    @property
+    def fs(self) -> Any:
+        from fsspec.implementations.local import LocalFileSystem
+
+        return LocalFileSystem(skip_instance_cache=True)
+
+    def native(self, key: str) -> str:
+        return self.prefix + key if key else self.root
+
+    def key(self, native: str) -> str | None:
+        path = native.removeprefix("file://").rstrip("/")
+        if path == self.root.rstrip("/"):
+            return ""
+        return path[len(self.prefix) :] if path.startswith(self.prefix) else None
+
+    @contextmanager
+    def errors(self, key: str, *, writing: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, RemoteStoreError):
+                raise
+            raise from_os_error(error, key, self.name, writing=writing) from error
+        except UnicodeEncodeError as error:
+            raise InvalidPath("Path cannot be encoded for this filesystem", path=key, backend=self.name) from error
+
+    # --- where things are
+
+    def contains(self, fd: int, path: str) -> bool:
+        """Whether the file or folder open as `fd` (by the name `path`) really lies below the root."""
+        where = local_os.path_of(fd, path)
+        return where.startswith(self.prefix) or where == self.root
+
+    def _open(self, key: str) -> tuple[int, int]:
+        """Descriptor and size of a regular file inside the root; never blocks on a fifo."""
+        path = self.prefix + key
+        try:
+            fd = os.open(path, _READ)
+        except (OSError, UnicodeEncodeError) as error:
+            raise self._unreadable(error, key) from error
+        try:
+            if not self.contains(fd, path):
+                raise escapes_root(key, self.name)
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise (is_folder if stat.S_ISDIR(status.st_mode) else not_regular)(key, self.name)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd, status.st_size
+
+    def _unreadable(self, error: OSError | UnicodeEncodeError, key: str) -> RemoteStoreError:
+        if isinstance(error, UnicodeEncodeError):
+            return InvalidPath("Path cannot be encoded for this filesystem", path=key, backend=self.name)
+        if isinstance(error, FileNotFoundError) and os.path.islink(self.prefix + key):
+            return not_regular(key, self.name)
+        return from_os_error(error, key, self.name)
+
+    def open_folder(self, key: str, flags: int) -> int:
+        """Descriptor of a folder inside the root."""
+        path = self.native(key)
+        fd = os.open(path, flags | os.O_DIRECTORY | os.O_CLOEXEC)
+        if not self.contains(fd, path):
+            os.close(fd)
+            raise escapes_root(key, self.name)
+        return fd
+
+    def _parent_is_inside(self, key: str) -> bool:
+        """Whether the folder of `key` lies inside, remembered by its device and inode."""
+        parent = key.rpartition("/")[0]
+        if not parent:
+            return True
+        status = os.stat(self.prefix + parent)
+        identity = status.st_dev, status.st_ino
+        if self._inside.get(parent) == identity:
+            return True
+        try:
+            os.close(self.open_folder(parent, local_os.O_PATH))
+        except InvalidPath:
+            return False
+        if len(self._inside) > 4096:
+            self._inside.clear()
+        self._inside[parent] = identity
+        return True
+
+    def _status(self, key: str, strict: bool) -> os.stat_result | None:
+        """Status of a file or folder inside the root; what is neither is None, or with `strict` InvalidPath."""
+        path = self.prefix + key
+        try:
+            status = os.lstat(path)
+            if not self._parent_is_inside(key):
+                if strict:
+                    raise escapes_root(key, self.name)
+                return None
+            if stat.S_ISLNK(status.st_mode):
+                status = self._linked(key, path, status)
+        except OSError as error:
+            if isinstance(error, RemoteStoreError):
+                raise
+            if error.errno in _ABSENT:
+                return None
+            raise from_os_error(error, key, self.name) from error
+        except UnicodeEncodeError as error:
+            if strict:
+                raise self._unreadable(error, key) from error
+            return None
+        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+            return status
+        if strict:
+            raise not_regular(key, self.name)
+        return None
+
+    def _linked(self, key: str, path: str, link: os.stat_result) -> os.stat_result:
+        """Status of what a link leads to; of the link itself when that is missing or outside."""
+        try:
+            fd = os.open(path, local_os.O_PATH | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return link
+            raise
+        try:
+            return os.fstat(fd) if self.contains(fd, path) else link
+        finally:
+            os.close(fd)
+
+    # --- questions
+
+    async def kind(self, key: str) -> Kind | None:
+        return self.kind_now(key)
+
+    def kind_now(self, key: str) -> Kind | None:
+        status = self._status(key, strict=False)
+        return None if status is None else FOLDER if stat.S_ISDIR(status.st_mode) else FILE
+
+    async def info(self, key: str) -> FileInfo | FolderEntry | None:
+        status = self._status(key, strict=True)
+        if status is None:
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            return folder_entry(key)
+        metadata = None
+        if self._keeps_metadata:
+            with self.errors(key):
+                metadata = local_os.read_metadata(self.prefix + key)
+        return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC), metadata=metadata)
+
+    # --- reading
+
+    async def read_bytes(self, key: str) -> bytes:
+        fd, size = self._open(key)
+        try:
+            data = os.read(fd, size + 1)
+            if len(data) == size:
+                return data
+            pieces = [data]
+            while piece := os.read(fd, 1 << 20):
+                pieces.append(piece)
+            return b"".join(pieces)
+        except OSError as error:
+            raise from_os_error(error, key, self.name) from error
+        finally:
+            os.close(fd)
+
+    async def read_range(self, key: str, start: int, end: int) -> bytes:
+        fd, size = self._open(key)
+        try:
+            with self.errors(key):
+                return local_os.read_at(fd, start, max(0, min(end, size) - start))
+        finally:
+            os.close(fd)
+
+    async def open_read(self, key: str) -> LocalReader:
+        return LocalReader(self._open(key)[0], self, key)
+
+    # --- writing
+
+    async def open_write(self, key: str, options: WriteOptions) -> LocalSink:
+        return LocalSink(self, key, options)
+
+    async def copy(self, src: str, dst: str, overwrite: bool) -> None:
+        fd, _ = self._open(src)
+        try:
+            metadata = local_os.read_metadata(fd) if self._keeps_metadata else None
+            sink = LocalSink(self, dst, WriteOptions(overwrite, metadata))
+            try:
+                with self.errors(src):
+                    while data := os.read(fd, 1 << 20):
+                        await sink.write(data)
+                await sink.commit()
+            except BaseException:
+                await sink.abort()
+                raise
+        finally:
+            os.close(fd)
+
+    async def move(self, src: str, dst: str, overwrite: bool) -> None:
+        source, name = self.open_parent(src)
+        try:
+            if os.path.islink(self.prefix + src) or not self._rename(source, name, src, dst, overwrite):
+                # A link may lose its target by moving, and another device cannot be renamed to: move the content.
+                await self.copy(src, dst, overwrite)
+                with self.errors(src):
+                    os.unlink(name, dir_fd=source)
+            if self.durable:
+                os.fsync(source)
+        finally:
+            os.close(source)
+
+    def _rename(self, source: int, name: str, src: str, dst: str, overwrite: bool) -> bool:
+        """Rename in one step; False on another device."""
+        with NewParent(self, dst) as target, self.errors(dst, writing=True):
+            try:
+                if overwrite:
+                    os.rename(name, target.name, src_dir_fd=source, dst_dir_fd=target.fd)
+                else:
+                    local_os.rename_new(source, name, target.fd, target.name, self.features)
+            except FileNotFoundError as error:
+                raise file_missing(src, self.name) from error
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    return False
+                raise
+            if self.durable:
+                os.fsync(target.fd)
+        return True
+
+    def open_parent(self, key: str) -> tuple[int, str]:
+        """Descriptor of the folder that holds `key`, and the name in it; a missing folder is a missing file."""
+        folder, _, name = key.rpartition("/")
+        with self.errors(key):
+            return self.open_folder(folder, self.folder_flags), name
+
+    @property
+    def folder_flags(self) -> int:
+        """A folder that will be fsynced must be open for reading."""
+        return os.O_RDONLY if self.durable else local_os.O_PATH
+
+    # --- deleting
+
+    async def remove(self, key: str) -> None:
+        folder, name = self.open_parent(key)
+        try:
+            with self.errors(key):
+                mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode) or (stat.S_ISLNK(mode) and self.kind_now(key) == FOLDER):
+                    raise is_folder(key, self.name)
+                os.unlink(name, dir_fd=folder)
+                if self.durable:
+                    os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    async def remove_folder(self, key: str, recursive: bool) -> None:
+        kind = await self.kind(key)
+        if kind != FOLDER:
+            raise (is_file if kind == FILE else folder_missing)(key, self.name)
+        folder, name = self.open_parent(key)
+        try:
+            with self.errors(key):
+                if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                    if not recursive and os.listdir(self.prefix + key):
+                        raise not_empty(key, self.name)
+                    os.unlink(name, dir_fd=folder)
+                elif recursive:
+                    shutil.rmtree(name, dir_fd=folder)
+                else:
+                    self._remove_empty(folder, name)
+                if self.durable:
+                    os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _remove_empty(self, parent: int, name: str) -> None:
+        """Remove a folder in which there is nothing but what killed writers left."""
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+            try:
+                names = os.listdir(fd)
+                if any(not entry.startswith(TEMP_PREFIX) for entry in names):
+                    raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY)) from error
+                for entry in names:
+                    os.unlink(entry, dir_fd=fd)
+            finally:
+                os.close(fd)
+            os.rmdir(name, dir_fd=parent)
+
+    # --- listing
+
+    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncIterator[Page]:
+        scan = _Scan(self, want)
+        level = [(key, 0)]
+        while level:
+            folder, depth = level.pop()
+            deeper = [] if max_depth is None or depth < max_depth else None
+            for page in scan.folder(folder, deeper, O_FOLLOW if folder == key else os.O_NOFOLLOW):
+                yield page
+            level.extend((below, depth + 1) for below in deeper or ())
+
+    async def check(self) -> None:
+        with self.errors("."):
+            if not os.path.isdir(self.root):
+                raise NotFound(f"Root folder {self.root!r} not found", path=".", backend=self.name)
+            os.scandir(self.root).close()
+
+
+O_FOLLOW = 0
+
+
+class _Scan:
+    """One listing: turns directory entries into models, and says once what it skips."""
+
+    def __init__(self, driver: LocalDriver, want: Want) -> None:
+        self._driver = driver
+        self._files, self._folders = want != "folders", want != "files"
+        self._warned = False
+
+    def folder(self, key: str, deeper: list[str] | None, flags: int) -> Iterator[Page]:
+        """Pages of one folder; real subfolders are added to `deeper`. A folder that is gone, or none, is empty."""
+        driver, page = self._driver, []
+        try:
+            fd = driver.open_folder(key, os.O_RDONLY | flags)
+        except (OSError, UnicodeEncodeError, InvalidPath) as error:
+            if isinstance(error, (UnicodeEncodeError, InvalidPath)) or error.errno in _ABSENT:
+                return
+            raise from_os_error(error, key, driver.name) from error
+        try:
+            with os.scandir(fd) as entries, driver.errors(key):
+                for entry in entries:
+                    item = self._entry(entry, join(key, entry.name), deeper)
+                    if item is not None:
+                        page.append(item)
+                        if len(page) == PAGE_SIZE:
+                            yield page
+                            page = []
+            if page:
+                yield page
+        finally:
+            os.close(fd)
+
+    def _entry(self, entry: os.DirEntry[str], key: str, deeper: list[str] | None) -> FileInfo | FolderEntry | None:
+        name = entry.name
+        if name.startswith(TEMP_PREFIX):
+            return None
+        if "\\" in name:
+            if not self._warned:
+                self._warned = True
+                warn_unspellable(name, self._driver.name)
+            return None
+        if entry.is_dir(follow_symlinks=False):
+            if deeper is not None:
+                deeper.append(key)
+            return folder_entry(key) if self._folders else None
+        status: os.stat_result | None
+        if entry.is_symlink():
+            status = self._driver._status(key, strict=False)
+            if status is None or stat.S_ISDIR(status.st_mode):
+                return folder_entry(key) if status is not None and self._folders else None
+        elif not self._files:
+            return None
+        else:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+        if not self._files or not stat.S_ISREG(status.st_mode):
+            return None
+        return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC))

@@ -1,0 +1,204 @@
+"""What operating systems do differently: where a descriptor is, hard links, unnamed files, extended attributes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from remote_store._capabilities import Capability
+
+O_PATH: int = getattr(os, "O_PATH", os.O_RDONLY)
+O_TMPFILE: int | None = getattr(os, "O_TMPFILE", None)
+ATTRIBUTE = "user.remote_store"
+"""The extended attribute that holds a file's user metadata, as JSON."""
+
+_UNABLE = frozenset(
+    getattr(errno, name)
+    for name in ("EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EMLINK", "EISDIR", "ENOENT")
+    if hasattr(errno, name)
+)
+"""How filesystems say that they have no hard links, unnamed files or attributes at all."""
+_RENAME_NOREPLACE = 1
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the filesystem of a root can do."""
+
+    unnamed: bool = False
+    """Files without a name (O_TMPFILE) that a link publishes."""
+    links: bool = True
+    noreplace: bool = True
+    attributes: bool = True
+
+    @property
+    def missing(self) -> frozenset[Capability]:
+        lacks = set()
+        if not self.attributes:
+            lacks.add(Capability.USER_METADATA)
+        if not self.links and not self.noreplace:
+            lacks.add(Capability.EXCLUSIVE_CREATE)
+        return frozenset(lacks)
+
+
+def probe(root: str, temp_prefix: str) -> Features:
+    """Try with an empty temporary file what the filesystem of `root` can do; assume the best where none can be made."""
+    name = temp_prefix + secrets.token_hex(8)
+    try:
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return Features(unnamed=O_TMPFILE is not None)
+    try:
+        unnamed = _able(lambda: _publish_unnamed(folder, name))
+        if not unnamed:
+            os.close(open_named(folder, name))
+        return Features(
+            unnamed,
+            links=_able(lambda: link(folder, name, name + "-1")),
+            attributes=_able(lambda: _try_attribute(folder, name)),
+            noreplace=_able(lambda: _renameat2(folder, name, folder, name + "-2")),
+        )
+    except OSError:
+        return Features(unnamed=O_TMPFILE is not None)
+    finally:
+        for left in (name, name + "-1", name + "-2"):
+            with suppress(OSError):
+                os.unlink(left, dir_fd=folder)
+        os.close(folder)
+
+
+def _able(attempt: Callable[[], object]) -> bool:
+    try:
+        attempt()
+    except OSError as error:
+        if error.errno in _UNABLE:
+            return False
+        raise
+    return True
+
+
+def _publish_unnamed(folder: int, name: str) -> None:
+    fd = open_unnamed(folder)
+    try:
+        link_open(fd, folder, name)
+    finally:
+        os.close(fd)
+
+
+def _try_attribute(folder: int, name: str) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        write_metadata(fd, {"probe": "1"})
+    finally:
+        os.close(fd)
+
+
+def path_of(fd: int, path: str) -> str:
+    """Where the file open as `fd` (by the name `path`) really is."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        pass
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        return os.fsdecode(fcntl.fcntl(fd, fcntl.F_GETPATH, b"\0" * 1024).rstrip(b"\0"))  # type: ignore[attr-defined]
+    return os.path.realpath(path)
+
+
+def open_unnamed(folder: int) -> int:
+    """A new file without a name in `folder`: gone with its descriptor unless a link publishes it."""
+    if O_TMPFILE is None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    return os.open(".", os.O_WRONLY | O_TMPFILE | os.O_CLOEXEC, 0o666, dir_fd=folder)
+
+
+def open_named(folder: int, name: str) -> int:
+    """A new file `name` in `folder`."""
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+
+
+def link_open(fd: int, folder: int, name: str) -> None:
+    """Give the open file `fd` the new name `name`; FileExistsError if it is taken."""
+    os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=folder, follow_symlinks=True)
+
+
+def link(folder: int, old: str, new: str) -> None:
+    """Give the file `old` in `folder` the second name `new`; FileExistsError if it is taken."""
+    os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+
+
+def rename_new(source: int, old: str, target: int, new: str, features: Features) -> None:
+    """Rename, or FileExistsError if `new` is taken; looks first where the filesystem cannot decide it."""
+    if features.noreplace:
+        return _renameat2(source, old, target, new)
+    if features.links:
+        os.link(old, new, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+        return os.unlink(old, dir_fd=source)
+    with suppress(FileNotFoundError):
+        os.stat(new, dir_fd=target, follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    os.rename(old, new, src_dir_fd=source, dst_dir_fd=target)
+
+
+@lru_cache(maxsize=1)
+def _libc_renameat2() -> Any:
+    import ctypes
+
+    try:
+        return ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return None
+
+
+def _renameat2(source: int, old: str, target: int, new: str) -> None:
+    call = _libc_renameat2()
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if call(source, os.fsencode(old), target, os.fsencode(new), _RENAME_NOREPLACE):
+        import ctypes
+
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def read_metadata(file: int | str) -> dict[str, str] | None:
+    """User metadata of an open file or a path."""
+    # An attribute that is not there costs an exception, a list without it does not.
+    if ATTRIBUTE not in os.listxattr(file):
+        return None
+    try:
+        kept = json.loads(os.getxattr(file, ATTRIBUTE))
+    except ValueError:
+        return None
+    return kept if isinstance(kept, dict) else None
+
+
+def write_metadata(fd: int, metadata: Mapping[str, str]) -> None:
+    """Keep user metadata with an open file."""
+    if not hasattr(os, "setxattr"):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    os.setxattr(fd, ATTRIBUTE, json.dumps(dict(metadata), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def read_at(fd: int, start: int, size: int) -> bytes:
+    """`size` bytes from `start` on, fewer at the end of the file."""
+    pieces = []
+    while size > 0 and (piece := os.pread(fd, min(size, 1 << 30), start)):
+        pieces.append(piece)
+        start, size = start + len(piece), size - len(piece)
+    return b"".join(pieces)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write the whole of `data`."""
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])

@@ -1,0 +1,219 @@
+"""How a local file is written: a temporary in the target folder, then published in one step."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from remote_store._errors import NotFound, RemoteStoreError, is_folder, not_regular, target_exists
+from remote_store.drivers import local_os
+from remote_store.drivers.base import FOLDER, Sink, WriteOptions
+
+if TYPE_CHECKING:
+    from remote_store.drivers.local import LocalDriver
+
+
+class NewParent:
+    """The open folder for a new key, created with those above it, which go again when the block fails.
+
+    Attributes:
+        fd: descriptor of the folder.
+        name: of the key in it.
+    """
+
+    def __init__(self, driver: LocalDriver, key: str) -> None:
+        self._driver, self._key = driver, key
+        self._folder, _, self.name = key.rpartition("/")
+        self._made: list[str] = []
+        try:
+            with driver.errors(key, writing=True):
+                self.fd = self._ensure(self._folder)
+        except BaseException:
+            self._undo()
+            raise
+
+    def reopen(self) -> None:
+        """Make the folder again after somebody deleted it."""
+        self.close()
+        self.fd = self._ensure(self._folder)
+
+    def close(self, *, undo: bool = False) -> None:
+        os.close(self.fd)
+        self.fd = -1
+        if undo:
+            self._undo()
+
+    def _undo(self) -> None:
+        for path in reversed(self._made):
+            with suppress(OSError):
+                os.rmdir(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *exc_info: object) -> None:
+        self.close(undo=kind is not None)
+
+    def _ensure(self, folder: str) -> int:
+        driver = self._driver
+        for _ in range(100):  # Bounds a race with somebody who keeps deleting the folder.
+            try:
+                return driver.open_folder(folder, driver.folder_flags)
+            except FileNotFoundError:
+                if os.path.islink(driver.native(folder)):
+                    raise not_regular(self._key, driver.name) from None
+            if not folder:
+                self._ensure_root()
+                continue
+            parent = self._ensure(folder.rpartition("/")[0])
+            try:
+                with suppress(FileExistsError, FileNotFoundError):
+                    os.mkdir(folder.rpartition("/")[2], dir_fd=parent)
+                    self._made.append(driver.native(folder))
+                    if driver.durable:
+                        os.fsync(parent)
+            finally:
+                os.close(parent)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    def _ensure_root(self) -> None:
+        driver = self._driver
+        if not driver.create:
+            raise NotFound(f"Root folder {driver.root!r} not found", path=self._key, backend=driver.name)
+        os.makedirs(driver.root, exist_ok=True)
+
+
+class LocalSink(Sink):
+    """A file being written next to where it will be."""
+
+    def __init__(self, driver: LocalDriver, key: str, options: WriteOptions) -> None:
+        self._driver, self._key, self._options = driver, key, options
+        self._fd: int | None = None
+        self._temp: str | None = None
+        self._parent = NewParent(driver, key)
+        try:
+            with driver.errors(key, writing=True):
+                self._old = self._look()
+                self._fd = self._open()
+                if self._old is not None and stat.S_ISREG(self._old.st_mode):
+                    self._take_over(self._fd, self._old)
+                if options.metadata:
+                    local_os.write_metadata(self._fd, options.metadata)
+        except BaseException:
+            self._discard()
+            raise
+
+    def _look(self) -> os.stat_result | None:
+        """What is at the target; refuses early what could not be published anyway."""
+        try:
+            old = os.stat(self._parent.name, dir_fd=self._parent.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if self._is_folder(old):
+            raise is_folder(self._key, self._driver.name)
+        if not self._options.overwrite:
+            raise target_exists(self._key, self._driver.name)
+        return old
+
+    def _is_folder(self, status: os.stat_result) -> bool:
+        return stat.S_ISDIR(status.st_mode) or (
+            stat.S_ISLNK(status.st_mode) and self._driver.kind_now(self._key) == FOLDER
+        )
+
+    def _open(self) -> int:
+        if self._driver.features.unnamed:
+            with suppress(OSError):
+                return local_os.open_unnamed(self._parent.fd)
+        self._temp = self._new_name()
+        return local_os.open_named(self._parent.fd, self._temp)
+
+    def _new_name(self) -> str:
+        return self._driver.profile.temp_prefix + secrets.token_hex(8)
+
+    @staticmethod
+    def _take_over(fd: int, old: os.stat_result) -> None:
+        """Mode, and owner where permitted, of the file that is replaced; like any write, it clears set-id bits."""
+        new = os.fstat(fd)
+        if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+            with suppress(PermissionError):
+                os.fchown(fd, old.st_uid, old.st_gid)
+        os.fchmod(fd, stat.S_IMODE(old.st_mode) & 0o777)
+
+    async def write(self, data: bytes) -> None:
+        assert self._fd is not None
+        with self._driver.errors(self._key, writing=True):
+            local_os.write_all(self._fd, data)
+
+    async def commit(self) -> Mapping[str, Any]:
+        assert self._fd is not None
+        with self._driver.errors(self._key, writing=True):
+            if self._driver.durable:
+                os.fsync(self._fd)
+            self._publish(self._fd)
+            if self._driver.durable:
+                os.fsync(self._parent.fd)
+        self._temp = None
+        self._release()
+        self._parent.close()
+        return {}
+
+    def _publish(self, fd: int) -> None:
+        try:
+            for _ in range(100):
+                try:
+                    return self._replace(fd) if self._options.overwrite else self._create(fd)
+                except FileNotFoundError:
+                    if self._temp is not None:
+                        raise
+                    self._parent.reopen()
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        except FileExistsError as error:
+            if isinstance(error, RemoteStoreError):
+                raise
+            blocker = os.stat(self._parent.name, dir_fd=self._parent.fd, follow_symlinks=False)
+            verdict = is_folder if self._is_folder(blocker) else target_exists
+            raise verdict(self._key, self._driver.name) from error
+
+    def _create(self, fd: int) -> None:
+        """Publish under a name that must be free."""
+        folder, name = self._parent.fd, self._parent.name
+        if self._temp is None:
+            local_os.link_open(fd, folder, name)
+        elif self._driver.features.links:
+            local_os.link(folder, self._temp, name)
+            os.unlink(self._temp, dir_fd=folder)
+        else:
+            local_os.rename_new(folder, self._temp, folder, name, self._driver.features)
+
+    def _replace(self, fd: int) -> None:
+        """Publish over whatever file or link is there."""
+        folder, name = self._parent.fd, self._parent.name
+        if self._temp is None:
+            if self._old is None:
+                with suppress(FileExistsError):
+                    return local_os.link_open(fd, folder, name)
+            temp = self._new_name()
+            local_os.link_open(fd, folder, temp)
+            self._temp = temp
+        os.replace(self._temp, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+    async def abort(self) -> None:
+        self._discard()
+
+    def _discard(self) -> None:
+        self._release()
+        if self._parent.fd >= 0:
+            if self._temp is not None:
+                with suppress(OSError):
+                    os.unlink(self._temp, dir_fd=self._parent.fd)
+            self._parent.close(undo=True)
+
+    def _release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None

@@ -1,0 +1,357 @@
+"""Files in memory, in fsspec's own structures, so that fsspec sees what a store writes and the reverse."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import threading
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
+
+from remote_store import _fork
+from remote_store._errors import (
+    RemoteStoreError,
+    below_file,
+    etag_differs,
+    file_missing,
+    folder_missing,
+    is_file,
+    is_folder,
+    not_empty,
+    target_exists,
+)
+from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
+from remote_store._paths import join, spellable
+from remote_store.drivers.base import (
+    FILE,
+    FOLDER,
+    PAGE_SIZE,
+    Driver,
+    Kind,
+    Page,
+    Sink,
+    Want,
+    WriteOptions,
+    warn_unspellable,
+)
+from remote_store.drivers.profiles import MEMORY
+
+_serial = itertools.count(1)
+
+
+class _Folders(list[str]):
+    """fsspec's list of folders, for a tree of its own: membership and children in one step."""
+
+    def __init__(self) -> None:
+        super().__init__([""])
+        self.children: dict[str, dict[str, None]] = {"": {}}
+
+    def __contains__(self, path: object) -> bool:
+        return path in self.children
+
+    def append(self, path: str) -> None:
+        if path not in self.children:
+            super().append(path)
+            self.children[path] = {}
+            self.adopt(path)
+
+    def remove(self, path: str) -> None:
+        super().remove(path)
+        del self.children[path]
+        self.orphan(path)
+
+    def adopt(self, path: str) -> None:
+        parent, _, name = path.rpartition("/")
+        self.append(parent)
+        self.children[parent][name] = None
+
+    def orphan(self, path: str) -> None:
+        parent, _, name = path.rpartition("/")
+        self.children.get(parent, {}).pop(name, None)
+
+
+class _Files(dict[str, MemoryFile]):
+    """fsspec's mapping of paths to files, that keeps `_Folders` in step."""
+
+    def __init__(self, folders: _Folders) -> None:
+        super().__init__()
+        self._folders = folders
+
+    def __setitem__(self, path: str, file: MemoryFile) -> None:
+        if path not in self:
+            self._folders.adopt(path)
+        super().__setitem__(path, file)
+
+    def __delitem__(self, path: str) -> None:
+        super().__delitem__(path)
+        self._folders.orphan(path)
+
+    def pop(self, path: str, *default: Any) -> Any:
+        if path in self:
+            self._folders.orphan(path)
+        return super().pop(path, *default)
+
+
+def private_filesystem() -> MemoryFileSystem:
+    """An fsspec memory filesystem with a tree of its own."""
+    fs = MemoryFileSystem(skip_instance_cache=True)
+    fs.pseudo_dirs = _Folders()
+    fs.store = _Files(fs.pseudo_dirs)
+    return fs
+
+
+class _Locks:
+    """The lock of the process-wide tree; a child forked while it was held gets a new one."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        _fork.watch(self)
+
+    def after_fork(self) -> None:
+        self.tree = threading.RLock()
+
+
+_shared = _Locks()
+
+
+class _Bytes:
+    """Reads a snapshot."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    async def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    async def seek(self, offset: int, whence: int) -> int:
+        return self._file.seek(offset, whence)
+
+    async def close(self) -> None:
+        self._file.close()
+
+
+class _MemorySink(Sink):
+    def __init__(self, driver: MemoryDriver, key: str, options: WriteOptions) -> None:
+        self._driver, self._key, self._options = driver, key, options
+        self._pieces: list[bytes] = []
+
+    async def write(self, data: bytes) -> None:
+        self._pieces.append(data)
+
+    async def commit(self) -> Mapping[str, Any]:
+        return await self._driver.put(self._key, b"".join(self._pieces), self._options)
+
+    async def abort(self) -> None:
+        self._pieces.clear()
+
+
+class MemoryDriver(Driver):
+    """Files below `root` in the tree of an fsspec memory filesystem."""
+
+    profile = MEMORY
+    capabilities = MEMORY.capabilities
+    runs = "inline"
+
+    def __init__(self, fs: MemoryFileSystem, root: str = "", name: str = "memory") -> None:
+        super().__init__(name, "/" + root.strip("/") if root.strip("/") else "")
+        self._fs = fs
+        self._prefix = self.root + "/"
+        self._files: dict[str, MemoryFile] = fs.store
+        self._locks = _shared if fs.store is MemoryFileSystem.store else _Locks()
+
+    @property
+    def fs(self) -> MemoryFileSystem:
+        return self._fs
+
+    def native(self, key: str) -> str:
+        return self._prefix + key if key else self.root or "/"
+
+    def key(self, native: str) -> str | None:
+        path = "/" + native.removeprefix("memory://").strip("/")
+        if path == (self.root or "/"):
+            return ""
+        return path[len(self._prefix) :] if path.startswith(self._prefix) else None
+
+    # --- the tree
+
+    def _is_folder(self, path: str) -> bool:
+        folders = self._fs.pseudo_dirs
+        if path in folders:
+            return True
+        if isinstance(folders, _Folders):
+            return False
+        below = path + "/"
+        return any(other.startswith(below) for other in (*tuple(self._files), *tuple(folders)))
+
+    def _children(self, path: str) -> Iterable[str]:
+        """Names in a folder."""
+        folders = self._fs.pseudo_dirs
+        if isinstance(folders, _Folders):
+            return tuple(folders.children.get(path, ()))
+        below = path + "/"
+        start = len(below)
+        paths = (*tuple(self._files), *tuple(folders))
+        return dict.fromkeys(other[start:].partition("/")[0] for other in paths if other.startswith(below))
+
+    def _add_folders(self, path: str) -> None:
+        """Make `path` and the folders above it, so that they outlive the files in them."""
+        folders = self._fs.pseudo_dirs
+        while path and path not in folders:
+            folders.append(path)
+            path = path.rpartition("/")[0]
+
+    def _check_free(self, key: str, path: str) -> None:
+        """Refuse a new file that is a folder or below a file."""
+        if self._is_folder(path):
+            raise is_folder(key, self.name)
+        parent = path.rpartition("/")[0]
+        while parent and not self._is_folder(parent):
+            if parent in self._files:
+                raise below_file(key, self.name)
+            parent = parent.rpartition("/")[0]
+
+    def _missing(self, key: str) -> RemoteStoreError:
+        return (is_folder if self._is_folder(self._prefix + key) else file_missing)(key, self.name)
+
+    @staticmethod
+    def _etag(file: MemoryFile) -> str:
+        """Changes with every write, those of others through fsspec included."""
+        return f"{getattr(file, 'serial', 0):x}-{file.size:x}-{file.modified.timestamp():.6f}"
+
+    def _describe(self, key: str, file: MemoryFile, *, listed: bool = False) -> FileInfo:
+        metadata = None if listed else getattr(file, "user_metadata", None)
+        return file_info(key, file.size, file.modified, self._etag(file), metadata=metadata and dict(metadata))
+
+    # --- verbs
+
+    async def kind(self, key: str) -> Kind | None:
+        path = self._prefix + key
+        return FILE if path in self._files else FOLDER if self._is_folder(path) else None
+
+    async def info(self, key: str) -> FileInfo | FolderEntry | None:
+        path = self._prefix + key
+        file = self._files.get(path)
+        if file is not None:
+            return self._describe(key, file)
+        return folder_entry(key) if self._is_folder(path) else None
+
+    def _data(self, key: str) -> bytes:
+        file = self._files.get(self._prefix + key)
+        if file is None:
+            raise self._missing(key)
+        data: bytes = file.getvalue()
+        return data
+
+    async def read_bytes(self, key: str) -> bytes:
+        return self._data(key)
+
+    async def read_range(self, key: str, start: int, end: int) -> bytes:
+        return self._data(key)[start:end]
+
+    async def open_read(self, key: str) -> _Bytes:
+        return _Bytes(self._data(key))
+
+    async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
+        path = self._prefix + key
+        file = MemoryFile(self._fs, path, data)
+        file.user_metadata = options.metadata
+        file.serial = next(_serial)
+        with self._locks.tree:
+            self._check_target(key, path, options)
+            self._files[path] = file
+        return {"etag": self._etag(file), "last_modified": file.modified}
+
+    def _check_target(self, key: str, path: str, options: WriteOptions) -> None:
+        old = self._files.get(path)
+        if old is None:
+            self._check_free(key, path)
+            if options.if_match is not None:
+                raise etag_differs(key, self.name)
+            self._add_folders(path.rpartition("/")[0])
+        elif not options.replaces:
+            raise target_exists(key, self.name)
+        elif options.if_match not in (None, self._etag(old)):
+            raise etag_differs(key, self.name)
+
+    async def open_write(self, key: str, options: WriteOptions) -> _MemorySink:
+        with self._locks.tree:
+            old = self._files.get(self._prefix + key)
+            if old is None:
+                self._check_free(key, self._prefix + key)
+            elif not options.replaces:
+                raise target_exists(key, self.name)
+        return _MemorySink(self, key, options)
+
+    async def remove(self, key: str) -> None:
+        with self._locks.tree:
+            if self._files.pop(self._prefix + key, None) is None:
+                raise self._missing(key)
+
+    async def remove_folder(self, key: str, recursive: bool) -> None:
+        path = self._prefix + key
+        with self._locks.tree:
+            if path in self._files:
+                raise is_file(key, self.name)
+            if not self._is_folder(path):
+                raise folder_missing(key, self.name)
+            if not recursive and any(True for _ in self._children(path)):
+                raise not_empty(key, self.name)
+            below = path + "/"
+            for other in [other for other in self._files if other.startswith(below)]:
+                del self._files[other]
+            folders = self._fs.pseudo_dirs
+            for other in sorted((o for o in folders if o == path or o.startswith(below)), key=len, reverse=True):
+                folders.remove(other)
+
+    async def copy(self, src: str, dst: str, overwrite: bool) -> None:
+        with self._locks.tree:
+            file = self._source(src)
+            await self.put(dst, file.getvalue(), WriteOptions(overwrite, getattr(file, "user_metadata", None)))
+
+    async def move(self, src: str, dst: str, overwrite: bool) -> None:
+        target = self._prefix + dst
+        with self._locks.tree:
+            file = self._source(src)
+            self._check_target(dst, target, WriteOptions(overwrite))
+            self._files[target] = file
+            file.path = target
+            del self._files[self._prefix + src]
+
+    def _source(self, key: str) -> MemoryFile:
+        file = self._files.get(self._prefix + key)
+        if file is None:
+            raise self._missing(key)
+        return file
+
+    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncIterator[Page]:
+        page: Page = []
+        warned = False
+        stack = [(key, 0)]
+        while stack:
+            folder, depth = stack.pop()
+            path = self._prefix + folder if folder else self.root
+            for name in self._children(path):
+                below = join(folder, name)
+                if not name or not spellable(name):
+                    if not warned:
+                        warned = True
+                        warn_unspellable(name, self.name)
+                    continue
+                file = self._files.get(f"{path}/{name}")
+                if file is None:
+                    if max_depth is None or depth < max_depth:
+                        stack.append((below, depth + 1))
+                    if want != "files":
+                        page.append(folder_entry(below))
+                elif want != "folders":
+                    page.append(self._describe(below, file, listed=True))
+                if len(page) >= PAGE_SIZE:
+                    yield page
+                    page = []
+        if page:
+            yield page
+
+    async def check(self) -> None:
+        """Memory is always there."""

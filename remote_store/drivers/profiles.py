@@ -1,0 +1,73 @@
+"""What is known of each kind of filesystem, as data; importable without any SDK.
+
+The capability matrix of the docs is made from here, and `certify` checks it against live filesystems.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from remote_store._capabilities import Capability, CapabilitySet
+
+Concurrency = Literal["thread_safe", "single_connection"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is known of a kind of filesystem.
+
+    Args:
+        capabilities: upper bound of what an instance can do.
+        look_first: verbs (`read`, `write`, `remove`, `list`) that cannot be trusted to report a wrong type, a missing
+            file or a conflict themselves, so that the engine looks before it leaps.
+        concurrency: posture of an instance shared by threads.
+        close_is_terminal: whether a closed instance stays closed.
+        temp_prefix: how names of the backend's own temporary files begin: hidden, and refused to users.
+        deviations: where the contract cannot be held, in words.
+    """
+
+    capabilities: CapabilitySet
+    look_first: frozenset[str] = frozenset()
+    concurrency: Concurrency = "thread_safe"
+    close_is_terminal: bool = False
+    temp_prefix: str = ""
+    deviations: tuple[str, ...] = ()
+
+
+LOCAL = Profile(
+    capabilities=CapabilitySet(set(Capability) - {Capability.CONDITIONAL_WRITE, Capability.WRITE_RESULT_NATIVE}),
+    temp_prefix=".~rs-",
+    deviations=(
+        "user metadata needs a file system with extended attributes",
+        "exclusive creation needs a file system with hard links or renameat2",
+        "a move to another device is a copy, then a delete",
+    ),
+)
+
+MEMORY = Profile(capabilities=CapabilitySet(Capability))
+
+GENERIC = Profile(
+    capabilities=CapabilitySet(
+        {
+            Capability.READ,
+            Capability.WRITE,
+            Capability.DELETE,
+            Capability.LIST,
+            Capability.GLOB,
+            Capability.MOVE,
+            Capability.COPY,
+            Capability.METADATA,
+        }
+    ),
+    look_first=frozenset({"read", "write", "remove", "list"}),
+    concurrency="single_connection",
+    deviations=(
+        "a reader may see a part of a write, and a failed write may lose the old content",
+        "two racing overwrite=False writers may both succeed",
+        "a move is a copy, then a delete",
+    ),
+)
+
+PROFILES: dict[str, Profile] = {"local": LOCAL, "memory": MEMORY, "any other fsspec": GENERIC}
+"""By name of the backend."""

@@ -1,0 +1,44 @@
+"""Which driver speaks to which fsspec filesystem."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from remote_store.drivers.base import Driver
+
+GROUP = "remote_store.drivers"
+"""Entry points of this group add drivers: the name is an fsspec protocol, the value a factory
+`(fs, root, name) -> Driver`."""
+
+
+def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
+    """The driver of an fsspec filesystem: built in, registered by an entry point, or the generic one.
+
+    Args:
+        fs: the filesystem.
+        root: folder of it that is the root, as the filesystem spells it.
+        name: of the backend; the protocol unless given.
+    """
+    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+    if "memory" in protocols:
+        from remote_store.drivers.memory import MemoryDriver
+
+        return MemoryDriver(fs, root, name or "memory")
+    if "file" in protocols:
+        from remote_store.drivers.local import LocalDriver
+
+        return LocalDriver(root or "/", name=name or "local", create=False)
+    for protocol in protocols:
+        if protocol in _registered():
+            driver: Driver = _registered()[protocol].load()(fs, root, name or protocol)
+            return driver
+    from remote_store.drivers.generic import GenericDriver
+
+    return GenericDriver(fs, root, name or protocols[0])
+
+
+@cache
+def _registered() -> dict[str, Any]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

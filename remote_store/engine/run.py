@@ -1,0 +1,165 @@
+"""The ways to run an operation: here and now, on a filesystem's own loop, or awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from typing import Any, BinaryIO, TypeVar, cast
+
+from remote_store._streams import FileSource, IteratorSource, Source
+
+T = TypeVar("T")
+
+
+def finish(operation: Awaitable[T]) -> T:
+    """Run a coroutine that never waits to its end, in this thread, without a loop."""
+    try:
+        cast("Coroutine[Any, Any, T]", operation).send(None)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    cast("Coroutine[Any, Any, T]", operation).close()
+    raise RuntimeError("an operation of a synchronous filesystem waited for something")
+
+
+class Inline:
+    """Runs operations of a synchronous filesystem in the caller's thread."""
+
+    def __call__(self, operation: Awaitable[T]) -> T:
+        return finish(operation)
+
+    def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
+        """Run an operation that reads the caller's content."""
+        return finish(start(FileSource(content)))
+
+
+class OnLoop:
+    """Runs operations of an asynchronous filesystem on its own loop, one hop each.
+
+    The caller's content is read in the caller's thread, so a slow source, or one that itself needs the loop, holds
+    up nobody.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def __call__(self, operation: Awaitable[T]) -> T:
+        self._check_thread(operation)
+        future = asyncio.run_coroutine_threadsafe(_await(operation), self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
+        """Run an operation that reads the caller's content."""
+        local = FileSource(content)
+        if local.data is not None:
+            return self(start(local))
+        requests: queue.SimpleQueue[tuple[int, asyncio.Future[bytes]] | None] = queue.SimpleQueue()
+        operation = start(_FromCaller(requests))
+        self._check_thread(operation)
+        future = asyncio.run_coroutine_threadsafe(_await(operation), self._loop)
+        future.add_done_callback(lambda _: requests.put(None))
+        try:
+            while (request := requests.get()) is not None:
+                self._answer(local, *request)
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _answer(self, local: FileSource, size: int, reply: asyncio.Future[bytes]) -> None:
+        try:
+            data = finish(local.read(size))
+        except Exception as error:
+            self._loop.call_soon_threadsafe(_settle, reply, None, error)
+        else:
+            self._loop.call_soon_threadsafe(_settle, reply, data, None)
+
+    def _check_thread(self, operation: Awaitable[Any]) -> None:
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if running is self._loop:
+            if asyncio.iscoroutine(operation):
+                operation.close()
+            raise RuntimeError("a Store cannot be used on its filesystem's own event loop; use AsyncStore there")
+
+
+async def _await(operation: Awaitable[T]) -> T:
+    return await operation
+
+
+def _settle(reply: asyncio.Future[bytes], data: bytes | None, error: Exception | None) -> None:
+    if reply.done():
+        return
+    if error is not None:
+        reply.set_exception(error)
+    else:
+        reply.set_result(data or b"")
+
+
+class _FromCaller:
+    """Content that another thread reads on request."""
+
+    data = None
+
+    def __init__(self, requests: queue.SimpleQueue[tuple[int, asyncio.Future[bytes]] | None]) -> None:
+        self._requests = requests
+
+    async def read(self, size: int) -> bytes:
+        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._requests.put((size, reply))
+        return await reply
+
+
+def iterate(pages: AsyncGenerator[list[T]], run: Inline | OnLoop) -> Iterator[T]:
+    """The items of pages, one page at a time."""
+    try:
+        while (page := run(anext(pages, None))) is not None:
+            yield from page
+    finally:
+        run(pages.aclose())
+
+
+class Awaited:
+    """Runs operations on the caller's loop."""
+
+    async def __call__(self, operation: Awaitable[T]) -> T:
+        return await operation
+
+    async def with_content(
+        self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]
+    ) -> T:
+        """Run an operation that reads the caller's content."""
+        return await start(IteratorSource(content))
+
+
+class Pinned:
+    """Runs operations on the one loop a filesystem is bound to, awaited from another; content is read on the caller's."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    async def __call__(self, operation: Awaitable[T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(operation), self._loop))
+
+    async def with_content(
+        self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]
+    ) -> T:
+        """Run an operation that reads the caller's content."""
+        return await self(start(_FromLoop(IteratorSource(content), asyncio.get_running_loop())))
+
+
+class _FromLoop:
+    """Content that is read on another loop."""
+
+    def __init__(self, source: IteratorSource, loop: asyncio.AbstractEventLoop) -> None:
+        self.data = source.data
+        self._source, self._loop = source, loop
+
+    async def read(self, size: int) -> bytes:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._source.read(size), self._loop))
