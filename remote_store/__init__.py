@@ -72,7 +72,7 @@ _HOMES = {
 }
 
 __getattr__, __dir__ = lazy(__name__, {name: home for home, names in _HOMES.items() for name in names})
-__all__ = [  # noqa: F822 (loaded on first use)
+__all__ = [
     "AlreadyExists",
     "Backend",
     "BackendUnavailable",

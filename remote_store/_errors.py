@@ -40,7 +40,7 @@ class RemoteStoreError(Exception):
         self.path = None if path is None else str(path)
         self.backend = backend
         if self._errno is not None:
-            self.errno = self._errno
+            _set_errno(self, self._errno)
 
     def __str__(self) -> str:
         where = [f"{name}={value!r}" for name, value in self._details() if value is not None]
@@ -55,6 +55,10 @@ class RemoteStoreError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, dict(self._details()))
+
+
+def _set_errno(error: Any, number: int) -> None:
+    error.errno = number
 
 
 def _rebuild(cls: type[RemoteStoreError], message: str, details: dict[str, Any]) -> RemoteStoreError:

@@ -199,6 +199,25 @@ def file_info(
     return info
 
 
+def write_result(
+    key: str, size: int, native: bool, metadata: Mapping[str, str] | None, reply: Mapping[str, Any]
+) -> WriteResult:
+    """The `WriteResult` of a normalized key, with the fields that the write's reply carries."""
+    result = _new(WriteResult)
+    result.__dict__.update(_NOTHING_TOLD)
+    result.__dict__.update(
+        reply,
+        path=RemotePath.from_key(key),
+        size=size,
+        source="native" if native else "basic",
+        metadata=metadata,
+    )
+    return result
+
+
+_NOTHING_TOLD = dict.fromkeys(("digest", "etag", "version_id", "last_modified"))
+
+
 def folder_entry(key: str) -> FolderEntry:
     """The `FolderEntry` of a normalized key."""
     return FolderEntry(RemotePath.from_key(key), key[key.rfind("/") + 1 :])
@@ -243,9 +262,8 @@ def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str] | None:
         ValueError: not str to str, an empty key, a leading underscore, a key that is not ASCII, or more than
             2,048 bytes in all.
     """
-    if not metadata:
-        if metadata is None or isinstance(metadata, Mapping):
-            return None
+    if metadata is None or metadata == {}:
+        return None
     if not isinstance(metadata, Mapping):
         raise ValueError(f"metadata must be a mapping of str to str, not {type(metadata).__name__}")
     for key, value in metadata.items():

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NoReturn
 from remote_store._errors import InvalidPath
 
 
-@lru_cache(maxsize=8192)
 def normalize(raw: str) -> str:
     """The key that `raw` spells: `/`-separated, no empty or `.` segments; `""` is the root.
 
@@ -23,6 +22,10 @@ def normalize(raw: str) -> str:
     return "/".join(parts)
 
 
+# Stores and backends both check paths; remembering them makes that cost a lookup each.
+
+
+@lru_cache(maxsize=8192)
 def key_of(path: str | RemotePath) -> str:
     """The key of a path given by a user; `""` is the root."""
     if isinstance(path, str):
@@ -32,9 +35,10 @@ def key_of(path: str | RemotePath) -> str:
     raise TypeError(f"path must be a str or a RemotePath, not {type(path).__name__}")
 
 
+@lru_cache(maxsize=8192)
 def file_key(path: str | RemotePath) -> str:
     """The key of a path that must name a file, so not the root."""
-    key = key_of(path)
+    key = key_of.__wrapped__(path)
     if not key:
         raise InvalidPath("Path must not be empty: it names the store root, not a file", path=str(path))
     return key
@@ -63,7 +67,7 @@ def below(root: str, key: str) -> str | None:
 def spellable(native_key: str) -> bool:
     """Whether a key found in a listing can be fed back as a path."""
     try:
-        return _normalize(native_key) == native_key  # A listing of a million names must not fill the cache.
+        return normalize(native_key) == native_key
     except InvalidPath:
         return False
 
@@ -78,9 +82,6 @@ def check_range(start: int, end: int) -> None:
     """Raise `ValueError` unless `[start, end)` is a range of bytes."""
     if start < 0 or end < start:
         raise ValueError(f"a byte range needs 0 <= start <= end, not [{start}, {end})")
-
-
-_normalize = normalize.__wrapped__
 
 
 class RemotePath:

@@ -214,4 +214,3 @@ class StoreBase(Generic[B]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._backend, self._root)
-

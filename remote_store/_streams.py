@@ -89,7 +89,11 @@ class FileSource:
 
 def check_content(content: object) -> None:
     """Refuse, before any I/O, what is neither bytes nor a binary file."""
-    if bytes_or_none(content) is None and not callable(getattr(content, "read", None)):
+    if (
+        not isinstance(content, bytes)
+        and bytes_or_none(content) is None
+        and not callable(getattr(content, "read", None))
+    ):
         raise TypeError(f"content must be bytes or a binary file, not {type(content).__name__}")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from remote_store._backend import Backend
+from remote_store._backend import Backend, BackendBase
 from remote_store.aio._backend import AsyncBackend
+
+L = TypeVar("L", bound=BackendBase)
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"} | {
     "adl": "azure",
@@ -58,7 +60,7 @@ def _protocol(url: str) -> str:
     return "file"
 
 
-def _local(cls: Any, url: str, options: Mapping[str, Any]) -> Any:
+def _local(cls: Callable[..., L], url: str, options: Mapping[str, Any]) -> L:
     from fsspec.implementations.local import LocalFileSystem
 
     if unknown := set(options) - {"create", "durable"}:
@@ -92,7 +94,9 @@ def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     try:
         fs, root = url_to_fs(url, **_UNCACHED, **options)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"cannot open {_safe(url)!r}: {type(error).__name__}; check the URL and its options") from error
+        raise ValueError(
+            f"cannot open {_safe(url)!r}: {type(error).__name__}; check the URL and its options"
+        ) from error
     return fs, root
 
 

@@ -24,6 +24,8 @@ def write_options(
         CapabilityNotSupported: the method's, USER_METADATA for `metadata`, CONDITIONAL_WRITE for `if_match`.
     """
     given: dict[str, Any] = {}
+    if metadata is None and if_match is None and GATES[method] in capabilities:
+        return given
     if metadata is not None and (kept := check_metadata(metadata)) is not None:
         given["metadata"] = kept
     if if_match is not None:

@@ -172,8 +172,9 @@ class AsyncBackend(BackendBase):
         Raises:
             CapabilityNotSupported: unless overridden.
         """
-        raise self._no_glob(pattern)
-        yield
+        for refusal in (self._no_glob(pattern),):
+            raise refusal
+            yield
 
     async def check_health(self) -> None:
         """Ask the service whether it, and the container, can be used; does nothing unless overridden."""

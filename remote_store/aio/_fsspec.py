@@ -100,10 +100,10 @@ class AsyncDriverBackend(EngineBackend, AsyncBackend):
         *,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
-        if_match: str | None = None,
+        **options: Any,
     ) -> AsyncIterator[AsyncAtomicFile]:
-        options = self._options("open_atomic", path, overwrite, metadata, if_match)
-        upload = await self._run(self._engine.open_upload(self._file(path), options))
+        kept = self._options("open_atomic", path, overwrite, metadata, **options)
+        upload = await self._run(self._engine.open_upload(self._file(path), kept))
         file = AsyncAtomicFile(lambda data: self._run(upload.write(data)))
         try:
             yield file

@@ -17,11 +17,12 @@ class AsyncLocalBackend(SyncBackendAdapter):
     CAPABILITIES = LocalBackend.CAPABILITIES
 
     def __init__(self, root: str | os.PathLike[str], *, create: bool = True, durable: bool = False) -> None:
-        super().__init__(LocalBackend(root, create=create, durable=durable))
+        self._local = LocalBackend(root, create=create, durable=durable)
+        super().__init__(self._local)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        rebuild, (_, args, options) = self._sync.__reduce__()
-        return rebuild, (type(self), args, options)
+        rebuild, arguments = self._local.__reduce__()
+        return rebuild, (type(self), *arguments[1:])
 
 
 class AsyncMemoryBackend(AsyncDriverBackend):

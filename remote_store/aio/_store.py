@@ -223,9 +223,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         return self._open_atomic(key, overwrite, options)
 
     @asynccontextmanager
-    async def _open_atomic(
-        self, key: str, overwrite: bool, options: dict[str, Any]
-    ) -> AsyncIterator[AsyncAtomicFile]:
+    async def _open_atomic(self, key: str, overwrite: bool, options: dict[str, Any]) -> AsyncIterator[AsyncAtomicFile]:
         with self._errors:
             async with self._backend.open_atomic(key, overwrite=overwrite, **options) as file:
                 yield file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -60,30 +60,33 @@ class EngineBackend(BackendBase):
 
     # --- keys
 
-    def _key(self, path: str) -> str:
-        return self._own(key_of, path)
-
-    def _file(self, path: str) -> str:
-        return self._own(file_key, path)
-
-    def _folder(self, path: str) -> str:
-        return self._own(child_folder_key, path)
-
-    def _own(self, rule: Any, path: str) -> str:
+    def _key(self, path: str, rule: Callable[[str], str] = key_of) -> str:
         try:
-            key: str = rule(path)
+            key = rule(path)
         except InvalidPath as error:
             error.backend = self.name
             raise
-        prefix = self._driver.profile.temp_prefix
+        prefix = self._reserved
         if prefix and prefix in key and "/" + prefix in "/" + key:
             raise InvalidPath(f"Names that begin with {prefix!r} are reserved", path=key, backend=self.name)
         return key
 
+    def _file(self, path: str) -> str:
+        return self._key(path, file_key)
+
+    def _folder(self, path: str) -> str:
+        return self._key(path, child_folder_key)
+
+    @cached_property
+    def _reserved(self) -> str:
+        return self._driver.profile.temp_prefix
+
     def _options(
-        self, method: str, path: str, overwrite: bool, metadata: Mapping[str, str] | None, if_match: str | None
+        self, method: str, path: str, overwrite: bool, metadata: Mapping[str, str] | None, if_match: str | None = None
     ) -> WriteOptions:
         given = write_options(method, self.capabilities, self.name, path, metadata, if_match)
+        if not given:
+            return WriteOptions(overwrite)
         return WriteOptions(overwrite, given.get("metadata"), given.get("if_match"))
 
     def to_key(self, native_path: str) -> str:

@@ -93,10 +93,10 @@ class DriverBackend(EngineBackend, Backend):
         *,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
-        if_match: str | None = None,
+        **options: Any,
     ) -> Iterator[AtomicFile]:
-        options = self._options("open_atomic", path, overwrite, metadata, if_match)
-        file = AtomicFile(self._run(self._engine.open_upload(self._file(path), options)), self._run)
+        kept = self._options("open_atomic", path, overwrite, metadata, **options)
+        file = AtomicFile(self._run(self._engine.open_upload(self._file(path), kept)), self._run)
         try:
             yield file
             file.commit()
@@ -124,10 +124,10 @@ class DriverBackend(EngineBackend, Backend):
         return self._list(path, 0, "both")
 
     def glob(self, pattern: str) -> Iterator[FileInfo]:
-        return iterate(self._engine.glob(pattern), self._run)  # type: ignore[arg-type]
+        return iterate(self._engine.glob(pattern), self._run)
 
     def _list(self, path: str, max_depth: int | None, want: Want) -> Iterator[Any]:
-        return iterate(self._engine.pages(self._key(path), max_depth, want), self._run)  # type: ignore[arg-type]
+        return iterate(self._engine.pages(self._key(path), max_depth, want), self._run)
 
     def get_file_info(self, path: str) -> FileInfo:
         return self._run(self._engine.get_file_info(self._file(path)))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import warnings
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from remote_store._capabilities import CapabilitySet
@@ -37,8 +36,7 @@ PAGE_SIZE = 256
 """Entries that a driver over a local or unpaged filesystem yields at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
+class WriteOptions(NamedTuple):
     """How a file is to be written; `if_match` implies replacing."""
 
     overwrite: bool = False
@@ -131,8 +129,8 @@ class Driver:
             await sink.abort()
             raise
 
-    def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncIterator[Page]:
-        """What is below a folder, page by page; depth 0 is its direct children, None all. Nothing if it is no folder."""
+    def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
+        """What is below a folder, page by page: depth 0 is direct children, None all; nothing if it is no folder."""
         raise NotImplementedError
 
     async def remove(self, key: str) -> None:
@@ -157,16 +155,14 @@ class Driver:
 # --- error tables
 
 
-_MEANING: dict[type[RemoteStoreError], tuple[str, tuple[str, ...]]] = {
-    PermissionDenied: ("Permission denied", ("EACCES", "EPERM", "EROFS")),
-    InvalidPath: ("Path is not valid on this filesystem", ("ELOOP", "ENAMETOOLONG", "EILSEQ", "ENXIO", "ENODEV")),
-    ResourceLocked: ("File is locked by someone else", ("EBUSY", "ETXTBSY", "EAGAIN", "EDEADLK", "ENOLCK")),
+_MEANING: dict[type[RemoteStoreError], tuple[str, str]] = {
+    PermissionDenied: ("Permission denied", "EACCES EPERM EROFS"),
+    InvalidPath: ("Path is not valid on this filesystem", "ELOOP ENAMETOOLONG EILSEQ ENXIO ENODEV"),
+    ResourceLocked: ("File is locked by someone else", "EBUSY ETXTBSY EAGAIN EDEADLK ENOLCK"),
     BackendUnavailable: (
         "Storage cannot be reached",
-        (
-            "ETIMEDOUT ECONNREFUSED ECONNRESET ECONNABORTED EPIPE EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN"
-            " ENOTCONN ESHUTDOWN ESTALE EIO EREMOTEIO"
-        ).split(),
+        "ETIMEDOUT ECONNREFUSED ECONNRESET ECONNABORTED EPIPE EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN"
+        " ENOTCONN ESHUTDOWN ESTALE EIO EREMOTEIO",
     ),
 }
 
@@ -176,10 +172,13 @@ class _Verdict(NamedTuple):
     message: str
 
 
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+"""How a POSIX filesystem says that a name leads nowhere."""
+
 ERRNO_VERDICTS: dict[int, _Verdict] = {
     number: _Verdict(error, message)
     for error, (message, names) in _MEANING.items()
-    for name in names
+    for name in names.split()
     if (number := getattr(errno, name, None)) is not None
 }
 """errno → error, for those that mean the same wherever they occur."""
@@ -224,7 +223,9 @@ def from_any_error(error: Exception, key: str, backend: str, *, writing: bool = 
     if isinstance(error, RemoteStoreError):
         return error
     if isinstance(error, NotImplementedError):
-        return CapabilityNotSupported("This filesystem is not able to do that: not supported", path=key, backend=backend)
+        return CapabilityNotSupported(
+            "This filesystem is not able to do that: not supported", path=key, backend=backend
+        )
     status = getattr(error, "status", None) or getattr(error, "status_code", None) or getattr(error, "code", None)
     if isinstance(status, int):
         if status == 404:
@@ -242,5 +243,3 @@ def warn_unspellable(name: str, backend: str) -> None:
     warnings.warn(
         f"{backend}: a listing skips names that no RemotePath can spell, such as {name!r}", UserWarning, stacklevel=2
     )
-
-

@@ -10,7 +10,7 @@ import datetime as dt
 import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import IO, Any
 
@@ -19,11 +19,12 @@ from fsspec.asyn import AsyncFileSystem
 
 from remote_store import _fork
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._errors import DirectoryNotEmpty, NotFound, RemoteStoreError, not_empty
+from remote_store._errors import DirectoryNotEmpty, InvalidPath, NotFound, RemoteStoreError, not_empty
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join, spellable
 from remote_store._streams import PART, SPOOL_LIMIT
 from remote_store.drivers.base import (
+    ABSENT,
     PAGE_SIZE,
     Driver,
     Page,
@@ -43,7 +44,6 @@ _NO_REWRITE = frozenset({"zip"})
 _TIME_KEYS = ("mtime", "modified", "last_modified", "LastModified", "Last-Modified", "updated", "modify")
 _ETAG_KEYS = ("etag", "ETag")
 _TYPE_KEYS = ("content_type", "ContentType", "contentType", "mimetype")
-_BASES = (AbstractFileSystem, AsyncFileSystem)
 
 
 class GenericDriver(Driver):
@@ -81,7 +81,9 @@ class GenericDriver(Driver):
         """Call a method of the filesystem, one at a time for synchronous ones, with its errors mapped."""
         try:
             if self._async:
-                return await getattr(self._fs, "_" + verb)(*args, **options)
+                # fsspec's one coroutine without an underscore.
+                method = self._fs.open_async if verb == "open" else getattr(self._fs, "_" + verb)
+                return await method(*args, **options)
             with self._turn:
                 return getattr(self._fs, verb)(*args, **options)
         except Exception as error:
@@ -100,6 +102,10 @@ class GenericDriver(Driver):
             return self._entry(key, await self._fresh("info", key))
         except NotFound:
             return None
+        except InvalidPath as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in ABSENT:
+                return None
+            raise
 
     def _entry(self, key: str, info: Mapping[str, Any]) -> FileInfo | FolderEntry:
         if info.get("type") == "directory":
@@ -126,7 +132,7 @@ class GenericDriver(Driver):
 
     async def open_read(self, key: str) -> _GenericReader:
         try:
-            file = await self.call("open_async" if self._async else "open", key, self.native(key), "rb")
+            file = await self.call("open", key, self.native(key), "rb")
         except RemoteStoreError as error:
             if not self._async or not isinstance(error.__cause__, NotImplementedError):
                 raise
@@ -206,7 +212,7 @@ class GenericDriver(Driver):
         named = [(str(entry["name"]).rstrip("/"), entry) for entry in entries]
         return [(name, entry) for name, entry in named if name.strip("/") != own]
 
-    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncIterator[Page]:
+    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
         page: Page = []
         warned = False
         stack = [(key, 0)]
@@ -292,7 +298,8 @@ class _GenericSink(Sink):
             self._head += data
             return
         if self._file is None:
-            self._file = tempfile.NamedTemporaryFile(prefix="remote-store-", delete=False)
+            fd, self._path = tempfile.mkstemp(prefix="remote-store-")
+            self._file = os.fdopen(fd, "wb")
             self._file.write(self._head)
             self._head.clear()
         self._file.write(data)
@@ -304,7 +311,7 @@ class _GenericSink(Sink):
                 await driver.store(self._key, "pipe_file", driver.native(self._key), bytes(self._head))
             else:
                 self._file.close()
-                await driver.store(self._key, "put_file", self._file.name, driver.native(self._key))
+                await driver.store(self._key, "put_file", self._path, driver.native(self._key))
         finally:
             await self.abort()
         return {}
@@ -312,7 +319,7 @@ class _GenericSink(Sink):
     async def abort(self) -> None:
         if self._file is not None:
             self._file.close()
-            os.unlink(self._file.name)
+            os.unlink(self._path)
             self._file = None
 
 
@@ -343,10 +350,11 @@ def _time(value: Any) -> dt.datetime:
     return UNKNOWN_TIME
 
 
-def _overrides(fs: Any, *names: str) -> bool:
+def _implements(fs: Any, *names: str) -> bool:
     """Whether a filesystem brings its own version of a method that fsspec leaves unimplemented."""
-    base: list[Any] = [getattr(cls, name, None) for cls in _BASES for name in names]
-    return any(getattr(type(fs), name, None) not in base for name in names if hasattr(type(fs), name))
+    unimplemented = [getattr(cls, name, None) for cls in (AbstractFileSystem, AsyncFileSystem) for name in names]
+    methods = [getattr(fs, name, None) for name in names]
+    return any(method is not None and getattr(method, "__func__", method) not in unimplemented for method in methods)
 
 
 def _capabilities(fs: Any) -> CapabilitySet:
@@ -355,8 +363,6 @@ def _capabilities(fs: Any) -> CapabilitySet:
     caps = set(GENERIC.capabilities)
     if protocols & READ_ONLY or getattr(fs, "mode", "w") == "r":
         caps -= {Capability.WRITE, Capability.COPY, Capability.DELETE, Capability.MOVE}
-    elif protocols & _NO_REWRITE or not _overrides(fs, "rm_file", "_rm_file", "_rm"):
+    elif protocols & _NO_REWRITE or not _implements(fs, "rm_file", "_rm_file", "_rm"):
         caps -= {Capability.DELETE, Capability.MOVE}
     return CapabilitySet(caps)
-
-

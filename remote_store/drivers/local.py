@@ -10,8 +10,8 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from remote_store._capabilities import Capability, CapabilitySet
@@ -31,6 +31,7 @@ from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join
 from remote_store.drivers import local_os
 from remote_store.drivers.base import (
+    ABSENT,
     FILE,
     FOLDER,
     PAGE_SIZE,
@@ -49,7 +50,6 @@ TEMP_PREFIX = LOCAL.temp_prefix
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
 _UTC = dt.UTC
 _from_timestamp = dt.datetime.fromtimestamp
-_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class LocalReader:
@@ -188,7 +188,7 @@ class LocalDriver(Driver):
         except OSError as error:
             if isinstance(error, RemoteStoreError):
                 raise
-            if error.errno in _ABSENT:
+            if error.errno in ABSENT:
                 return None
             raise from_os_error(error, key, self.name) from error
         except UnicodeEncodeError as error:
@@ -206,7 +206,7 @@ class LocalDriver(Driver):
         try:
             fd = os.open(path, local_os.O_PATH | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            if error.errno in _ABSENT:
+            if error.errno in ABSENT:
                 return link
             raise
         try:
@@ -231,8 +231,10 @@ class LocalDriver(Driver):
             return folder_entry(key)
         metadata = None
         if self._keeps_metadata:
-            with self.errors(key):
+            try:
                 metadata = local_os.read_metadata(self.prefix + key)
+            except OSError as error:
+                raise from_os_error(error, key, self.name) from error
         return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC), metadata=metadata)
 
     # --- reading
@@ -381,12 +383,12 @@ class LocalDriver(Driver):
 
     # --- listing
 
-    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncIterator[Page]:
+    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
         scan = _Scan(self, want)
         level = [(key, 0)]
         while level:
             folder, depth = level.pop()
-            deeper = [] if max_depth is None or depth < max_depth else None
+            deeper: list[str] | None = [] if max_depth is None or depth < max_depth else None
             for page in scan.folder(folder, deeper, O_FOLLOW if folder == key else os.O_NOFOLLOW):
                 yield page
             level.extend((below, depth + 1) for below in deeper or ())
@@ -415,7 +417,7 @@ class _Scan:
         try:
             fd = driver.open_folder(key, os.O_RDONLY | flags)
         except (OSError, UnicodeEncodeError, InvalidPath) as error:
-            if isinstance(error, (UnicodeEncodeError, InvalidPath)) or error.errno in _ABSENT:
+            if isinstance(error, (UnicodeEncodeError, InvalidPath)) or error.errno in ABSENT:
                 return
             raise from_os_error(error, key, driver.name) from error
         try:

@@ -93,7 +93,7 @@ class LocalSink(Sink):
 
     def __init__(self, driver: LocalDriver, key: str, options: WriteOptions) -> None:
         self._driver, self._key, self._options = driver, key, options
-        self._fd: int | None = None
+        self._fd = -1
         self._temp: str | None = None
         self._parent = NewParent(driver, key)
         try:
@@ -145,12 +145,10 @@ class LocalSink(Sink):
         os.fchmod(fd, stat.S_IMODE(old.st_mode) & 0o777)
 
     async def write(self, data: bytes) -> None:
-        assert self._fd is not None
         with self._driver.errors(self._key, writing=True):
             local_os.write_all(self._fd, data)
 
     async def commit(self) -> Mapping[str, Any]:
-        assert self._fd is not None
         with self._driver.errors(self._key, writing=True):
             if self._driver.durable:
                 os.fsync(self._fd)
@@ -214,6 +212,6 @@ class LocalSink(Sink):
             self._parent.close(undo=True)
 
     def _release(self) -> None:
-        if self._fd is not None:
+        if self._fd >= 0:
             os.close(self._fd)
-            self._fd = None
+            self._fd = -1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import itertools
 import threading
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
@@ -100,6 +101,15 @@ def private_filesystem() -> MemoryFileSystem:
     fs.pseudo_dirs = _Folders()
     fs.store = _Files(fs.pseudo_dirs)
     return fs
+
+
+def _new_file(fs: MemoryFileSystem, path: str, data: bytes, metadata: Mapping[str, str] | None) -> MemoryFile:
+    """What `MemoryFile(fs, path, data)` makes, without its log call, and with what a store keeps of a file."""
+    file = MemoryFile.__new__(MemoryFile)
+    io.BytesIO.__init__(file, data)
+    file.fs, file.path, file.user_metadata, file.serial = fs, path, metadata, next(_serial)
+    file.created = file.modified = file.written = dt.datetime.now(tz=dt.UTC)
+    return file
 
 
 class _Locks:
@@ -218,7 +228,9 @@ class MemoryDriver(Driver):
     @staticmethod
     def _etag(file: MemoryFile) -> str:
         """Changes with every write, those of others through fsspec included."""
-        return f"{getattr(file, 'serial', 0):x}-{file.size:x}-{file.modified.timestamp():.6f}"
+        if getattr(file, "written", None) is file.modified:
+            return f"{file.serial:x}"
+        return f"{id(file):x}-{file.modified.timestamp():.6f}-{file.size:x}"
 
     def _describe(self, key: str, file: MemoryFile, *, listed: bool = False) -> FileInfo:
         metadata = None if listed else getattr(file, "user_metadata", None)
@@ -255,9 +267,7 @@ class MemoryDriver(Driver):
 
     async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
         path = self._prefix + key
-        file = MemoryFile(self._fs, path, data)
-        file.user_metadata = options.metadata
-        file.serial = next(_serial)
+        file = _new_file(self._fs, path, data, options.metadata)
         with self._locks.tree:
             self._check_target(key, path, options)
             self._files[path] = file
@@ -325,7 +335,7 @@ class MemoryDriver(Driver):
             raise self._missing(key)
         return file
 
-    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncIterator[Page]:
+    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
         page: Page = []
         warned = False
         stack = [(key, 0)]

@@ -84,4 +84,3 @@ def _translate_segment(segment: str) -> str:
         else:
             regex += re.escape(char)
     return regex
-

@@ -7,7 +7,7 @@ create, a native wrong-type error) its driver decides, and `Profile.look_first` 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -22,8 +22,7 @@ from remote_store._errors import (
     is_folder,
     target_exists,
 )
-from remote_store._models import FileInfo, FolderInfo, FolderTotals, WriteResult
-from remote_store._paths import RemotePath
+from remote_store._models import FileInfo, FolderInfo, FolderTotals, WriteResult, write_result
 from remote_store._streams import PART, Reader, Source
 from remote_store.drivers.base import FILE, FOLDER, Driver, Page, Sink, Want, WriteOptions
 from remote_store.engine.globs import Glob
@@ -129,9 +128,7 @@ class Engine:
 
     def written(self, key: str, size: int, options: WriteOptions, reply: Mapping[str, Any]) -> WriteResult:
         native = Capability.WRITE_RESULT_NATIVE in self.driver.capabilities
-        return WriteResult(
-            RemotePath.from_key(key), size, "native" if native else "basic", metadata=options.metadata, **reply
-        )
+        return write_result(key, size, native, options.metadata, reply)
 
     async def _check_target(self, key: str, replaces: bool) -> None:
         """The order of a write's refusals: a folder, a file above it, a file there."""
@@ -188,14 +185,14 @@ class Engine:
 
     # --- listing
 
-    async def pages(self, key: str, max_depth: int | None, want: Want) -> AsyncIterator[Page]:
+    async def pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
         if "list" in self.driver.profile.look_first and key and await self.driver.kind(key) != FOLDER:
             return
-        async with aclosing(self.driver.list_pages(key, max_depth, want)) as pages:  # type: ignore[type-var]
+        async with aclosing(self.driver.list_pages(key, max_depth, want)) as pages:
             async for page in pages:
                 yield page
 
-    async def glob(self, pattern: str) -> AsyncIterator[Page]:
+    async def glob(self, pattern: str) -> AsyncGenerator[Page, None]:
         glob = Glob(pattern)
         if glob.max_depth is None or glob.max_depth >= 0:
             async with aclosing(self.pages(glob.prefix, glob.max_depth, "files")) as pages:
@@ -215,5 +212,3 @@ class Engine:
         if not totals.count and key:
             await self._require_folder(key)
         return totals.info(key)
-
-

@@ -105,7 +105,7 @@ def _settle(reply: asyncio.Future[bytes], data: bytes | None, error: Exception |
 class _FromCaller:
     """Content that another thread reads on request."""
 
-    data = None
+    data: bytes | None = None
 
     def __init__(self, requests: queue.SimpleQueue[tuple[int, asyncio.Future[bytes]] | None]) -> None:
         self._requests = requests
@@ -131,15 +131,16 @@ class Awaited:
     async def __call__(self, operation: Awaitable[T]) -> T:
         return await operation
 
-    async def with_content(
-        self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]
-    ) -> T:
+    async def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]) -> T:
         """Run an operation that reads the caller's content."""
         return await start(IteratorSource(content))
 
 
 class Pinned:
-    """Runs operations on the one loop a filesystem is bound to, awaited from another; content is read on the caller's."""
+    """Runs operations on the one loop a filesystem is bound to, awaited from another.
+
+    The caller's content is read on the caller's loop.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -147,9 +148,7 @@ class Pinned:
     async def __call__(self, operation: Awaitable[T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(operation), self._loop))
 
-    async def with_content(
-        self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]
-    ) -> T:
+    async def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]) -> T:
         """Run an operation that reads the caller's content."""
         return await self(start(_FromLoop(IteratorSource(content), asyncio.get_running_loop())))
 

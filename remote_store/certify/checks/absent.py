@@ -1,0 +1,58 @@
+"""What a store that lacks a capability must do: refuse, before any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from remote_store._capabilities import GATES, KEYWORD_GATES, Capability
+from remote_store._errors import CapabilityNotSupported
+from remote_store.certify.rules import equal, refused
+from remote_store.certify.view import View
+
+_MISSING = "no/such/file"
+_ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "read_range": (_MISSING, 0, 1),
+    "write": (_MISSING, b""),
+    "write_text": (_MISSING, ""),
+    "write_atomic": (_MISSING, b""),
+    "move": (_MISSING, _MISSING + "2"),
+    "copy": (_MISSING, _MISSING + "2"),
+    "glob": ("no/*",),
+}
+_KEYWORDS: dict[str, Any] = {"metadata": {"key": "value"}, "if_match": "0"}
+
+
+def calls(view: View, capability: Capability) -> dict[str, Callable[[], Any]]:
+    """Every call that `capability` gates, by method."""
+    gated: dict[str, Callable[[], Any]] = {}
+    for method, gate in GATES.items():
+        if gate is capability:
+            gated[method] = _call(view, method, {})
+    for keyword, gate in KEYWORD_GATES.items():
+        if gate is capability and view.supports(Capability.WRITE):
+            gated[f"write({keyword}=)"] = _call(view, "write", {keyword: _KEYWORDS[keyword]})
+    if capability is Capability.LIST and view.supports(Capability.METADATA):
+        gated["get_folder_info(max_depth=)"] = _call(view, "get_folder_info", {"max_depth": 0})
+    return gated
+
+
+def _call(view: View, method: str, options: dict[str, Any]) -> Callable[[], Any]:
+    def call() -> Any:
+        outcome = getattr(view, method)(*_ARGUMENTS.get(method, (_MISSING,)), **options)
+        return outcome.__aenter__() if hasattr(outcome, "__aenter__") else outcome
+
+    return call
+
+
+async def refuses_what_it_lacks(view: View) -> list[str]:
+    """A call that needs a missing capability raises CapabilityNotSupported, and names it."""
+    refusals = []
+    for capability in Capability:
+        if view.supports(capability):
+            continue
+        for method, call in calls(view, capability).items():
+            error = await refused(CapabilityNotSupported, call, f"{method} without {capability}", "is not supported")
+            equal(error.capability, capability.value, f"capability of the error of {method}")
+            refusals.append(method)
+    return refusals

@@ -1,0 +1,133 @@
+"""What a check is: a rule of the contract, the capabilities it needs, and a coroutine that tries it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from remote_store._capabilities import Capability
+from remote_store._errors import RemoteStoreError
+from remote_store.certify.view import View
+
+E = TypeVar("E", bound=BaseException)
+Body = Callable[[View], Awaitable[None]]
+
+
+class RuleBroken(AssertionError):
+    """A store does not keep a rule of the contract."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule, tried on a fresh store.
+
+    Args:
+        name: of the rule, as a statement.
+        rule: where it stands: section of the contract, such as `"PATH"`, or an ID.
+        needs: capabilities without which it cannot be tried.
+        hierarchical: whether it is about names that are a file or a folder, never both.
+        empty_folders: whether it is about folders that outlive their files.
+        body: the coroutine.
+    """
+
+    name: str
+    rule: str
+    needs: frozenset[Capability]
+    hierarchical: bool
+    empty_folders: bool
+    body: Body
+
+    @property
+    def text(self) -> str:
+        """The rule in a sentence."""
+        return (self.body.__doc__ or self.name).strip().split("\n")[0]
+
+    def applies(self, view: View) -> bool:
+        """Whether the store has what the rule is about."""
+        if (self.hierarchical and not view.hierarchical) or (self.empty_folders and not view.empty_folders):
+            return False
+        return all(view.supports(need) for need in self.needs)
+
+    async def __call__(self, view: View) -> None:
+        """Try the rule; raises `RuleBroken`."""
+        await self.body(view)
+
+
+CHECKS: list[Check] = []
+"""Every check there is."""
+
+READ_WRITE = frozenset({Capability.READ, Capability.WRITE})
+
+
+def check(
+    rule: str, *needs: Capability, hierarchical: bool = False, empty_folders: bool = False
+) -> Callable[[Body], Check]:
+    """Register a coroutine as the check of a rule; it needs READ and WRITE beside `needs`."""
+
+    def register(body: Body) -> Check:
+        made = Check(body.__name__, rule, READ_WRITE | frozenset(needs), hierarchical, empty_folders, body)
+        CHECKS.append(made)
+        return made
+
+    return register
+
+
+def broken(message: str) -> NoReturn:
+    """Say how a rule is broken."""
+    raise RuleBroken(message)
+
+
+def equal(found: Any, expected: Any, what: str) -> None:
+    """Broken unless `found == expected`."""
+    if found != expected:
+        broken(f"{what}: expected {expected!r}, found {found!r}")
+
+
+def true(condition: object, what: str) -> None:
+    """Broken unless `condition`."""
+    if not condition:
+        broken(what)
+
+
+async def raises(kind: type[E], attempt: Awaitable[Any] | AsyncIterator[Any], what: str, stem: str = "") -> E:
+    """Broken unless the attempt, or iterating over it, raises just `kind` with `stem` in its message."""
+    try:
+        if isinstance(attempt, Awaitable):
+            outcome = await attempt
+        else:
+            outcome = [item async for item in attempt]
+    except kind as error:
+        _well_formed(error, kind, what, stem)
+        return error
+    except Exception as error:
+        raise RuleBroken(f"{what}: expected {kind.__name__}, got {error!r}") from error
+    broken(f"{what}: expected {kind.__name__}, got {outcome!r}")
+
+
+async def refused(kind: type[E], attempt: Callable[[], Any], what: str, stem: str = "") -> E:
+    """Like `raises` for calls that may refuse at once or when awaited."""
+    try:
+        pending = attempt()
+    except kind as error:
+        _well_formed(error, kind, what, stem)
+        return error
+    return await raises(kind, pending, what, stem)
+
+
+def _well_formed(error: BaseException, kind: type[BaseException], what: str, stem: str) -> None:
+    if stem.lower() not in str(error).lower():
+        broken(f"{what}: the message {str(error)!r} lacks {stem!r}")
+    if isinstance(error, RemoteStoreError):
+        true(type(error) is kind, f"{what}: expected {kind.__name__} itself, got {type(error).__name__}")
+        true(error.path is not None and error.backend, f"{what}: path and backend must be set on {error!r}")
+
+
+async def collect(items: AsyncIterator[Any]) -> list[str]:
+    """The paths of a listing, sorted."""
+    return sorted([str(item.path) async for item in items])
+
+
+async def content(view: View, path: str) -> bytes:
+    """What `read` streams."""
+    return b"".join([chunk async for chunk in view.read(path)])
