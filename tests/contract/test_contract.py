@@ -1,0 +1,47 @@
+"""Every rule of the contract, over every kind of store, sync and async, direct and as a child."""
+
+from __future__ import annotations
+
+import pytest
+
+from remote_store.certify.checks import CHECKS, Check
+from remote_store.certify.checks.absent import refuses_what_it_lacks
+from remote_store.engine.run import finish
+from tests.helpers.kinds import ASYNC_KINDS, KINDS, Kind
+from tests.servers.ftp import ftp_kind
+
+every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+placing = pytest.mark.parametrize("child", [False, True], ids=["direct", "child"])
+
+
+@every_check
+@placing
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_store_keeps(kind: Kind, child: bool, check: Check) -> None:
+    with kind.view(child=child) as view:
+        if check.applies(view):
+            finish(check(view))
+        else:
+            finish(refuses_what_it_lacks(view))
+
+
+@every_check
+@placing
+@pytest.mark.parametrize("kind", ASYNC_KINDS, ids=lambda kind: kind.name)
+async def test_async_store_keeps(kind: Kind, child: bool, check: Check) -> None:
+    with kind.view(child=child) as view:
+        if check.applies(view):
+            await check(view)
+        else:
+            await refuses_what_it_lacks(view)
+
+
+@every_check
+def test_generic_driver_keeps_over_ftp(check: Check, ftp_server: tuple[str, int]) -> None:
+    with ftp_kind(*ftp_server).view() as view:
+        finish(check(view) if check.applies(view) else refuses_what_it_lacks(view))
+
+
+def test_rules_are_named_and_stated() -> None:
+    assert len({check.name for check in CHECKS}) == len(CHECKS) > 60
+    assert all(check.text.endswith(".") and check.rule for check in CHECKS)

@@ -1,0 +1,57 @@
+"""An FTP server on loopback: a filesystem for which there is no driver, over a real protocol."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fsspec.implementations.ftp import FTPFileSystem
+
+from remote_store import FsspecBackend, Store
+from tests.helpers.kinds import Kind
+
+USER, PASSWORD = "user", "ftp-s3cret"
+_serial = itertools.count()
+
+
+@contextmanager
+def serve(folder: str) -> Iterator[tuple[str, int]]:
+    """Serve `folder`; gives host and port, and ends its thread."""
+    from pyftpdlib.authorizers import DummyAuthorizer
+    from pyftpdlib.handlers import FTPHandler
+    from pyftpdlib.ioloop import IOLoop
+    from pyftpdlib.servers import FTPServer
+
+    class Handler(FTPHandler):
+        authorizer = DummyAuthorizer()
+
+    Handler.authorizer.add_user(USER, PASSWORD, folder, perm="elradfmwMT")
+    server = FTPServer(("127.0.0.1", 0), Handler, ioloop=IOLoop())
+    stop = threading.Event()
+
+    def loop() -> None:
+        while not stop.is_set():
+            server.serve_forever(timeout=0.05, blocking=False)
+        server.close_all()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield server.address
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def ftp_kind(host: str, port: int) -> Kind:
+    """A fresh folder on the server."""
+
+    def make(_: str) -> Store:
+        fs = FTPFileSystem(host, port, username=USER, password=PASSWORD, skip_instance_cache=True)
+        root = f"/store-{next(_serial)}"
+        fs.mkdir(root)
+        return Store(FsspecBackend(fs, root))
+
+    return Kind("ftp", make)
