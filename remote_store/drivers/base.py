@@ -235,6 +235,8 @@ def from_any_error(error: Exception, key: str, backend: str, *, writing: bool = 
             return verdict.error(verdict.message, path=key, backend=backend)
     if isinstance(error, (OSError, TimeoutError)):
         return from_os_error(error, key, backend, writing=writing)
+    if isinstance(error, ValueError) and not key.isprintable():
+        return InvalidPath("This filesystem cannot carry such a name", path=key, backend=backend)
     return RemoteStoreError(f"The filesystem failed ({type(error).__name__})", path=key, backend=backend)
 
 

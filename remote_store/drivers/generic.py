@@ -149,11 +149,15 @@ class GenericDriver(Driver):
         return {}
 
     async def store(self, key: str, verb: str, *args: Any) -> None:
-        """Write through `verb`, making the folders above only where the filesystem asks for them."""
+        """Write through `verb`, making the folder above only where its absence was the trouble."""
         try:
             await self.call(verb, key, *args, writing=True)
-        except NotFound:
-            await self.call("makedirs", key, self.native(key).rpartition("/")[0], exist_ok=True, writing=True)
+        except RemoteStoreError:
+            # Filesystems tell a missing folder in many ways (FTP: 550), so ask instead of guessing.
+            parent = key.rpartition("/")[0]
+            if await self.info(parent) is not None:
+                raise
+            await self.call("makedirs", key, self.native(parent), exist_ok=True, writing=True)
             await self.call(verb, key, *args, writing=True)
 
     async def copy(self, src: str, dst: str, overwrite: bool) -> None:

@@ -94,10 +94,16 @@ async def malformed_paths_are_refused(s: View) -> None:
 @check("PATH.round-trip", Capability.LIST)
 async def keys_are_literal(s: View) -> None:
     """No character of a key is special: it is written, listed, read and asked for as it stands."""
+    carried = []
     for key in LITERAL:
-        await s.write(f"d/{key}", key.encode())
-    equal(await collect(s.list_files("d")), sorted(f"d/{key}" for key in LITERAL), "listing of literal keys")
-    for key in LITERAL:
+        try:
+            await s.write(f"d/{key}", key.encode())
+            carried.append(key)
+        except InvalidPath:
+            # A line protocol cannot carry control characters, and may say so.
+            true(not key.isprintable(), f"writing {key!r} is refused")
+    equal(await collect(s.list_files("d")), sorted(f"d/{key}" for key in carried), "listing of literal keys")
+    for key in carried:
         equal(await s.read_bytes(f"d/{key}"), key.encode(), f"content of {key!r}")
         equal(await s.exists(f"d/{key}"), True, f"exists({key!r})")
 
