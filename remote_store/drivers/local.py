@@ -174,43 +174,35 @@ class LocalDriver(Driver):
         self._inside[parent] = identity
         return True
 
-    def _status(self, key: str, strict: bool) -> os.stat_result | None:
-        """Status of a file or folder inside the root; what is neither is None, or with `strict` InvalidPath."""
+    def _status(self, key: str) -> os.stat_result | None:
+        """Status of a file or folder inside the root, None where nothing is; InvalidPath for anything else."""
         path = self.prefix + key
         try:
             status = os.lstat(path)
             if not self._parent_is_inside(key):
-                if strict:
-                    raise escapes_root(key, self.name)
-                return None
+                raise escapes_root(key, self.name)
             if stat.S_ISLNK(status.st_mode):
-                status = self._linked(key, path, status)
+                status = self._linked(key, path)
         except OSError as error:
-            if isinstance(error, RemoteStoreError):
-                raise
             if error.errno in ABSENT:
                 return None
             raise from_os_error(error, key, self.name) from error
         except UnicodeEncodeError as error:
-            if strict:
-                raise self._unreadable(error, key) from error
-            return None
-        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-            return status
-        if strict:
+            raise self._unreadable(error, key) from error
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
             raise not_regular(key, self.name)
-        return None
+        return status
 
-    def _linked(self, key: str, path: str, link: os.stat_result) -> os.stat_result:
-        """Status of what a link leads to; of the link itself when that is missing or outside."""
+    def _linked(self, key: str, path: str) -> os.stat_result:
+        """Status of what a link leads to."""
         try:
             fd = os.open(path, local_os.O_PATH | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            if error.errno in ABSENT:
-                return link
-            raise
+            raise (not_regular(key, self.name) if error.errno in ABSENT else error) from error
         try:
-            return os.fstat(fd) if self.contains(fd, path) else link
+            if not self.contains(fd, path):
+                raise escapes_root(key, self.name)
+            return os.fstat(fd)
         finally:
             os.close(fd)
 
@@ -220,11 +212,18 @@ class LocalDriver(Driver):
         return self.kind_now(key)
 
     def kind_now(self, key: str) -> Kind | None:
-        status = self._status(key, strict=False)
+        status = self.visible(key)
         return None if status is None else FOLDER if stat.S_ISDIR(status.st_mode) else FILE
 
+    def visible(self, key: str) -> os.stat_result | None:
+        """Status of what probes and listings see: a file or folder inside the root."""
+        try:
+            return self._status(key)
+        except InvalidPath:
+            return None
+
     async def info(self, key: str) -> FileInfo | FolderEntry | None:
-        status = self._status(key, strict=True)
+        status = self._status(key)
         if status is None:
             return None
         if stat.S_ISDIR(status.st_mode):
@@ -449,7 +448,7 @@ class _Scan:
             return folder_entry(key) if self._folders else None
         status: os.stat_result | None
         if entry.is_symlink():
-            status = self._driver._status(key, strict=False)
+            status = self._driver.visible(key)
             if status is None or stat.S_ISDIR(status.st_mode):
                 return folder_entry(key) if status is not None and self._folders else None
         elif not self._files:

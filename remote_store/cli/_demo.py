@@ -1,0 +1,134 @@
+"""What a store promises, tried before your eyes: everything printed was observed."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from threading import Barrier
+
+from rich.console import Console
+from rich.table import Table
+from rich.tree import Tree
+
+from remote_store import AlreadyExists, Capability, Store
+from remote_store.drivers.profiles import PROFILES
+
+WRITERS = 16
+REPLACED = "reports/2026/january.csv"
+FILES = {
+    REPLACED: b"day,sold\n1,12\n2,9\n",
+    "reports/2026/february.csv": b"day,sold\n1,7\n",
+    "images/logo.bin": bytes(range(256)) * 4096,
+    "readme.txt": b"Written by remote-store demo.\n",
+}
+
+
+class PromiseBroken(Exception):
+    """What was observed differs from what a store promises."""
+
+
+def demo(out: Console) -> None:
+    """Run the demonstration and print it.
+
+    Raises:
+        PromiseBroken: something observed differs from what is promised.
+    """
+    show = _Show(out)
+    with tempfile.TemporaryDirectory(prefix="remote-store-demo-") as folder:
+        url = f"file://{folder}/store"
+        with Store.from_url(url) as store, Store.from_url(f"memory://{Path(folder).name}") as memory:
+            show.title("1. Write a folder tree")
+            _write(show, store, Tree(url))
+            show.title("\n2. Replace a file atomically")
+            _replace(show, store)
+            show.title(f"\n3. Race {WRITERS} threads to create one file")
+            _race(show, store)
+            show.title("\n4. Copy everything from file:// to memory://")
+            _copy(show, store, memory)
+    show.title("\n5. What each backend can do")
+    out.print(_matrix(show))
+
+
+class _Show:
+    def __init__(self, out: Console) -> None:
+        self.out = out
+        self.yes, self.no = ("yes", "-") if out.options.ascii_only else ("✓", "\N{EN DASH}")
+
+    def title(self, text: str) -> None:
+        self.out.print(f"[bold]{text}[/bold]", highlight=False, soft_wrap=True)
+
+    def check(self, kept: bool, promise: str) -> None:
+        if not kept:
+            raise PromiseBroken(f"this was promised, and is not so: {promise}")
+        self.out.print(f"   [green]{self.yes}[/green] {promise}", highlight=False)
+
+
+def _write(show: _Show, store: Store, tree: Tree) -> None:
+    for path, content in FILES.items():
+        store.write(path, content)
+    _grow(tree, store)
+    show.out.print(tree, highlight=False)
+    sizes = {str(file.path): file.size for file in store.list_files(recursive=True)}
+    kept = sizes == {path: len(content) for path, content in FILES.items()}
+    show.check(kept, f"{len(sizes)} files listed, each with the size that was written")
+
+
+def _grow(tree: Tree, folder: Store) -> None:
+    for entry in sorted(folder.list_folders(), key=lambda entry: entry.name):
+        _grow(tree.add(f"[bold blue]{entry.name}/[/bold blue]"), folder.child(entry.path))
+    for file in sorted(folder.list_files(), key=lambda file: file.name):
+        tree.add(f"{file.name}  [dim]{file.size:,} bytes[/dim]")
+
+
+def _replace(show: _Show, store: Store) -> None:
+    old, new = store.read_bytes(REPLACED), b"day,sold\n1,13\n"
+    with store.open_atomic(REPLACED, overwrite=True) as file:
+        file.write(new)
+        file.flush()
+        show.check(store.read_bytes(REPLACED) == old, "while the block writes, readers see the old content")
+    show.check(store.read_bytes(REPLACED) == new, "when the block ends, they see the new content")
+    with suppress(RuntimeError), store.open_atomic(REPLACED, overwrite=True) as file:
+        file.write(b"half a li")
+        file.flush()
+        raise RuntimeError
+    show.check(store.read_bytes(REPLACED) == new, "a block that raises publishes nothing")
+    left = sum(1 for _ in store.list_files(recursive=True))
+    show.check(left == len(FILES), f"and leaves nothing behind: still {left} files")
+
+
+def _race(show: _Show, store: Store) -> None:
+    if not store.supports(Capability.EXCLUSIVE_CREATE):
+        return show.out.print(f"   {show.no} left out: this file system has no exclusive creation", highlight=False)
+    gate = Barrier(WRITERS, timeout=30)
+
+    def contend(writer: int) -> None:
+        gate.wait()
+        store.write("race.txt", b"%d" % writer, overwrite=False)
+
+    with ThreadPoolExecutor(WRITERS) as threads:
+        writers = [threads.submit(contend, writer) for writer in range(WRITERS)]
+    outcomes = [type(writer.exception()) for writer in writers]
+    won, lost = outcomes.count(type(None)), outcomes.count(AlreadyExists)
+    show.check((won, lost) == (1, WRITERS - 1), f"one writer wins: {won} created it, {lost} got AlreadyExists")
+    show.check(store.read_bytes("race.txt") == b"%d" % outcomes.index(type(None)), "the file has the winner's content")
+
+
+def _copy(show: _Show, source: Store, target: Store) -> None:
+    files = list(source.list_files(recursive=True))
+    for file in files:
+        with source.read(file.path) as content:
+            target.write(file.path, content)
+    same = [file.size for file in files if target.read_bytes(file.path) == source.read_bytes(file.path)]
+    show.check(len(same) == len(files), f"{len(same)} of {len(files)} files ({sum(same):,} bytes) read back the same")
+
+
+def _matrix(show: _Show) -> Table:
+    table = Table("capability")
+    for name in PROFILES:
+        table.add_column(name, justify="center")
+    for capability in Capability:
+        has = [capability in profile.capabilities for profile in PROFILES.values()]
+        table.add_row(capability.value, *(f"[green]{show.yes}[/green]" if one else show.no for one in has))
+    return table
