@@ -222,7 +222,7 @@ class Store(StoreBase[Backend]):
             PreconditionFailed: `if_match` does not match.
         """
         key, options = self._target("write", path, metadata, if_match)
-        check_content(content)
+        content = check_content(content)
         with self._errors:
             result: WriteResult = self._own(self._backend.write(key, content, overwrite=overwrite, **options))
         return result
@@ -251,7 +251,7 @@ class Store(StoreBase[Backend]):
     ) -> WriteResult:
         """`write` where a reader sees the old content or the new, and a failed writer leaves the old."""
         key, options = self._target("write_atomic", path, metadata, if_match)
-        check_content(content)
+        content = check_content(content)
         with self._errors:
             result: WriteResult = self._own(self._backend.write_atomic(key, content, overwrite=overwrite, **options))
         return result
@@ -346,7 +346,8 @@ class Store(StoreBase[Backend]):
             ValueError: `**` inside a segment.
             InvalidPath: an empty or malformed pattern.
         """
-        return self._each(self._backend.glob(self._pattern(pattern)), None)
+        rooted = self._pattern(pattern)
+        return self._each(self._backend.glob(rooted), None)
 
     def _each(self, items: Iterator[Any], pattern: str | None) -> Iterator[Any]:
         matches = self._named(pattern)

@@ -74,49 +74,52 @@ def binary(chunk: object) -> bytes:
     return data
 
 
+def check_content(content: bytes | BinaryIO) -> bytes | BinaryIO:
+    """Content as bytes or a binary file; anything else is refused before any I/O."""
+    data = bytes_or_none(content)
+    if data is not None:
+        return data
+    if not callable(getattr(content, "read", None)):
+        raise TypeError(f"content must be bytes or a binary file, not {type(content).__name__}")
+    return content
+
+
+def check_async_content(content: bytes | AsyncIterator[bytes]) -> bytes | AsyncIterator[bytes]:
+    """Content as bytes or an async iterator; anything else is refused before any I/O."""
+    data = bytes_or_none(content)
+    if data is not None:
+        return data
+    if not hasattr(content, "__aiter__"):
+        raise TypeError(f"content must be bytes or an async iterator of bytes, not {type(content).__name__}")
+    return content
+
+
 class FileSource:
     """Bytes, or a binary file that is read in the thread that runs the operation."""
 
     def __init__(self, content: bytes | BinaryIO) -> None:
-        self.data = bytes_or_none(content)
-        if self.data is None:
-            check_content(content)
-            self._read = cast("BinaryIO", content).read
+        checked = check_content(content)
+        self.data = checked if isinstance(checked, bytes) else None
+        self._file = checked
 
     async def read(self, size: int) -> bytes:
-        return binary(self._read(size))
-
-
-def check_content(content: object) -> None:
-    """Refuse, before any I/O, what is neither bytes nor a binary file."""
-    if (
-        not isinstance(content, bytes)
-        and bytes_or_none(content) is None
-        and not callable(getattr(content, "read", None))
-    ):
-        raise TypeError(f"content must be bytes or a binary file, not {type(content).__name__}")
+        return binary(cast("BinaryIO", self._file).read(size))
 
 
 class IteratorSource:
     """Bytes, or an async iterator of them."""
 
     def __init__(self, content: bytes | AsyncIterator[bytes]) -> None:
-        self.data = bytes_or_none(content)
-        if self.data is None:
-            check_async_content(content)
-            self._chunks = cast("AsyncIterator[bytes]", content).__aiter__()
+        checked = check_async_content(content)
+        self.data = checked if isinstance(checked, bytes) else None
+        if not isinstance(checked, bytes):
+            self._chunks = checked.__aiter__()
 
     async def read(self, size: int) -> bytes:
         async for chunk in self._chunks:
             if data := binary(chunk):
                 return data
         return b""
-
-
-def check_async_content(content: object) -> None:
-    """Refuse, before any I/O, what is neither bytes nor an async iterator."""
-    if bytes_or_none(content) is None and not hasattr(content, "__aiter__"):
-        raise TypeError(f"content must be bytes or an async iterator of bytes, not {type(content).__name__}")
 
 
 class _RawReader(io.RawIOBase):

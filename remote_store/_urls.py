@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from remote_store._backend import Backend, BackendBase
 from remote_store.aio._backend import AsyncBackend
+from remote_store.drivers.base import from_any_error
 
 L = TypeVar("L", bound=BackendBase)
 
@@ -93,10 +94,12 @@ def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
             _filesystem_class(protocol)
     try:
         fs, root = url_to_fs(url, **_UNCACHED, **options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise ValueError(
             f"cannot open {_safe(url)!r}: {type(error).__name__}; check the URL and its options"
         ) from error
+    except Exception as error:
+        raise from_any_error(error, _safe(url), _protocol(url)) from error
     return fs, root
 
 

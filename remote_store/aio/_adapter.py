@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from remote_store._backend import Backend
 from remote_store._capabilities import CapabilitySet
@@ -28,31 +28,19 @@ LISTING_BATCH = 256
 """Entries that one hop to a thread brings from a listing."""
 
 
-class _Closable(Protocol):
-    def close(self) -> None: ...
-
-
-C = TypeVar("C", bound=_Closable)
-
-
 async def in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:
     """Run blocking work in the default executor."""
     return await asyncio.to_thread(work, *args, **options)
 
 
-async def open_in_thread(work: Callable[[], C]) -> C:
-    """Run work that opens something; if the caller is cancelled meanwhile, what it opened is closed."""
+async def open_in_thread(work: Callable[[], T], undo: Callable[[T], object]) -> T:
+    """Run work that opens something; `undo` lets go of it if the caller is cancelled meanwhile."""
     task = asyncio.ensure_future(in_thread(work))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(_close_result)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception() or undo(done.result()))
         raise
-
-
-def _close_result(task: asyncio.Future[Any]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()
 
 
 class SyncBackendAdapter(AsyncBackend):
@@ -104,7 +92,7 @@ class SyncBackendAdapter(AsyncBackend):
         return await in_thread(self._sync.is_folder, path)
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
-        stream = await open_in_thread(lambda: self._sync.read(path))
+        stream = await open_in_thread(lambda: self._sync.read(path), lambda opened: opened.close())
         try:
             while chunk := await in_thread(stream.read, CHUNK):
                 yield chunk
@@ -112,7 +100,8 @@ class SyncBackendAdapter(AsyncBackend):
             await in_thread(stream.close)
 
     async def read_seekable(self, path: str) -> AsyncReadStream:
-        return AsyncReadStream(ThreadReader(await open_in_thread(lambda: self._sync.read_seekable(path))))
+        stream = await open_in_thread(lambda: self._sync.read_seekable(path), lambda opened: opened.close())
+        return AsyncReadStream(ThreadReader(stream))
 
     async def read_bytes(self, path: str) -> bytes:
         return await in_thread(self._sync.read_bytes, path)
@@ -162,7 +151,8 @@ class SyncBackendAdapter(AsyncBackend):
         self, path: str, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None, **options: Any
     ) -> AsyncIterator[AsyncAtomicFile]:
         opened = self._sync.open_atomic(path, **_given(options, overwrite, metadata))
-        target = await in_thread(opened.__enter__)
+        gone = asyncio.CancelledError()
+        target = await open_in_thread(opened.__enter__, lambda _: opened.__exit__(type(gone), gone, None))
 
         async def put(data: bytes) -> None:
             await in_thread(target.write, data)

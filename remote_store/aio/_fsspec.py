@@ -10,7 +10,7 @@ from typing import Any
 from remote_store._capabilities import Capability
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store._paths import check_depth, check_range
-from remote_store._streams import CHUNK, AsyncAtomicFile, AsyncReadStream, Reader, check_async_content
+from remote_store._streams import CHUNK, AsyncAtomicFile, AsyncReadStream, Reader
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 from remote_store.backends._engine import EngineBackend, depth
 from remote_store.drivers.base import Driver, Want
@@ -90,7 +90,6 @@ class AsyncDriverBackend(EngineBackend, AsyncBackend):
     ) -> WriteResult:
         options = self._options(method, path, overwrite, metadata, if_match)
         key = self._file(path)
-        check_async_content(content)
         return await self._run.with_content(lambda source: self._engine.write(key, source, options), content)
 
     @asynccontextmanager

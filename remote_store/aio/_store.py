@@ -174,7 +174,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
     ) -> WriteResult:
         """Create a file from bytes or an async iterator; other arguments and errors as in `Store.write`."""
         key, options = self._target("write", path, metadata, if_match)
-        check_async_content(content)
+        content = check_async_content(content)
         with self._errors:
             result: WriteResult = self._own(await self._backend.write(key, content, overwrite=overwrite, **options))
         return result
@@ -203,7 +203,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
     ) -> WriteResult:
         """`write` where a reader sees the old content or the new, and a failed writer leaves the old."""
         key, options = self._target("write_atomic", path, metadata, if_match)
-        check_async_content(content)
+        content = check_async_content(content)
         with self._errors:
             written = await self._backend.write_atomic(key, content, overwrite=overwrite, **options)
             result: WriteResult = self._own(written)
@@ -272,7 +272,8 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     def glob(self, pattern: str) -> AsyncIterator[FileInfo]:
         """Files whose path matches; patterns and errors as in `Store.glob`."""
-        return self._each(self._backend.glob(self._pattern(pattern)), None)
+        rooted = self._pattern(pattern)
+        return self._each(self._backend.glob(rooted), None)
 
     async def _each(self, items: AsyncIterator[Any], pattern: str | None) -> AsyncIterator[Any]:
         matches = self._named(pattern)

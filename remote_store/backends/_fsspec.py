@@ -11,7 +11,7 @@ from remote_store._backend import Backend, WritableContent
 from remote_store._capabilities import Capability
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store._paths import check_depth, check_range
-from remote_store._streams import AtomicFile, check_content, read_stream
+from remote_store._streams import AtomicFile, read_stream
 from remote_store.backends._engine import EngineBackend, depth
 from remote_store.drivers.base import Driver, Want
 from remote_store.drivers.profiles import GENERIC
@@ -83,7 +83,6 @@ class DriverBackend(EngineBackend, Backend):
     ) -> WriteResult:
         options = self._options(method, path, overwrite, metadata, if_match)
         key = self._file(path)
-        check_content(content)
         return self._run.with_content(lambda source: self._engine.write(key, source, options), content)
 
     @contextmanager
@@ -170,6 +169,7 @@ class FsspecBackend(DriverBackend):
             raise ValueError("a filesystem made with asynchronous=True needs AsyncFsspecBackend and AsyncStore")
         self._recipe = (fs, root), {"name": name}
         self._fs, self._root, self._name = fs, root, name
+        self._driver  # noqa: B018 (a filesystem that cannot be served is told now)
         self._watch_fork()
 
     def _make_driver(self) -> Driver:

@@ -118,7 +118,7 @@ async def _pieces(pieces: Iterable[bytes | BaseException]) -> AsyncIterator[byte
 
 class _Pieces(io.RawIOBase):
     def __init__(self, pieces: Iterable[bytes | BaseException]) -> None:
-        self._pieces = iter(pieces)
+        self._pieces = (piece for piece in pieces if piece)
         self._rest = b""
 
     def readable(self) -> bool:

@@ -190,8 +190,29 @@ STATUS_VERDICTS: dict[int, _Verdict] = {
     423: _Verdict(ResourceLocked, "File is locked by someone else"),
     408: _Verdict(BackendUnavailable, "Storage cannot be reached"),
     429: _Verdict(BackendUnavailable, "Storage refuses more requests for now"),
+    **{status: _Verdict(BackendUnavailable, "Storage cannot be reached") for status in range(500, 600)},
 }
-"""HTTP status → error, where a status is all there is; any 5xx is BackendUnavailable."""
+"""HTTP status → error, where a status is all there is."""
+
+FTP_VERDICTS: dict[int, _Verdict] = {
+    421: _Verdict(BackendUnavailable, "Storage cannot be reached"),
+    425: _Verdict(BackendUnavailable, "Storage cannot be reached"),
+    426: _Verdict(BackendUnavailable, "Storage cannot be reached"),
+    450: _Verdict(ResourceLocked, "File is locked by someone else"),
+    530: _Verdict(PermissionDenied, "Permission denied"),
+    553: _Verdict(InvalidPath, "Path is not valid on this filesystem"),
+}
+"""FTP reply → error (RFC 959); 550 can mean anything and stays untold."""
+
+
+def _status(error: Exception) -> tuple[int, dict[int, _Verdict]]:
+    """The status a service replied with, 0 when there is none, and the table to read it by."""
+    if type(error).__module__ == "ftplib":
+        return int(str(error)[:3]) if str(error)[:3].isdecimal() else 0, FTP_VERDICTS
+    for name in ("status", "status_code", "code"):
+        if isinstance(status := getattr(error, name, None), int):
+            return status, STATUS_VERDICTS
+    return 0, STATUS_VERDICTS
 
 
 def from_os_error(error: OSError, key: str, backend: str, *, writing: bool = False) -> RemoteStoreError:
@@ -226,13 +247,11 @@ def from_any_error(error: Exception, key: str, backend: str, *, writing: bool = 
         return CapabilityNotSupported(
             "This filesystem is not able to do that: not supported", path=key, backend=backend
         )
-    status = getattr(error, "status", None) or getattr(error, "status_code", None) or getattr(error, "code", None)
-    if isinstance(status, int):
-        if status == 404:
-            return file_missing(key, backend)
-        verdict = STATUS_VERDICTS.get(status) or (STATUS_VERDICTS[408] if 500 <= status < 600 else None)
-        if verdict is not None:
-            return verdict.error(verdict.message, path=key, backend=backend)
+    status, verdicts = _status(error)
+    if status == 404:
+        return file_missing(key, backend)
+    if (verdict := verdicts.get(status)) is not None:
+        return verdict.error(verdict.message, path=key, backend=backend)
     if isinstance(error, (OSError, TimeoutError)):
         return from_os_error(error, key, backend, writing=writing)
     if isinstance(error, ValueError) and not key.isprintable():

@@ -50,7 +50,7 @@ async def metadata_is_kept(s: View) -> None:
     true(not (await s.get_file_info("f")).metadata, "metadata goes with the content it was written with")
 
 
-@check("WR-010", Capability.USER_METADATA, Capability.LIST)
+@check("WR-010", Capability.USER_METADATA, Capability.LIST, Capability.GLOB)
 async def listings_carry_no_metadata(s: View) -> None:
     """Metadata is never part of a listing."""
     await s.write("d/f", b"1", metadata=KEPT)

@@ -1,0 +1,339 @@
+"""The generic driver: trusts a filesystem with nothing, and says what it cannot hold."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec import AbstractFileSystem
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.ftp import FTPFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+
+from remote_store import (
+    BackendUnavailable,
+    Capability,
+    CapabilityNotSupported,
+    FsspecBackend,
+    InvalidPath,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    RemoteStoreError,
+    ResourceLocked,
+    Store,
+)
+from tests.helpers.kinds import unknown_filesystem
+from tests.servers.ftp import PASSWORD, USER
+
+
+class Recording(MemoryFileSystem):
+    """A memory filesystem of a protocol nobody knows, that records what is asked of it."""
+
+    protocol = "recording"
+    cachable = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.store, self.pseudo_dirs = {}, [""]
+        self.calls: list[str] = []
+        self.fail: dict[str, Exception] = {}
+
+    def _note(self, name: str) -> None:
+        self.calls.append(name)
+        if name in self.fail:
+            raise self.fail[name]
+
+    def info(self, path: str, **options: Any) -> Any:
+        self._note("info")
+        return super().info(path, **options)
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+        self._note("ls")
+        return super().ls(path, detail=detail, **options)
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> Any:
+        self._note("cat_file")
+        return super().cat_file(path, start=start, end=end, **options)
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> Any:
+        self._note("pipe_file")
+        return super().pipe_file(path, value, mode=mode, **options)
+
+    def put_file(self, lpath: str, rpath: str, **options: Any) -> Any:
+        self._note("put_file")
+        return super().put_file(lpath, rpath, **options)
+
+    def rm_file(self, path: str) -> None:
+        self._note("rm_file")
+        super().rm_file(path)
+
+    def cp_file(self, path1: str, path2: str, **options: Any) -> None:
+        self._note("cp_file")
+        super().cp_file(path1, path2, **options)
+
+
+@pytest.fixture
+def fs() -> Recording:
+    return Recording()
+
+
+@pytest.fixture
+def store(fs: Recording) -> Store:
+    return Store(FsspecBackend(fs))
+
+
+class Failed(Exception):
+    status: int | None = None
+
+    def __init__(self, status: int) -> None:
+        super().__init__("https://user:s3cret@host/ said no")
+        self.status = status
+
+
+@pytest.mark.parametrize(
+    ("native", "error"),
+    [
+        (FileNotFoundError("x"), NotFound),
+        (PermissionError("x"), PermissionDenied),
+        (ConnectionResetError("x"), BackendUnavailable),
+        (TimeoutError("x"), BackendUnavailable),
+        (NotImplementedError("x"), CapabilityNotSupported),
+        (Failed(401), PermissionDenied),
+        (Failed(403), PermissionDenied),
+        (Failed(404), NotFound),
+        (Failed(412), PreconditionFailed),
+        (Failed(423), ResourceLocked),
+        (Failed(503), BackendUnavailable),
+        (Failed(418), RemoteStoreError),
+        (KeyError("https://user:s3cret@host/"), RemoteStoreError),
+        (OSError(28, "https://user:s3cret@host/"), RemoteStoreError),
+    ],
+    ids=repr,
+)
+def test_whatever_a_filesystem_raises_is_typed_without_its_text(
+    store: Store, fs: Recording, native: Exception, error: type[RemoteStoreError]
+) -> None:
+    store.write("f", b"1")
+    fs.fail = {"cat_file": native}
+    with pytest.raises(error) as caught:
+        store.read_bytes("f")
+    assert type(caught.value) is error
+    assert caught.value.__cause__ is native
+    assert (caught.value.path, caught.value.backend) == ("f", "recording")
+    assert "s3cret" not in str(caught.value) + repr(caught.value)
+    fs.fail = {}
+    assert store.read_bytes("f") == b"1"
+
+
+@pytest.mark.parametrize("native", [PermissionError("x"), ConnectionError("x"), Failed(503), Failed(403)], ids=repr)
+def test_an_outage_is_never_absence(store: Store, fs: Recording, native: Exception) -> None:
+    store.write("d/f", b"1")
+    fs.fail = {"info": native, "ls": native}
+    for question in (
+        lambda: store.exists("d/f"),
+        lambda: store.is_file("d/f"),
+        lambda: store.is_folder("d"),
+        lambda: store.get_file_info("d/f"),
+        lambda: list(store.list_files("d")),
+        lambda: store.delete("d/f", missing_ok=True),
+        lambda: store.delete_folder("d", missing_ok=True),
+        lambda: store.read_bytes("d/f"),
+        store.ping,
+    ):
+        with pytest.raises((PermissionDenied, BackendUnavailable)):
+            question()
+    fs.fail = {}
+    assert store.read_bytes("d/f") == b"1"
+
+
+def test_only_literal_verbs_are_called(store: Store, fs: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    for verb in ("rm", "copy", "mv", "move", "put", "get", "cat", "pipe", "expand_path"):
+
+        def refuse(*args: object, verb: str = verb, **options: object) -> None:
+            raise AssertionError(f"{verb} was called")
+
+        monkeypatch.setattr(fs, verb, refuse)
+    store.write("a*/f[1]", b"1")
+    store.write("a*/f[1]", io.BytesIO(b"2"), overwrite=True)
+    store.copy("a*/f[1]", "b?/g")
+    store.move("b?/g", "c/h")
+    assert store.read_bytes("c/h") == b"2"
+    assert store.exists("c/h")
+    assert store.is_folder("c")
+    store.delete("c/h")
+    store.delete_folder("a*", recursive=True)
+    assert list(store.list_files(recursive=True)) == []
+
+
+def test_content_that_fails_never_reaches_the_filesystem(store: Store, fs: Recording) -> None:
+    store.write("f", b"old")
+    fs.calls.clear()
+
+    class Source(io.RawIOBase):
+        left = 30
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            self.left -= 1
+            if not self.left:
+                raise ZeroDivisionError
+            return len(buffer)
+
+    with pytest.raises(ZeroDivisionError):
+        store.write("f", Source(), overwrite=True)
+    assert not {"pipe_file", "put_file"} & set(fs.calls)
+    assert store.read_bytes("f") == b"old"
+
+
+def test_long_content_goes_through_a_file_that_is_removed(
+    store: Store, fs: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    content = bytes(range(256)) * 40_000
+    assert store.write("d/big", io.BytesIO(content)).size == len(content)
+    assert "put_file" in fs.calls
+    assert store.read_bytes("d/big") == content
+    fs.fail = {"put_file": ConnectionError("x")}
+    with pytest.raises(BackendUnavailable):
+        store.write("d/other", io.BytesIO(content))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_move_that_copied_less_keeps_the_source(store: Store, fs: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write("a", b"12345")
+    monkeypatch.setattr(fs, "cp_file", lambda a, b: fs.pipe_file(b, b"1"))
+    with pytest.raises(RemoteStoreError, match="source, which stays"):
+        store.move("a", "b")
+    assert store.read_bytes("a") == b"12345"
+
+
+def test_a_filesystem_without_copy_copies_by_reading(store: Store, fs: Recording) -> None:
+    store.write("a", b"12345")
+    fs.fail = {"cp_file": NotImplementedError()}
+    store.copy("a", "d/b")
+    store.move("a", "d/c")
+    assert (store.read_bytes("d/b"), store.read_bytes("d/c"), store.exists("a")) == (b"12345", b"12345", False)
+
+
+def test_a_filesystem_that_ignores_ranges_is_cut(store: Store, fs: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write("a", b"0123456789")
+    monkeypatch.setattr(fs, "cat_file", lambda path, start=None, end=None: b"0123456789")
+    assert store.read_range("a", 2, 5) == b"234"
+
+
+def test_remembered_listings_are_dropped_before_asking(fs: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(FsspecBackend(fs))
+    dropped: list[str] = []
+    monkeypatch.setattr(fs, "invalidate_cache", lambda path=None: dropped.append("drop"))
+    store.exists("x")
+    list(store.list_files())
+    assert len(dropped) >= 2
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)),
+        (1.5, dt.datetime(1970, 1, 1, 0, 0, 1, 500000, tzinfo=dt.UTC)),
+        ("20260102030405", dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)),
+        ("2026-01-02T03:04:05+01:00", dt.datetime(2026, 1, 2, 2, 4, 5, tzinfo=dt.UTC)),
+        ("Fri, 02 Jan 2026 03:04:05 GMT", dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)),
+        (dt.datetime(2026, 1, 2), dt.datetime(2026, 1, 2, tzinfo=dt.UTC)),
+        ("soon", dt.datetime.min.replace(tzinfo=dt.UTC)),
+        (None, dt.datetime.min.replace(tzinfo=dt.UTC)),
+    ],
+)
+def test_times_are_read_in_any_shape_and_never_invented(
+    store: Store, fs: Recording, monkeypatch: pytest.MonkeyPatch, value: object, expected: dt.datetime
+) -> None:
+    info = {"name": "/f", "size": 1, "type": "file", "mtime": value, "created": 1.0, "ETag": '"abc"', "VersionId": "v"}
+    monkeypatch.setattr(fs, "info", lambda path: info)
+    found = store.get_file_info("f")
+    assert found.modified_at == expected
+    assert found.modified_at.utcoffset() == dt.timedelta(0)
+    assert (found.etag, found.extra["version_id"]) == ("abc", "v")
+
+
+# --- what can be declared
+
+
+def test_the_profile_assumes_the_worst() -> None:
+    caps = FsspecBackend(unknown_filesystem()).capabilities
+    for absent in ("ATOMIC_WRITE", "EXCLUSIVE_CREATE", "USER_METADATA", "CONDITIONAL_WRITE", "ATOMIC_MOVE"):
+        assert Capability[absent] not in caps
+    assert FsspecBackend(unknown_filesystem()).concurrency == "single_connection"
+
+
+def test_an_archive_is_read_and_refuses_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("inner/a.txt", "one")
+        archive.writestr("inner/d/b.txt", "three")
+    store = Store.from_url(f"zip://inner::file://{path}")
+    assert store.read_text("a.txt") == "one"
+    assert sorted(str(e.path) for e in store.list_files(recursive=True)) == ["a.txt", "d/b.txt"]
+    assert [str(e.path) for e in store.list_folders()] == ["d"]
+    assert [str(e.path) for e in store.glob("**/b.*")] == ["d/b.txt"]
+    assert store.get_folder_info("").total_size == 8
+    with pytest.raises(NotFound):
+        store.read_bytes("nope")
+    with pytest.raises(InvalidPath):
+        store.read_bytes("d")
+    for call, capability in (
+        (lambda: store.write("x", b""), "write"),
+        (lambda: store.delete("a.txt"), "delete"),
+        (lambda: store.move("a.txt", "x"), "move"),
+        (lambda: store.copy("a.txt", "x"), "copy"),
+        (lambda: store.write_atomic("x", b""), "atomic_write"),
+    ):
+        with pytest.raises(CapabilityNotSupported) as caught:
+            call()
+        assert caught.value.capability == capability
+
+
+def test_a_new_archive_is_written_through_a_store(tmp_path: Path) -> None:
+    import fsspec
+
+    fs = fsspec.filesystem("zip", fo=str(tmp_path / "new.zip"), mode="w", skip_instance_cache=True)
+    store = Store(FsspecBackend(fs))
+    assert not store.supports(Capability.DELETE)
+    store.write("d/a", b"1")
+    store.write("d/b", io.BytesIO(b"22"))
+    fs.close()
+    with zipfile.ZipFile(tmp_path / "new.zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {"d/a": b"1", "d/b": b"22"}
+
+
+def test_a_filesystem_without_delete_declares_none() -> None:
+    class Minimal(AbstractFileSystem):
+        protocol = "minimal"
+        cachable = False
+
+    caps = FsspecBackend(Minimal()).capabilities
+    assert Capability.DELETE not in caps
+    assert Capability.MOVE not in caps
+    assert Capability.READ in caps
+
+
+def test_a_wrong_password_is_permission_denied_and_not_told(ftp_server: tuple[str, int]) -> None:
+    fs = FTPFileSystem(*ftp_server, username=USER, password=PASSWORD, skip_instance_cache=True)
+    store = Store(FsspecBackend(fs, "/"))
+    for text in (repr(store), str(store), repr(store._backend), repr(store.resolve("a"))):
+        assert PASSWORD not in text
+
+
+def test_native_paths_below_a_root() -> None:
+    fs = DirFileSystem("/x", MemoryFileSystem())
+    store = Store(FsspecBackend(fs, "deep/root"))
+    assert store.native_path("a") == "deep/root/a"
+    assert store.to_key("deep/root/a") == "a"
+    assert store.to_key("deep/root") == "."
+    with pytest.raises(InvalidPath):
+        store.to_key("deep/other")

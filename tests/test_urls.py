@@ -1,0 +1,150 @@
+"""From a URL to a store."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+from fsspec.implementations.memory import MemoryFileSystem
+
+from remote_store import Capability, FsspecBackend, NotFound, Store
+from remote_store.aio import AsyncFsspecBackend, AsyncStore
+from remote_store.drivers import registry
+from tests.helpers.kinds import unknown_filesystem
+
+
+@pytest.mark.parametrize("prefix", ["", "file://", "local://"])
+def test_local_urls_and_plain_paths(tmp_path: Path, prefix: str) -> None:
+    store = Store.from_url(f"{prefix}{tmp_path}/new/deep")
+    store.write("a/b", b"1")
+    assert (tmp_path / "new" / "deep" / "a" / "b").read_bytes() == b"1"
+    assert repr(store) == "Store(backend='local', root_path='')"
+
+
+def test_relative_paths_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Store.from_url("data").write("f", b"1")
+    assert (tmp_path / "data" / "f").exists()
+
+
+def test_local_options(tmp_path: Path) -> None:
+    store = Store.from_url(str(tmp_path / "nope"), create=False)
+    assert not (tmp_path / "nope").exists()
+    with pytest.raises(NotFound):
+        store.ping()
+    with pytest.raises(ValueError, match="unknown option 'anon'"):
+        Store.from_url(str(tmp_path), anon=True)
+
+
+async def test_async_urls(tmp_path: Path) -> None:
+    for url in (str(tmp_path), "memory://async-urls"):
+        async with AsyncStore.from_url(url) as store:
+            await store.write("f", b"1")
+            assert await store.read_bytes("f") == b"1"
+
+
+def test_chained_urls(tmp_path: Path) -> None:
+    Store.from_url("memory://chained").write("d/f", b"1", overwrite=True)
+    store = Store.from_url("simplecache::memory://chained", simplecache={"cache_storage": str(tmp_path)})
+    assert store.read_bytes("d/f") == b"1"
+    assert store.get_file_info("d/f").size == 1
+
+
+async def test_chained_urls_async(tmp_path: Path) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("inner/a.txt", "one")
+    store = AsyncStore.from_url(f"zip://inner::file://{tmp_path}/x.zip")
+    assert await store.read_bytes("a.txt") == b"one"
+    assert not store.supports(Capability.WRITE)
+
+
+def test_filesystems_of_urls_remember_nothing(ftp_server: tuple[str, int]) -> None:
+    from tests.servers.ftp import PASSWORD, USER
+
+    host, port = ftp_server
+    one = Store.from_url(f"ftp://{host}:{port}/", username=USER, password=PASSWORD)
+    two = Store.from_url(f"ftp://{USER}:{PASSWORD}@{host}:{port}/")
+    assert one.unwrap(object) is not two.unwrap(object)
+    one.write("seen.txt", b"1", overwrite=True)
+    assert "seen.txt" in [e.name for e in two.list_files()]
+    two.delete("seen.txt")
+    assert not one.exists("seen.txt")
+    for store in (one, two):
+        assert PASSWORD not in repr(store) + repr(store._backend) + repr(store.resolve("a"))
+
+
+@pytest.mark.parametrize("cls", [Store, AsyncStore])
+def test_what_is_wrong_with_a_url_is_told(cls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"unknown protocol 'nosuch'.*register_implementation"):
+        cls.from_url("nosuch://x")
+    with pytest.raises(ValueError, match="unknown protocol 'nosuch'"):
+        cls.from_url("simplecache::nosuch://x")
+    for bad in ("", "://x"):
+        with pytest.raises(ValueError, match="malformed URL"):
+            cls.from_url(bad)
+    with pytest.raises(TypeError):
+        cls.from_url(None)
+    import fsspec
+
+    def missing(protocol: str) -> Any:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
+    with pytest.raises(ImportError, match=r"pip install 'remote-store-fsspec\[s3\]'"):
+        cls.from_url("s3://bucket")
+    with pytest.raises(ImportError, match="Install s3fs"):
+        cls.from_url("other://bucket")
+
+
+def test_a_bad_option_is_told_without_secrets() -> None:
+    with pytest.raises(ValueError, match="check the URL and its options") as caught:
+        Store.from_url("zip://x", fo=None, password="s3cret")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_userinfo_is_not_told() -> None:
+    from remote_store._urls import _safe
+
+    assert _safe("ftp://user:s3cret@host/a@b") == "ftp://host/a@b"
+    assert _safe("plain/path") == "plain/path"
+
+
+async def test_filesystems_and_stores_must_match() -> None:
+    with pytest.raises(ValueError, match="AsyncFsspecBackend"):
+        FsspecBackend(AsyncFileSystemWrapper(MemoryFileSystem(), asynchronous=True))
+    with pytest.raises(ValueError, match="FsspecBackend"):
+        AsyncFsspecBackend(unknown_filesystem())
+
+
+def test_third_parties_register_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from remote_store.drivers.generic import GenericDriver
+
+    made: list[tuple[Any, ...]] = []
+
+    class Mine(GenericDriver):
+        def __init__(self, fs: Any, root: str, name: str) -> None:
+            made.append((fs, root, name))
+            super().__init__(fs, root, name)
+
+    class Entry:
+        name = "dir"
+
+        @staticmethod
+        def load() -> type[Mine]:
+            return Mine
+
+    fs = unknown_filesystem()
+    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry] if group == "remote_store.drivers" else [])
+    registry._registered.cache_clear()
+    try:
+        store = Store(FsspecBackend(fs, "deep"))
+        store.write("f", io.BytesIO(b"1"))
+    finally:
+        registry._registered.cache_clear()
+    assert made == [(fs, "deep", "dir")]
+    assert repr(store) == "Store(backend='dir', root_path='')"
