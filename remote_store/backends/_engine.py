@@ -1,4 +1,4 @@
-"""What the sync and the async backend over an engine share: all that needs no I/O."""
+"""The operations of a backend over an engine, once for both ways of running them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from remote_store._backend import BackendBase
 from remote_store._capabilities import CapabilitySet
 from remote_store._errors import InvalidPath
 from remote_store._models import ResolutionPlan
-from remote_store._paths import check_depth, child_folder_key, file_key, key_of
+from remote_store._paths import check_depth, check_range, child_folder_key, file_key, key_of
 from remote_store._writing import write_options
-from remote_store.drivers.base import Driver, WriteOptions
+from remote_store.drivers.base import Driver, Want, WriteOptions
 from remote_store.engine.operations import Engine
 
 T = TypeVar("T")
@@ -82,12 +82,15 @@ class EngineBackend(BackendBase):
         return self._driver.profile.temp_prefix
 
     def _options(
-        self, method: str, path: str, overwrite: bool, metadata: Mapping[str, str] | None, if_match: str | None = None
+        self,
+        method: str,
+        path: str,
+        overwrite: bool,
+        metadata: Mapping[str, str] | None = None,
+        if_match: str | None = None,
     ) -> WriteOptions:
         given = write_options(method, self.capabilities, self.name, path, metadata, if_match)
-        if not given:
-            return WriteOptions(overwrite)
-        return WriteOptions(overwrite, given.get("metadata"), given.get("if_match"))
+        return WriteOptions(overwrite, **given) if given else WriteOptions(overwrite)
 
     def to_key(self, native_path: str) -> str:
         key = self._driver.key(native_path)
@@ -107,6 +110,84 @@ class EngineBackend(BackendBase):
         handle = self._driver.fs
         return handle if isinstance(handle, type_hint) else super().unwrap(type_hint)
 
+    # --- operations: a synchronous runner gives the result, an asynchronous one something to await
+
+    @cached_property
+    def _run(self) -> Any:
+        raise NotImplementedError
+
+    def exists(self, path: str) -> Any:
+        return self._run(self._engine.exists(self._key(path)))
+
+    def is_file(self, path: str) -> Any:
+        return self._run(self._engine.is_file(self._key(path)))
+
+    def is_folder(self, path: str) -> Any:
+        return self._run(self._engine.is_folder(self._key(path)))
+
+    def get_file_info(self, path: str) -> Any:
+        return self._run(self._engine.get_file_info(self._file(path)))
+
+    def get_folder_info(self, path: str) -> Any:
+        return self._run(self._engine.get_folder_info(self._key(path)))
+
+    def check_health(self) -> Any:
+        return self._run(self._driver.check())
+
+    def read_bytes(self, path: str) -> Any:
+        return self._run(self._engine.read_bytes(self._file(path)))
+
+    def read_range(self, path: str, start: int, end: int) -> Any:
+        check_range(start, end)
+        return self._run(self._engine.read_range(self._file(path), start, end))
+
+    def write(self, path: str, content: Any, *, overwrite: bool = False, **options: Any) -> Any:
+        return self._write("write", path, content, overwrite, **options)
+
+    def write_atomic(self, path: str, content: Any, *, overwrite: bool = False, **options: Any) -> Any:
+        return self._write("write_atomic", path, content, overwrite, **options)
+
+    def _write(self, method: str, path: str, content: Any, overwrite: bool, **options: Any) -> Any:
+        kept = self._options(method, path, overwrite, **options)
+        key = self._file(path)
+        return self._run.with_content(lambda source: self._engine.write(key, source, kept), content)
+
+    def _open_upload(self, path: str, overwrite: bool, **options: Any) -> Any:
+        kept = self._options("open_atomic", path, overwrite, **options)
+        return self._run(self._engine.open_upload(self._file(path), kept))
+
+    def delete(self, path: str, *, missing_ok: bool = False) -> Any:
+        return self._run(self._engine.delete(self._file(path), missing_ok))
+
+    def delete_folder(self, path: str, *, recursive: bool = False, missing_ok: bool = False) -> Any:
+        return self._run(self._engine.delete_folder(self._folder(path), recursive, missing_ok))
+
+    def move(self, src: str, dst: str, *, overwrite: bool = False) -> Any:
+        return self._run(self._engine.transfer("move", self._file(src), self._file(dst), overwrite))
+
+    def copy(self, src: str, dst: str, *, overwrite: bool = False) -> Any:
+        return self._run(self._engine.transfer("copy", self._file(src), self._file(dst), overwrite))
+
+    def list_files(self, path: str, *, recursive: bool = False, max_depth: int | None = None) -> Any:
+        check_depth(max_depth)
+        return self._list(path, max_depth if recursive else 0, "files")
+
+    def list_folders(self, path: str) -> Any:
+        return self._list(path, 0, "folders")
+
+    def walk_folders(self, path: str, max_depth: int) -> Any:
+        check_depth(max_depth)
+        return self._list(path, max_depth, "folders")
+
+    def iter_children(self, path: str) -> Any:
+        return self._list(path, 0, "both")
+
+    def glob(self, pattern: str) -> Any:
+        return self._run.items(self._engine.glob(pattern))
+
+    def _list(self, path: str, max_depth: int | None, want: Want) -> Any:
+        return self._run.items(self._engine.pages(self._key(path), max_depth, want))
+
     # --- identity
 
     def __repr__(self) -> str:
@@ -119,9 +200,3 @@ class EngineBackend(BackendBase):
 
 def _rebuild(cls: type[T], args: tuple[Any, ...], options: dict[str, Any]) -> T:
     return cls(*args, **options)
-
-
-def depth(recursive: bool, max_depth: int | None) -> int | None:
-    """How deep a backend's listing goes: `max_depth` acts only together with `recursive`."""
-    check_depth(max_depth)
-    return max_depth if recursive else 0

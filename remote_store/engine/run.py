@@ -30,10 +30,18 @@ class Inline:
 
     def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
         """Run an operation that reads the caller's content."""
-        return finish(start(FileSource(content)))
+        return self(start(FileSource(content)))
+
+    def items(self, pages: AsyncGenerator[Any, None]) -> Iterator[Any]:
+        """The items of pages, one page at a time."""
+        try:
+            while (page := self(anext(pages, None))) is not None:
+                yield from page
+        finally:
+            self(pages.aclose())
 
 
-class OnLoop:
+class OnLoop(Inline):
     """Runs operations of an asynchronous filesystem on its own loop, one hop each.
 
     The caller's content is read in the caller's thread, so a slow source, or one that itself needs the loop, holds
@@ -116,27 +124,27 @@ class _FromCaller:
         return await reply
 
 
-def iterate(pages: AsyncGenerator[list[T]], run: Inline | OnLoop) -> Iterator[T]:
-    """The items of pages, one page at a time."""
-    try:
-        while (page := run(anext(pages, None))) is not None:
-            yield from page
-    finally:
-        run(pages.aclose())
-
-
 class Awaited:
-    """Runs operations on the caller's loop."""
+    """Runs operations on the caller's loop; every call gives an awaitable."""
 
-    async def __call__(self, operation: Awaitable[T]) -> T:
-        return await operation
+    def __call__(self, operation: Awaitable[T]) -> Awaitable[T]:
+        return operation
 
-    async def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]) -> T:
+    def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]) -> Any:
         """Run an operation that reads the caller's content."""
-        return await start(IteratorSource(content))
+        return self(start(IteratorSource(content)))
+
+    async def items(self, pages: AsyncGenerator[Any, None]) -> AsyncIterator[Any]:
+        """The items of pages, one page at a time."""
+        try:
+            while (page := await self(anext(pages, None))) is not None:
+                for item in page:
+                    yield item
+        finally:
+            await self(pages.aclose())
 
 
-class Pinned:
+class Pinned(Awaited):
     """Runs operations on the one loop a filesystem is bound to, awaited from another.
 
     The caller's content is read on the caller's loop.
@@ -145,12 +153,11 @@ class Pinned:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
-    async def __call__(self, operation: Awaitable[T]) -> T:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(operation), self._loop))
+    def __call__(self, operation: Awaitable[T]) -> Awaitable[T]:
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(operation), self._loop))
 
-    async def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]) -> T:
-        """Run an operation that reads the caller's content."""
-        return await self(start(_FromLoop(IteratorSource(content), asyncio.get_running_loop())))
+    def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]) -> Any:
+        return self(start(_FromLoop(IteratorSource(content), asyncio.get_running_loop())))
 
 
 class _FromLoop:
