@@ -28,21 +28,19 @@ from remote_store._errors import (
     not_regular,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
-from remote_store._paths import join
 from remote_store.drivers import local_os
 from remote_store.drivers.base import (
     ABSENT,
     FILE,
     FOLDER,
-    PAGE_SIZE,
     Driver,
     Kind,
     Page,
     Want,
     WriteOptions,
     from_os_error,
-    warn_unspellable,
 )
+from remote_store.drivers.local_scan import Scan
 from remote_store.drivers.local_write import LocalSink, NewParent
 from remote_store.drivers.profiles import LOCAL
 
@@ -383,12 +381,12 @@ class LocalDriver(Driver):
     # --- listing
 
     async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
-        scan = _Scan(self, want)
+        scan = Scan(self, want)
         level = [(key, 0)]
         while level:
             folder, depth = level.pop()
             deeper: list[str] | None = [] if max_depth is None or depth < max_depth else None
-            for page in scan.folder(folder, deeper, O_FOLLOW if folder == key else os.O_NOFOLLOW):
+            for page in scan.folder(folder, deeper, 0 if folder == key else os.O_NOFOLLOW):
                 yield page
             level.extend((below, depth + 1) for below in deeper or ())
 
@@ -397,67 +395,3 @@ class LocalDriver(Driver):
             if not os.path.isdir(self.root):
                 raise NotFound(f"Root folder {self.root!r} not found", path=".", backend=self.name)
             os.scandir(self.root).close()
-
-
-O_FOLLOW = 0
-
-
-class _Scan:
-    """One listing: turns directory entries into models, and says once what it skips."""
-
-    def __init__(self, driver: LocalDriver, want: Want) -> None:
-        self._driver = driver
-        self._files, self._folders = want != "folders", want != "files"
-        self._warned = False
-
-    def folder(self, key: str, deeper: list[str] | None, flags: int) -> Iterator[Page]:
-        """Pages of one folder; real subfolders are added to `deeper`. A folder that is gone, or none, is empty."""
-        driver, page = self._driver, []
-        try:
-            fd = driver.open_folder(key, os.O_RDONLY | flags)
-        except (OSError, UnicodeEncodeError, InvalidPath) as error:
-            if isinstance(error, (UnicodeEncodeError, InvalidPath)) or error.errno in ABSENT:
-                return
-            raise from_os_error(error, key, driver.name) from error
-        try:
-            with os.scandir(fd) as entries, driver.errors(key):
-                for entry in entries:
-                    item = self._entry(entry, join(key, entry.name), deeper)
-                    if item is not None:
-                        page.append(item)
-                        if len(page) == PAGE_SIZE:
-                            yield page
-                            page = []
-            if page:
-                yield page
-        finally:
-            os.close(fd)
-
-    def _entry(self, entry: os.DirEntry[str], key: str, deeper: list[str] | None) -> FileInfo | FolderEntry | None:
-        name = entry.name
-        if name.startswith(TEMP_PREFIX):
-            return None
-        if "\\" in name:
-            if not self._warned:
-                self._warned = True
-                warn_unspellable(name, self._driver.name)
-            return None
-        if entry.is_dir(follow_symlinks=False):
-            if deeper is not None:
-                deeper.append(key)
-            return folder_entry(key) if self._folders else None
-        status: os.stat_result | None
-        if entry.is_symlink():
-            status = self._driver.visible(key)
-            if status is None or stat.S_ISDIR(status.st_mode):
-                return folder_entry(key) if status is not None and self._folders else None
-        elif not self._files:
-            return None
-        else:
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                return None
-        if not self._files or not stat.S_ISREG(status.st_mode):
-            return None
-        return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC))

@@ -1,0 +1,81 @@
+"""How a local folder is listed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import stat
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from remote_store._errors import InvalidPath
+from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
+from remote_store._paths import join
+from remote_store.drivers.base import ABSENT, PAGE_SIZE, Page, Want, from_os_error, warn_unspellable
+
+if TYPE_CHECKING:
+    from remote_store.drivers.local import LocalDriver
+
+_UTC = dt.UTC
+_from_timestamp = dt.datetime.fromtimestamp
+
+
+class Scan:
+    """One listing: turns directory entries into models, and says once what it skips."""
+
+    def __init__(self, driver: LocalDriver, want: Want) -> None:
+        self._driver = driver
+        self._files, self._folders = want != "folders", want != "files"
+        self._warned = False
+
+    def folder(self, key: str, deeper: list[str] | None, flags: int) -> Iterator[Page]:
+        """Pages of one folder; real subfolders are added to `deeper`. A folder that is gone, or none, is empty."""
+        driver, page = self._driver, []
+        try:
+            fd = driver.open_folder(key, os.O_RDONLY | flags)
+        except (OSError, UnicodeEncodeError, InvalidPath) as error:
+            if isinstance(error, (UnicodeEncodeError, InvalidPath)) or error.errno in ABSENT:
+                return
+            raise from_os_error(error, key, driver.name) from error
+        try:
+            with os.scandir(fd) as entries, driver.errors(key):
+                for entry in entries:
+                    item = self._entry(entry, join(key, entry.name), deeper)
+                    if item is not None:
+                        page.append(item)
+                        if len(page) == PAGE_SIZE:
+                            yield page
+                            page = []
+            if page:
+                yield page
+        finally:
+            os.close(fd)
+
+    def _entry(self, entry: os.DirEntry[str], key: str, deeper: list[str] | None) -> FileInfo | FolderEntry | None:
+        name = entry.name
+        if name.startswith(self._driver.profile.temp_prefix):
+            return None
+        if "\\" in name:
+            if not self._warned:
+                self._warned = True
+                warn_unspellable(name, self._driver.name)
+            return None
+        if entry.is_dir(follow_symlinks=False):
+            if deeper is not None:
+                deeper.append(key)
+            return folder_entry(key) if self._folders else None
+        status: os.stat_result | None
+        if entry.is_symlink():
+            status = self._driver.visible(key)
+            if status is None or stat.S_ISDIR(status.st_mode):
+                return folder_entry(key) if status is not None and self._folders else None
+        elif not self._files:
+            return None
+        else:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+        if not self._files or not stat.S_ISREG(status.st_mode):
+            return None
+        return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC))
