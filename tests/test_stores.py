@@ -465,6 +465,48 @@ def test_errors_and_streams_of_a_child_speak_its_paths(make: Any) -> None:
     assert caught.value.path == "two"
 
 
+async def test_leaving_an_async_iterator_early_lets_go_of_the_backends_at_once() -> None:
+    released: list[str] = []
+
+    class Tracking(AsyncPlain):
+        async def read(self, path: str) -> AsyncIterator[bytes]:
+            try:
+                yield b"1"
+                yield b"2"
+            finally:
+                released.append("read")
+
+        async def list_files(self, path: str, **options: Any) -> AsyncIterator[FileInfo]:
+            try:
+                for name in ("a", "b"):
+                    yield FileInfo(RemotePath(name), name, 1, UNKNOWN_TIME)
+            finally:
+                released.append("list")
+
+    store = AsyncStore(Tracking())
+    for iterator in (store.read("f"), store.list_files()):
+        await anext(iterator)
+        await iterator.aclose()  # type: ignore[attr-defined]
+    assert released == ["read", "list"]
+
+
+def test_leaving_a_listing_early_lets_go_of_the_backends_at_once() -> None:
+    released: list[str] = []
+
+    class Tracking(Plain):
+        def list_files(self, path: str, **options: Any) -> Iterator[FileInfo]:
+            try:
+                for name in ("a", "b"):
+                    yield FileInfo(RemotePath(name), name, 1, UNKNOWN_TIME)
+            finally:
+                released.append("list")
+
+    listing = Store(Tracking()).list_files()
+    next(listing)
+    listing.close()  # type: ignore[attr-defined]
+    assert released == ["list"]
+
+
 def test_errors_without_a_place_get_one() -> None:
     backend = Plain()
 

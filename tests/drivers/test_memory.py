@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import uuid
+from functools import partial
 
 import fsspec
 import pytest
@@ -11,6 +13,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from remote_store import FsspecBackend, InvalidPath, NotFound, PreconditionFailed, Store
 from remote_store.backends import MemoryBackend
+from remote_store.certify.view import View
+from remote_store.engine.run import finish
 
 
 @pytest.fixture
@@ -120,6 +124,22 @@ def test_listing_while_others_write_is_safe() -> None:
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def test_a_race_in_memory_is_decided_under_a_lock() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # Threads change places often enough to meet in any unguarded gap.
+    try:
+        for _ in range(60):
+            store = Store(MemoryBackend())
+            view = View(store)
+            etag = store.write("shared", b"").etag
+            created = finish(view.race([partial(view.write, "new", b"x")] * 6))
+            swapped = finish(view.race([partial(view.write, "shared", b"x", if_match=etag)] * 6))
+            for results in (created, swapped):
+                assert len([r for r in results if not isinstance(r, BaseException)]) == 1
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_native_paths_are_fsspecs(base: str) -> None:
