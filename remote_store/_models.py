@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from remote_store._paths import RemotePath
 
@@ -171,6 +171,7 @@ class ResolutionPlan:
 
 
 _new = object.__new__
+M = TypeVar("M", FileInfo, FolderEntry, FolderInfo, WriteResult)
 
 
 def file_info(
@@ -216,6 +217,13 @@ def write_result(
 
 
 _NOTHING_TOLD = dict.fromkeys(("digest", "etag", "version_id", "last_modified"))
+
+
+def at_path(item: M, key: str) -> M:
+    """The same model under another path; `dataclasses.replace` takes 5 times as long."""
+    moved = _new(type(item))
+    moved.__dict__.update(item.__dict__, path=RemotePath.from_key(key))
+    return moved
 
 
 def folder_entry(key: str) -> FolderEntry:

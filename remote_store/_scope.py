@@ -12,7 +12,7 @@ from remote_store import _errors as errors
 from remote_store._backend import BackendBase
 from remote_store._capabilities import GATES, Capability
 from remote_store._errors import InvalidPath, NotFound, RemoteStoreError, escapes_root
-from remote_store._models import FolderInfo, ResolutionPlan
+from remote_store._models import FolderInfo, ResolutionPlan, at_path
 from remote_store._paths import (
     RemotePath,
     below,
@@ -123,7 +123,7 @@ class StoreBase(Generic[B]):
         own = below(self._root, item.path.as_posix()) if item.path is not RemotePath.ROOT else None
         if own is None:
             return item
-        return replace(item, path=RemotePath.from_key(own))
+        return at_path(item, own)
 
     def _named(self, pattern: str | None) -> Callable[[str], object]:
         """Whether a name passes `pattern`."""
@@ -171,7 +171,7 @@ class StoreBase(Generic[B]):
         own = below(self._root, key)
         if own is None:
             raise escapes_root(path, name)
-        return own or "."
+        return own
 
     @staticmethod
     def _key_of_native(native: str, path: str, backend: str) -> str:

@@ -41,7 +41,7 @@ class Store(StoreBase[Backend]):
         self._set_up(backend, root_path, owns=True)
 
     @classmethod
-    def from_url(cls, url: str, **storage_options: Any) -> Store:
+    def from_url(cls, url: str, **storage_options: Any) -> Self:
         """A store at any URL fsspec knows, chained ones included; its path becomes the root.
 
         Args:

@@ -46,7 +46,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         self._set_up(own, root_path, owns=True)
 
     @classmethod
-    def from_url(cls, url: str, **storage_options: Any) -> AsyncStore:
+    def from_url(cls, url: str, **storage_options: Any) -> Self:
         """A store at any URL fsspec knows; arguments and errors as in `Store.from_url`."""
         from remote_store._urls import async_backend_from_url
 

@@ -36,6 +36,8 @@ class LocalBackend(DriverBackend):
     CAPABILITIES = LOCAL.capabilities
 
     def __init__(self, root: str | os.PathLike[str], *, create: bool = True, durable: bool = False) -> None:
+        if os.name != "posix":
+            raise NotImplementedError("LocalBackend needs POSIX; FsspecBackend(LocalFileSystem(), root) promises less")
         path = os.path.abspath(os.path.expanduser(os.fspath(root)))
         self._recipe = (path,), {"create": create, "durable": durable}
         self._path, self._create, self._durable = path, create, durable

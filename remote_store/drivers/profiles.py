@@ -63,7 +63,7 @@ GENERIC = Profile(
     look_first=frozenset({"read", "write", "remove", "list"}),
     concurrency="single_connection",
     deviations=(
-        "a reader may see a part of a write, and a failed write may lose the old content",
+        "a reader may see a part of a write; a failed one may leave a part or lose the old content",
         "two racing overwrite=False writers may both succeed",
         "a move is a copy, then a delete",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -26,10 +27,10 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
         from remote_store.drivers.memory import MemoryDriver
 
         return MemoryDriver(fs, root, name or "memory")
-    if "file" in protocols:
+    if "file" in protocols and os.name == "posix":
         from remote_store.drivers.local import LocalDriver
 
-        return LocalDriver(root or "/", name=name or "local", create=False)
+        return LocalDriver(root or "/", name=name or "local")
     for protocol in protocols:
         if protocol in _registered():
             driver: Driver = _registered()[protocol].load()(fs, root, name or protocol)

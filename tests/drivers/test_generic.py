@@ -334,6 +334,6 @@ def test_native_paths_below_a_root() -> None:
     store = Store(FsspecBackend(fs, "deep/root"))
     assert store.native_path("a") == "deep/root/a"
     assert store.to_key("deep/root/a") == "a"
-    assert store.to_key("deep/root") == "."
+    assert store.to_key("deep/root") == ""
     with pytest.raises(InvalidPath):
         store.to_key("deep/other")
