@@ -23,4 +23,4 @@ def lazy(module: str, homes: dict[str, str]) -> tuple[Callable[[str], Any], Call
         setattr(sys.modules[module], name, value)
         return value
 
-    return load, lambda: sorted(homes)
+    return load, lambda: sorted({*homes, *vars(sys.modules[module])})

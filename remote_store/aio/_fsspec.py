@@ -11,9 +11,8 @@ from remote_store._capabilities import Capability
 from remote_store._streams import CHUNK, AsyncAtomicFile, AsyncReadStream, Reader
 from remote_store.aio._backend import AsyncBackend
 from remote_store.backends._engine import EngineBackend
+from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
-from remote_store.drivers.profiles import GENERIC
-from remote_store.drivers.registry import driver_for
 from remote_store.engine.run import Awaited, Pinned
 
 
@@ -73,26 +72,18 @@ class _RunReader:
         await self._run(self._reader.close())
 
 
-class AsyncFsspecBackend(AsyncDriverBackend):
+class AsyncFsspecBackend(OverFilesystem, AsyncDriverBackend):
     """An asynchronous backend over an asynchronous fsspec filesystem that you made yourself.
 
     Args:
         fs: made with `asynchronous=True`, to run on the caller's loop, or without, to stay on its own.
         root: folder of it that is the root, as the filesystem spells it.
+        name: of the backend; the filesystem's protocol unless given.
 
     Raises:
         ValueError: `fs` is synchronous; `AsyncStore(FsspecBackend(fs))` serves it in threads.
     """
 
-    CAPABILITIES = GENERIC.capabilities
-
-    def __init__(self, fs: Any, root: str = "", *, name: str | None = None) -> None:
-        self._recipe = (fs, root), {"name": name}
-        self._fs, self._root, self._name = fs, root, name
-        if self._driver.runs == "thread":
+    def _check_driver(self, driver: Driver) -> None:
+        if driver.runs == "thread":
             raise ValueError("a synchronous filesystem blocks the loop; use AsyncStore(FsspecBackend(fs))")
-        self._watch_fork()
-
-    def _make_driver(self) -> Driver:
-        root = self._fs._strip_protocol(self._root) if self._root else ""
-        return driver_for(self._fs, root, self._name)

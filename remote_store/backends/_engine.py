@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
-from remote_store import _fork
 from remote_store._backend import BackendBase
 from remote_store._capabilities import CapabilitySet
 from remote_store._errors import InvalidPath
@@ -22,11 +21,13 @@ T = TypeVar("T")
 class EngineBackend(BackendBase):
     """A backend over a driver.
 
-    A subclass makes its driver in `_make_driver`; it is made on first use, and again in a forked child.
+    A subclass makes its driver in `_make_driver`; it is made on first use.
     """
 
-    _recipe: tuple[tuple[Any, ...], dict[str, Any]]
-    """Arguments that build an equal backend elsewhere."""
+    @property
+    def _recipe(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments that build an equal backend elsewhere."""
+        raise NotImplementedError
 
     def _make_driver(self) -> Driver:
         raise NotImplementedError
@@ -41,14 +42,6 @@ class EngineBackend(BackendBase):
         self.concurrency = driver.profile.concurrency
         self.close_is_terminal = driver.profile.close_is_terminal
         return driver
-
-    def _watch_fork(self) -> None:
-        _fork.watch(self)
-
-    def after_fork(self) -> None:
-        """Forget what does not survive a fork."""
-        for name in ("_driver", "_engine", "_run"):
-            self.__dict__.pop(name, None)
 
     @property
     def name(self) -> str:

@@ -11,9 +11,8 @@ from remote_store._backend import Backend
 from remote_store._capabilities import Capability
 from remote_store._streams import AtomicFile, read_stream
 from remote_store.backends._engine import EngineBackend
+from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
-from remote_store.drivers.profiles import GENERIC
-from remote_store.drivers.registry import driver_for
 from remote_store.engine.run import Inline, OnLoop
 
 
@@ -46,7 +45,7 @@ class DriverBackend(EngineBackend, Backend):
         self._run(self._driver.close())
 
 
-class FsspecBackend(DriverBackend):
+class FsspecBackend(OverFilesystem, DriverBackend):
     """A backend over an fsspec filesystem that you made yourself.
 
     A filesystem of a known kind gets its driver; any other gets the generic one, which trusts it with nothing.
@@ -54,6 +53,10 @@ class FsspecBackend(DriverBackend):
     Args:
         fs: an fsspec filesystem; not one made with `asynchronous=True`.
         root: folder of it that is the root, as the filesystem spells it.
+        name: of the backend; the filesystem's protocol unless given.
+
+    Raises:
+        ValueError: `fs` was made with `asynchronous=True`.
 
     Example:
         >>> import fsspec
@@ -61,16 +64,6 @@ class FsspecBackend(DriverBackend):
         >>> store = Store(FsspecBackend(fsspec.filesystem("memory"), "/reports"))
     """
 
-    CAPABILITIES = GENERIC.capabilities
-
-    def __init__(self, fs: Any, root: str = "", *, name: str | None = None) -> None:
-        if getattr(fs, "asynchronous", False):
+    def _check_driver(self, driver: Driver) -> None:
+        if getattr(driver.fs, "asynchronous", False):
             raise ValueError("a filesystem made with asynchronous=True needs AsyncFsspecBackend and AsyncStore")
-        self._recipe = (fs, root), {"name": name}
-        self._fs, self._root, self._name = fs, root, name
-        self._driver  # noqa: B018 (a filesystem that cannot be served is told now)
-        self._watch_fork()
-
-    def _make_driver(self) -> Driver:
-        root = self._fs._strip_protocol(self._root) if self._root else ""
-        return driver_for(self._fs, root, self._name)

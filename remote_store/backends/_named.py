@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from remote_store.backends._fsspec import DriverBackend
 from remote_store.drivers.base import Driver
@@ -39,14 +39,18 @@ class LocalBackend(DriverBackend):
         if os.name != "posix":
             raise NotImplementedError("LocalBackend needs POSIX; FsspecBackend(LocalFileSystem(), root) promises less")
         path = os.path.abspath(os.path.expanduser(os.fspath(root)))
-        self._recipe = (path,), {"create": create, "durable": durable}
-        self._path, self._create, self._durable = path, create, durable
+        self._arguments: tuple[tuple[str], dict[str, Any]] = (path,), {"create": create, "durable": durable}
         self._driver  # noqa: B018 (a root that cannot be used is told now)
+
+    @property
+    def _recipe(self) -> tuple[tuple[str], dict[str, Any]]:
+        return self._arguments
 
     def _make_driver(self) -> Driver:
         from remote_store.drivers.local import LocalDriver
 
-        return LocalDriver(self._path, create=self._create, durable=self._durable)
+        (path,), options = self._arguments
+        return LocalDriver(path, **options)
 
 
 class MemoryBackend(DriverBackend):

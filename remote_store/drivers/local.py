@@ -300,7 +300,9 @@ class LocalDriver(Driver):
         """Rename in one step; False on another device."""
         with NewParent(self, dst) as target, self.errors(dst, writing=True):
             try:
-                if overwrite:
+                if overwrite and self._same_file(source, name, target):
+                    os.unlink(name, dir_fd=source)  # rename does nothing between two names of one file (POSIX).
+                elif overwrite:
                     os.rename(name, target.name, src_dir_fd=source, dst_dir_fd=target.fd)
                 else:
                     local_os.rename_new(source, name, target.fd, target.name, self.features)
@@ -313,6 +315,14 @@ class LocalDriver(Driver):
             if self.durable:
                 os.fsync(target.fd)
         return True
+
+    @staticmethod
+    def _same_file(source: int, name: str, target: NewParent) -> bool:
+        try:
+            there = os.stat(target.name, dir_fd=target.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(os.stat(name, dir_fd=source, follow_symlinks=False), there)
 
     def open_parent(self, key: str) -> tuple[int, str]:
         """Descriptor of the folder that holds `key`, and the name in it; a missing folder is a missing file."""

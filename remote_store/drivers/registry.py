@@ -7,6 +7,9 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+
 from remote_store.drivers.base import Driver
 
 GROUP = "remote_store.drivers"
@@ -22,15 +25,16 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
         root: folder of it that is the root, as the filesystem spells it.
         name: of the backend; the protocol unless given.
     """
-    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-    if "memory" in protocols:
+    # Exactly these classes: a subclass, or a wrapper of the same protocol, may do things differently.
+    if type(fs) is MemoryFileSystem:
         from remote_store.drivers.memory import MemoryDriver
 
         return MemoryDriver(fs, root, name or "memory")
-    if "file" in protocols and os.name == "posix":
+    if type(fs) is LocalFileSystem and os.name == "posix":
         from remote_store.drivers.local import LocalDriver
 
         return LocalDriver(root or "/", name=name or "local")
+    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
     for protocol in protocols:
         if protocol in _registered():
             driver: Driver = _registered()[protocol].load()(fs, root, name or protocol)

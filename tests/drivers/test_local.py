@@ -183,6 +183,16 @@ def test_writing_to_a_linked_folder_is_refused(store: Store, root: Path) -> None
             store.write("link", b"x", overwrite=overwrite)
 
 
+def test_moving_over_another_name_of_the_same_file_leaves_one(store: Store, root: Path) -> None:
+    store.write("a", b"1")
+    os.link(root / "a", root / "b")
+    with pytest.raises(AlreadyExists):
+        store.move("a", "b")
+    store.move("a", "b", overwrite=True)
+    assert on_disk(root) == ["b"]
+    assert store.read_bytes("b") == b"1"
+
+
 # --- files that are no files
 
 

@@ -1,0 +1,110 @@
+"""Who may import whom, what importing costs, and that everything public is there and documented."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SDKS = {"adlfs", "aiohttp", "asyncssh", "azure", "boto3", "botocore", "gcsfs", "rich", "s3fs", "sshfs", "typer"}
+PUBLIC = ["remote_store", "remote_store.aio", "remote_store.backends"]
+
+
+def loaded_after(code: str, *arguments: str) -> set[str]:
+    """Top-level names of the modules that a fresh interpreter has after running `code`."""
+    program = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def lint_imports(config: Path) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("importlinter")
+    program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    arguments = [sys.executable, "-c", program, "--no-cache", "--config", str(config)]
+    return subprocess.run(arguments, cwd=config.parent, capture_output=True, text=True)
+
+
+def test_layers_import_only_what_they_may() -> None:
+    done = lint_imports(ROOT / "pyproject.toml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert f"{len(contracts)} kept, 0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("_models.py", "import fsspec"),
+        ("_paths.py", "from remote_store.engine import globs"),
+        ("drivers/base.py", "from remote_store import _store"),
+        ("engine/run.py", "from remote_store.backends import _engine"),
+        ("_scope.py", "from remote_store.drivers import profiles"),
+        ("aio/_store.py", "from remote_store.drivers import registry"),
+        ("_store.py", "import typer"),
+    ],
+)
+def test_a_forbidden_import_is_noticed(tmp_path: Path, module: str, forbidden: str) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "remote_store", tmp_path / "remote_store", ignore=shutil.ignore_patterns("__pycache__"))
+    changed = tmp_path / "remote_store" / module
+    changed.write_text(f"{changed.read_text()}\n{forbidden}\n")
+    done = lint_imports(tmp_path / "pyproject.toml")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert " BROKEN" in done.stdout
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_importing_loads_no_fsspec_and_no_sdk(module: str) -> None:
+    loaded = loaded_after(f"import {module}")
+    assert "remote_store" in loaded
+    assert not loaded & ({"fsspec", "asyncio", "dataclasses"} | SDKS)
+
+
+def test_local_files_need_no_fsspec(tmp_path: Path) -> None:
+    code = """
+import sys
+from remote_store import Store
+from remote_store.backends import LocalBackend
+with Store(LocalBackend(sys.argv[1])) as store:
+    store.write("a/b", b"1")
+    with store.open_atomic("a/b", overwrite=True) as file:
+        file.write(b"2")
+    assert store.read_bytes("a/b") == b"2" and [file.size for file in store.list_files("a")] == [1]
+"""
+    assert not loaded_after(code, str(tmp_path)) & ({"fsspec"} | SDKS)
+
+
+def test_memory_needs_no_sdk() -> None:
+    loaded = loaded_after("from remote_store import Store\nStore.from_url('memory://x').write('a', b'')")
+    assert "fsspec" in loaded
+    assert not loaded & SDKS
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names_resolve_and_are_documented(module: str) -> None:
+    package = importlib.import_module(module)
+    assert inspect.getdoc(package)
+    assert sorted(package.__all__) == package.__all__
+    assert {name for name in dir(package) if not name.startswith("_")} >= set(package.__all__) - {"__version__"}
+    for name in package.__all__:
+        value = getattr(package, name)
+        if inspect.isclass(value):
+            assert value.__doc__, f"{module}.{name} has no docstring"
+            assert not (value.__doc__ or "").startswith(f"{name}("), (
+                f"{module}.{name} has only the docstring of dataclass"
+            )
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_a_missing_public_name_is_an_attribute_error(module: str) -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = importlib.import_module(module).no_such_name
