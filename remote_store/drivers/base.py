@@ -220,7 +220,7 @@ def from_os_error(error: OSError, key: str, backend: str, *, writing: bool = Fal
     number = error.errno
     if isinstance(error, NotADirectoryError) and writing:
         return below_file(key, backend)
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)) or (number == errno.ENAMETOOLONG and not writing):
         return file_missing(key, backend)
     if isinstance(error, IsADirectoryError):
         return is_folder(key, backend)

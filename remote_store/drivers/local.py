@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import os
-import shutil
 import stat
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from remote_store._capabilities import Capability, CapabilitySet
@@ -28,9 +28,9 @@ from remote_store._errors import (
     not_regular,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
+from remote_store._paths import join
 from remote_store.drivers import local_os
 from remote_store.drivers.base import (
-    ABSENT,
     FILE,
     FOLDER,
     Driver,
@@ -61,10 +61,13 @@ class LocalReader:
             return os.read(self._fd, size)
 
     async def seek(self, offset: int, whence: int) -> int:
-        if whence == os.SEEK_SET and offset < 0:
-            raise ValueError(f"negative seek position {offset}")
         with self._driver.errors(self._key):
-            return os.lseek(self._fd, offset, whence)
+            try:
+                return os.lseek(self._fd, offset, whence)
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    raise ValueError("negative seek position") from error
+                raise
 
     async def close(self) -> None:
         os.close(self._fd)
@@ -85,9 +88,8 @@ class LocalDriver(Driver):
         self.features = local_os.probe(self.root, TEMP_PREFIX)
         self.capabilities = CapabilitySet(LOCAL.capabilities - self.features.missing)
         self._keeps_metadata = Capability.USER_METADATA in self.capabilities
-        self._inside: dict[str, tuple[int, int]] = {}
 
-    @property
+    @cached_property
     def fs(self) -> Any:
         from fsspec.implementations.local import LocalFileSystem
 
@@ -154,55 +156,50 @@ class LocalDriver(Driver):
             raise escapes_root(key, self.name)
         return fd
 
-    def _parent_is_inside(self, key: str) -> bool:
-        """Whether the folder of `key` lies inside, remembered by its device and inode."""
-        parent = key.rpartition("/")[0]
-        if not parent:
-            return True
-        status = os.stat(self.prefix + parent)
-        identity = status.st_dev, status.st_ino
-        if self._inside.get(parent) == identity:
-            return True
+    def _locate(self, key: str) -> int | None:
+        """Descriptor (O_PATH) of what `key` leads to inside the root; None where nothing is."""
+        path = self.prefix + key
         try:
-            os.close(self.open_folder(parent, local_os.O_PATH))
-        except InvalidPath:
-            return False
-        if len(self._inside) > 4096:
-            self._inside.clear()
-        self._inside[parent] = identity
-        return True
+            fd = os.open(path, local_os.O_PATH | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (OSError, UnicodeEncodeError) as error:
+            if isinstance(error, PermissionError) and not os.path.realpath(path).startswith(self.prefix):
+                raise escapes_root(key, self.name) from error
+            verdict = self._unreadable(error, key)
+            if isinstance(verdict, NotFound):
+                return None
+            raise verdict from error
+        if not self.contains(fd, path):
+            os.close(fd)
+            raise escapes_root(key, self.name)
+        return fd
+
+    def _peek(self, key: str) -> os.stat_result | None:
+        """Status of an entry of the root itself, for half the cost: no folder in between could be a link."""
+        if "/" in key:
+            return None
+        try:
+            status = os.lstat(self.prefix + key)
+        except (OSError, UnicodeEncodeError):
+            return None
+        return None if stat.S_ISLNK(status.st_mode) else status
 
     def _status(self, key: str) -> os.stat_result | None:
         """Status of a file or folder inside the root, None where nothing is; InvalidPath for anything else."""
-        path = self.prefix + key
-        try:
-            status = os.lstat(path)
-            if not self._parent_is_inside(key):
-                raise escapes_root(key, self.name)
-            if stat.S_ISLNK(status.st_mode):
-                status = self._linked(key, path)
-        except OSError as error:
-            if error.errno in ABSENT:
+        status = self._peek(key)
+        if status is None:
+            fd = self._locate(key)
+            if fd is None:
                 return None
-            raise from_os_error(error, key, self.name) from error
-        except UnicodeEncodeError as error:
-            raise self._unreadable(error, key) from error
+            try:
+                status = os.fstat(fd)
+            finally:
+                os.close(fd)
+        return self._admitted(key, status)
+
+    def _admitted(self, key: str, status: os.stat_result) -> os.stat_result:
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
             raise not_regular(key, self.name)
         return status
-
-    def _linked(self, key: str, path: str) -> os.stat_result:
-        """Status of what a link leads to."""
-        try:
-            fd = os.open(path, local_os.O_PATH | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise (not_regular(key, self.name) if error.errno in ABSENT else error) from error
-        try:
-            if not self.contains(fd, path):
-                raise escapes_root(key, self.name)
-            return os.fstat(fd)
-        finally:
-            os.close(fd)
 
     # --- questions
 
@@ -221,15 +218,25 @@ class LocalDriver(Driver):
             return None
 
     async def info(self, key: str) -> FileInfo | FolderEntry | None:
-        status = self._status(key)
-        if status is None:
+        status = self._peek(key)
+        if status is not None:
+            return self._describe(key, status, self.prefix + key, follow=False)
+        fd = self._locate(key)
+        if fd is None:
             return None
+        try:
+            return self._describe(key, os.fstat(fd), f"/proc/self/fd/{fd}", follow=True)
+        finally:
+            os.close(fd)
+
+    def _describe(self, key: str, status: os.stat_result, path: str, *, follow: bool) -> FileInfo | FolderEntry:
+        self._admitted(key, status)
         if stat.S_ISDIR(status.st_mode):
             return folder_entry(key)
         metadata = None
         if self._keeps_metadata:
             try:
-                metadata = local_os.read_metadata(self.prefix + key)
+                metadata = local_os.read_metadata(path, follow=follow)
             except OSError as error:
                 raise from_os_error(error, key, self.name) from error
         return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC), metadata=metadata)
@@ -362,13 +369,36 @@ class LocalDriver(Driver):
                         raise not_empty(key, self.name)
                     os.unlink(name, dir_fd=folder)
                 elif recursive:
-                    shutil.rmtree(name, dir_fd=folder)
+                    self._remove_tree(key)
                 else:
                     self._remove_empty(folder, name)
                 if self.durable:
                     os.fsync(folder)
         finally:
             os.close(folder)
+
+    def _remove_tree(self, key: str) -> None:
+        """Remove a folder with all that is in it, links and unspellable names included, without entering links."""
+        waiting, folders = [key], []
+        while waiting:
+            folder = waiting.pop()
+            folders.append(folder)
+            fd = self.open_folder(folder, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                with os.scandir(fd) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(join(folder, entry.name))
+                        else:
+                            os.unlink(entry.name, dir_fd=fd)
+            finally:
+                os.close(fd)
+        for folder in reversed(folders):
+            parent, name = self.open_parent(folder)
+            try:
+                os.rmdir(name, dir_fd=parent)
+            finally:
+                os.close(parent)
 
     def _remove_empty(self, parent: int, name: str) -> None:
         """Remove a folder in which there is nothing but what killed writers left."""

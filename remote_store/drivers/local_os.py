@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -17,7 +16,9 @@ from remote_store._capabilities import Capability
 O_PATH: int = getattr(os, "O_PATH", os.O_RDONLY)
 O_TMPFILE: int | None = getattr(os, "O_TMPFILE", None)
 ATTRIBUTE = "user.remote_store"
-"""The extended attribute that holds a file's user metadata, as JSON."""
+"""The extended attribute that holds a file's user metadata: UTF-8 between bytes that UTF-8 never uses, because a file
+system may give all attributes of a file no more than 4 KiB."""
+_EQUALS, _NEXT = b"\xfe", b"\xff"
 
 _UNABLE = frozenset(
     getattr(errno, name)
@@ -169,23 +170,22 @@ def _renameat2(source: int, old: str, target: int, new: str) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def read_metadata(file: int | str) -> dict[str, str] | None:
-    """User metadata of an open file or a path."""
+def read_metadata(file: int | str, *, follow: bool = True) -> dict[str, str] | None:
+    """User metadata of an open file, or of a path."""
     # An attribute that is not there costs an exception, a list without it does not.
-    if ATTRIBUTE not in os.listxattr(file):
+    if ATTRIBUTE not in os.listxattr(file, follow_symlinks=follow):
         return None
-    try:
-        kept = json.loads(os.getxattr(file, ATTRIBUTE))
-    except ValueError:
-        return None
-    return kept if isinstance(kept, dict) else None
+    kept = os.getxattr(file, ATTRIBUTE, follow_symlinks=follow)
+    pairs = [item.split(_EQUALS) for item in kept.split(_NEXT)]
+    return {key.decode(): value.decode("utf-8", "surrogatepass") for key, value in pairs}
 
 
 def write_metadata(fd: int, metadata: Mapping[str, str]) -> None:
     """Keep user metadata with an open file."""
     if not hasattr(os, "setxattr"):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-    os.setxattr(fd, ATTRIBUTE, json.dumps(dict(metadata), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    pairs = (key.encode() + _EQUALS + value.encode("utf-8", "surrogatepass") for key, value in metadata.items())
+    os.setxattr(fd, ATTRIBUTE, _NEXT.join(pairs))
 
 
 def read_at(fd: int, start: int, size: int) -> bytes:

@@ -29,29 +29,32 @@ class NewParent:
     def __init__(self, driver: LocalDriver, key: str) -> None:
         self._driver, self._key = driver, key
         self._folder, _, self.name = key.rpartition("/")
-        self._made: list[str] = []
+        self._made: list[tuple[int, str]] = []
+        self.fd = -1
         try:
             with driver.errors(key, writing=True):
-                self.fd = self._ensure(self._folder)
+                self.fd = self._ensure()
         except BaseException:
-            self._undo()
+            self.close(undo=True)
             raise
 
     def reopen(self) -> None:
         """Make the folder again after somebody deleted it."""
-        self.close()
-        self.fd = self._ensure(self._folder)
-
-    def close(self, *, undo: bool = False) -> None:
         os.close(self.fd)
         self.fd = -1
-        if undo:
-            self._undo()
+        self.fd = self._ensure()
 
-    def _undo(self) -> None:
-        for path in reversed(self._made):
-            with suppress(OSError):
-                os.rmdir(path)
+    def close(self, *, undo: bool = False) -> None:
+        """Let go of the folder; `undo` removes what was created and is still empty."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        while self._made:
+            parent, name = self._made.pop()
+            if undo:
+                with suppress(OSError):
+                    os.rmdir(name, dir_fd=parent)
+            os.close(parent)
 
     def __enter__(self) -> Self:
         return self
@@ -59,29 +62,43 @@ class NewParent:
     def __exit__(self, kind: object, *exc_info: object) -> None:
         self.close(undo=kind is not None)
 
-    def _ensure(self, folder: str) -> int:
+    def _ensure(self) -> int:
         driver = self._driver
         for _ in range(100):  # Bounds a race with somebody who keeps deleting the folder.
             try:
-                return driver.open_folder(folder, driver.folder_flags)
+                return driver.open_folder(self._folder, driver.folder_flags)
+            except FileNotFoundError:
+                with suppress(FileNotFoundError):
+                    self._make_folders()
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    def _make_folders(self) -> None:
+        """Create what is missing of the folder, from the nearest folder above that is there."""
+        driver, missing, folder = self._driver, [], self._folder
+        while True:
+            try:
+                parent = driver.open_folder(folder, driver.folder_flags)
+                break
             except FileNotFoundError:
                 if os.path.islink(driver.native(folder)):
                     raise not_regular(self._key, driver.name) from None
-            if not folder:
-                self._ensure_root()
-                continue
-            parent = self._ensure(folder.rpartition("/")[0])
-            try:
-                with suppress(FileExistsError, FileNotFoundError):
-                    os.mkdir(folder.rpartition("/")[2], dir_fd=parent)
-                    self._made.append(driver.native(folder))
-                    if driver.durable:
-                        os.fsync(parent)
-            finally:
-                os.close(parent)
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+                if not folder:
+                    self._make_root()
+                    continue
+                folder, _, name = folder.rpartition("/")
+                missing.append(name)
+        for name in reversed(missing):
+            with suppress(FileExistsError):
+                os.mkdir(name, dir_fd=parent)
+                self._made.append((os.dup(parent), name))
+                if driver.durable:
+                    os.fsync(parent)
+            os.close(parent)
+            folder = f"{folder}/{name}" if folder else name
+            parent = driver.open_folder(folder, driver.folder_flags)
+        os.close(parent)
 
-    def _ensure_root(self) -> None:
+    def _make_root(self) -> None:
         driver = self._driver
         if not driver.create:
             raise NotFound(f"Root folder {driver.root!r} not found", path=self._key, backend=driver.name)
@@ -126,11 +143,16 @@ class LocalSink(Sink):
         )
 
     def _open(self) -> int:
-        if self._driver.features.unnamed:
-            with suppress(OSError):
-                return local_os.open_unnamed(self._parent.fd)
-        self._temp = self._new_name()
-        return local_os.open_named(self._parent.fd, self._temp)
+        for _ in range(100):
+            if self._driver.features.unnamed:
+                with suppress(OSError):
+                    return local_os.open_unnamed(self._parent.fd)
+            self._temp = self._new_name()
+            try:
+                return local_os.open_named(self._parent.fd, self._temp)
+            except FileNotFoundError:
+                self._parent.reopen()  # The folder went away, perhaps with the failed write that had made it.
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _new_name(self) -> str:
         return self._driver.profile.temp_prefix + secrets.token_hex(8)
@@ -167,7 +189,7 @@ class LocalSink(Sink):
                     return self._replace(fd) if self._options.overwrite else self._create(fd)
                 except FileNotFoundError:
                     if self._temp is not None:
-                        raise
+                        raise  # A temporary with a name went with its folder.
                     self._parent.reopen()
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         except FileExistsError as error:
@@ -205,11 +227,10 @@ class LocalSink(Sink):
 
     def _discard(self) -> None:
         self._release()
-        if self._parent.fd >= 0:
-            if self._temp is not None:
-                with suppress(OSError):
-                    os.unlink(self._temp, dir_fd=self._parent.fd)
-            self._parent.close(undo=True)
+        if self._temp is not None and self._parent.fd >= 0:
+            with suppress(OSError):
+                os.unlink(self._temp, dir_fd=self._parent.fd)
+        self._parent.close(undo=True)
 
     def _release(self) -> None:
         if self._fd >= 0:
