@@ -71,7 +71,8 @@ _HOMES = {
     "remote_store.backends._fsspec": ("FsspecBackend",),
 }
 
-__getattr__, __dir__ = lazy(__name__, {name: home for home, names in _HOMES.items() for name in names})
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(__name__, {name: home for home, names in _HOMES.items() for name in names})
 __all__ = [
     "AlreadyExists",
     "Backend",

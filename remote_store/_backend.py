@@ -11,7 +11,7 @@ from remote_store._capabilities import CapabilitySet
 from remote_store._errors import CapabilityNotSupported
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, WriteResult
 from remote_store._paths import check_depth, check_range
-from remote_store._streams import spool
+from remote_store._streams import PART, spool, spooling
 
 T = TypeVar("T")
 WritableContent = bytes | BinaryIO
@@ -24,6 +24,13 @@ class BackendBase(abc.ABC):
     """Whether the backend is of no further use after `close()` (else it works again on next use)."""
     concurrency: Literal["thread_safe", "single_connection"] = "thread_safe"
     """Whether calls from several threads run side by side, or one after another over one connection."""
+
+    is_async = False
+
+    @property
+    def identity(self) -> object:
+        """What two stores must share to be equal: the backend, or the one it wraps."""
+        return self
 
     @property
     @abc.abstractmethod
@@ -153,7 +160,11 @@ class Backend(BackendBase):
         check_range(start, end)
         with self.read_seekable(path) as stream:
             stream.seek(start)
-            return stream.read(end - start)
+            pieces, left = [], end - start
+            while left and (piece := stream.read(left)):
+                pieces.append(piece)
+                left -= len(piece)
+            return b"".join(pieces)
 
     def read_seekable(self, path: str) -> BinaryIO:
         """A seekable stream; spooled to a temporary file unless `read` seeks itself."""
@@ -163,8 +174,9 @@ class Backend(BackendBase):
         copy = spool()
         try:
             with stream:
-                while chunk := stream.read(1 << 20):
-                    copy.write(chunk)
+                while chunk := stream.read(PART):
+                    with spooling(path, self.name):
+                        copy.write(chunk)
             copy.seek(0)
         except BaseException:
             copy.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, ClassVar, NoReturn
 
@@ -70,6 +71,11 @@ def spellable(native_key: str) -> bool:
         return normalize(native_key) == native_key
     except InvalidPath:
         return False
+
+
+def redact(text: str) -> str:
+    """A URL, chained ones included, without the userinfo that may hold a password."""
+    return re.sub(r"(://)[^/\s]*@", r"\1", text)
 
 
 def check_depth(max_depth: int | None) -> None:

@@ -29,6 +29,25 @@ B = TypeVar("B", bound=BackendBase)
 T = TypeVar("T")
 
 
+def mark_foreign(error: RemoteStoreError) -> None:
+    """Let no store take the path in this error for one of its own."""
+    error._scoped = True  # type: ignore[attr-defined]
+
+
+class _ForeignErrors:
+    """Marks the errors that pass through it: they come from the caller's side, not from the backend."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, RemoteStoreError):
+            mark_foreign(error)
+
+
+foreign_errors = _ForeignErrors()
+
+
 class ErrorScope:
     """Gives errors that pass through it the path their store knows; each error once, by the innermost store."""
 
@@ -43,7 +62,7 @@ class ErrorScope:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is None or not isinstance(error, RemoteStoreError) or "_scoped" in error.__dict__:
             return
-        error._scoped = True  # type: ignore[attr-defined]
+        mark_foreign(error)
         if error.backend is None:
             error.backend = self._backend.name
         if error.path is not None and self._root:
@@ -60,6 +79,10 @@ class StoreBase(Generic[B]):
     _errors: ErrorScope
 
     def _set_up(self, backend: B, root_path: str | RemotePath, owns: bool) -> None:
+        if not hasattr(backend, "capabilities"):
+            raise TypeError(
+                f"backend must be a Backend, not {type(backend).__name__}; see also {type(self).__name__}.from_url"
+            )
         root = key_of(root_path)
         self.__dict__.update(_backend=backend, _root=root, _owns=owns, _errors=ErrorScope(backend, root))
 
@@ -139,7 +162,7 @@ class StoreBase(Generic[B]):
         return (errors.is_folder if is_folder else errors.file_missing)(str(path), self._backend.name)
 
     def _not_a_folder(self, path: str | RemotePath, is_file: bool) -> RemoteStoreError:
-        return (errors.is_file if is_file else errors.folder_missing)(str(path), self._backend.name)
+        return (errors.is_file if is_file else errors.folder_missing)(key_of(path), self._backend.name)
 
     # --- the part of the interface that needs no I/O
 
@@ -163,6 +186,8 @@ class StoreBase(Generic[B]):
         Raises:
             InvalidPath: outside this store, or a name no `RemotePath` can spell.
         """
+        if not isinstance(path, str):
+            raise TypeError(f"path must be a str, not {type(path).__name__}")
         name = self._backend.name
         if not self._backend.owns(path):
             raise escapes_root(path, name)
@@ -204,13 +229,23 @@ class StoreBase(Generic[B]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StoreBase):
             return NotImplemented
-        return self._backend is other._backend and self._root == other._root
+        return _identity(self._backend) is _identity(other._backend) and self._root == other._root
 
     def __hash__(self) -> int:
-        return hash((id(self._backend), self._root))
+        return hash((id(_identity(self._backend)), self._root))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(backend={self._backend.name!r}, root_path={self._root!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._backend, self._root)
+        return _rebuild, (type(self), self._backend, self._root, self._owns)
+
+
+def _identity(backend: Any) -> object:
+    return getattr(backend, "identity", backend)
+
+
+def _rebuild(cls: type[StoreBase[Any]], backend: Any, root: str, owns: bool) -> StoreBase[Any]:
+    store = cls.__new__(cls)
+    store._set_up(backend, root, owns)
+    return store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, BinaryIO, Self
 
@@ -10,8 +10,8 @@ from remote_store._backend import Backend, WritableContent
 from remote_store._errors import NotFound
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
 from remote_store._paths import RemotePath, check_depth, check_range, key_of
-from remote_store._scope import StoreBase
-from remote_store._streams import ScopedStream, check_content
+from remote_store._scope import StoreBase, foreign_errors
+from remote_store._streams import ScopedStream, ScopedWriter, check_content, encode
 
 Path = str | RemotePath
 
@@ -38,6 +38,8 @@ class Store(StoreBase[Backend]):
     """
 
     def __init__(self, backend: Backend, root_path: Path = "") -> None:
+        if getattr(type(backend), "is_async", False) is True:
+            raise TypeError("an asynchronous backend needs AsyncStore")
         self._set_up(backend, root_path, owns=True)
 
     @classmethod
@@ -222,7 +224,7 @@ class Store(StoreBase[Backend]):
             PreconditionFailed: `if_match` does not match.
         """
         key, options = self._target("write", path, metadata, if_match)
-        content = check_content(content)
+        content = self._content(content)
         with self._errors:
             result: WriteResult = self._own(self._backend.write(key, content, overwrite=overwrite, **options))
         return result
@@ -238,7 +240,9 @@ class Store(StoreBase[Backend]):
         if_match: str | None = None,
     ) -> WriteResult:
         """`write` of an encoded text."""
-        return self.write(path, text.encode(encoding), overwrite=overwrite, metadata=metadata, if_match=if_match)
+        self._target("write_text", path, metadata, if_match)
+        content = encode(text, encoding)
+        return self.write(path, content, overwrite=overwrite, metadata=metadata, if_match=if_match)
 
     def write_atomic(
         self,
@@ -251,7 +255,7 @@ class Store(StoreBase[Backend]):
     ) -> WriteResult:
         """`write` where a reader sees the old content or the new, and a failed writer leaves the old."""
         key, options = self._target("write_atomic", path, metadata, if_match)
-        content = check_content(content)
+        content = self._content(content)
         with self._errors:
             result: WriteResult = self._own(self._backend.write_atomic(key, content, overwrite=overwrite, **options))
         return result
@@ -273,9 +277,17 @@ class Store(StoreBase[Backend]):
 
     @contextmanager
     def _open_atomic(self, key: str, overwrite: bool, options: dict[str, Any]) -> Iterator[Any]:
+        writer: Any = None
         with self._errors, self._backend.open_atomic(key, overwrite=overwrite, **options) as file:
-            yield file
-        file.result = self._own(file.result)
+            writer = ScopedWriter(file, self._errors) if self._root else file
+            with foreign_errors:
+                yield writer
+        writer.result = self._own(file.result)
+
+    def _content(self, content: WritableContent) -> WritableContent:
+        """Content, checked; its own errors must keep their paths."""
+        checked = check_content(content)
+        return checked if isinstance(checked, bytes) else ScopedStream(checked, foreign_errors)  # type: ignore[return-value]
 
     # --- deleting
 
@@ -321,8 +333,8 @@ class Store(StoreBase[Backend]):
         key = self._folder("list_files", path)
         check_depth(max_depth)
         if max_depth is None:
-            return self._each(self._backend.list_files(key, recursive=recursive), pattern)
-        return self._each(self._backend.list_files(key, recursive=max_depth > 0, max_depth=max_depth), pattern)
+            return self._each(lambda: self._backend.list_files(key, recursive=recursive), pattern)
+        return self._each(lambda: self._backend.list_files(key, recursive=max_depth > 0, max_depth=max_depth), pattern)
 
     def list_folders(
         self, path: Path = "", *, pattern: str | None = None, max_depth: int | None = None
@@ -331,13 +343,13 @@ class Store(StoreBase[Backend]):
         key = self._folder("list_folders", path)
         check_depth(max_depth)
         if max_depth is None:
-            return self._each(self._backend.list_folders(key), pattern)
-        return self._each(self._backend.walk_folders(key, max_depth), pattern)
+            return self._each(lambda: self._backend.list_folders(key), pattern)
+        return self._each(lambda: self._backend.walk_folders(key, max_depth), pattern)
 
     def iter_children(self, path: Path = "") -> Iterator[FileInfo | FolderEntry]:
         """Files and folders of a folder in one pass."""
         key = self._folder("iter_children", path)
-        return self._each(self._backend.iter_children(key), None)
+        return self._each(lambda: self._backend.iter_children(key), None)
 
     def glob(self, pattern: str) -> Iterator[FileInfo]:
         """Files whose path matches: `*`, `?`, `[a]`, `[!a]` within a segment, `**` for any number of segments.
@@ -347,10 +359,14 @@ class Store(StoreBase[Backend]):
             InvalidPath: an empty or malformed pattern.
         """
         rooted = self._pattern(pattern)
-        return self._each(self._backend.glob(rooted), None)
+        return self._each(lambda: self._backend.glob(rooted), None)
 
-    def _each(self, items: Iterator[Any], pattern: str | None) -> Iterator[Any]:
+    def _each(self, start: Callable[[], Iterator[Any]], pattern: str | None) -> Iterator[Any]:
         matches = self._named(pattern)
+        with self._errors:
+            return self._items(start(), matches)
+
+    def _items(self, items: Iterator[Any], matches: Callable[[str], object]) -> Iterator[Any]:
         try:
             with self._errors:
                 for item in items:
@@ -370,19 +386,17 @@ class Store(StoreBase[Backend]):
             NotFound: `src` is missing.
             AlreadyExists: `dst` exists and `overwrite` is false.
         """
-        source, target = self._file("move", src), self._file("move", dst)
-        with self._errors:
-            if source != target:
-                self._backend.move(source, target, overwrite=overwrite)
-            elif not self._backend.is_file(source):
-                raise self._not_a_file(source, self._backend.is_folder(source))
+        self._transfer("move", src, dst, overwrite)
 
     def copy(self, src: Path, dst: Path, *, overwrite: bool = False) -> None:
         """Duplicate a file with its user metadata; raises as `move` does."""
-        source, target = self._file("copy", src), self._file("copy", dst)
+        self._transfer("copy", src, dst, overwrite)
+
+    def _transfer(self, verb: str, src: Path, dst: Path, overwrite: bool) -> None:
+        source, target = self._file(verb, src), self._file(verb, dst)
         with self._errors:
             if source != target:
-                self._backend.copy(source, target, overwrite=overwrite)
+                getattr(self._backend, verb)(source, target, overwrite=overwrite)
             elif not self._backend.is_file(source):
                 raise self._not_a_file(source, self._backend.is_folder(source))
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import IO, Any, BinaryIO, Protocol, TypeVar, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import IO, Any, BinaryIO, Generic, Protocol, TypeVar, cast
 
+from remote_store._errors import BackendUnavailable, RemoteStoreError
 from remote_store._models import WriteResult
 
 T = TypeVar("T")
@@ -55,6 +56,17 @@ def spool() -> tempfile.SpooledTemporaryFile[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=SPOOL_LIMIT)
 
 
+@contextmanager
+def spooling(path: str, backend: str) -> Iterator[None]:
+    """Map what goes wrong with a temporary file on this machine."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, RemoteStoreError):
+            raise
+        raise RemoteStoreError("A temporary file on this machine failed", path=path, backend=backend) from error
+
+
 def bytes_or_none(content: object) -> bytes | None:
     """The bytes of bytes-like content, None for anything else; text is refused."""
     if isinstance(content, bytes):
@@ -64,6 +76,13 @@ def bytes_or_none(content: object) -> bytes | None:
     if isinstance(content, str):
         raise TypeError("content must be bytes, not str; use write_text for text")
     return None
+
+
+def encode(text: str, encoding: str) -> bytes:
+    """Text as bytes; anything else is refused."""
+    if not isinstance(text, str):
+        raise TypeError(f"text must be str, not {type(text).__name__}; use write for bytes")
+    return text.encode(encoding)
 
 
 def binary(chunk: object) -> bytes:
@@ -153,7 +172,8 @@ class _RawReader(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             super().close()
-            self._run(self._reader.close())
+            with suppress(BackendUnavailable):  # A loop that is gone has let go already.
+                self._run(self._reader.close())
 
 
 def read_stream(reader: Reader, run: Run, seekable: bool) -> BinaryIO:
@@ -203,10 +223,41 @@ class ScopedStream(io.RawIOBase):
                 self._stream.close()
 
 
+class ScopedWriter(io.RawIOBase):
+    """The writer of `open_atomic` for a store below a root: its errors pass through `scope`."""
+
+    result: WriteResult | None = None
+
+    def __init__(self, file: Any, scope: AbstractContextManager[Any]) -> None:
+        self._file, self._scope = file, scope
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, buffer: Any) -> int:
+        with self._scope:
+            return cast("int", self._file.write(buffer))
+
+    def flush(self) -> None:
+        if not self.closed and not self._file.closed:
+            with self._scope:
+                self._file.flush()
+
+    def tell(self) -> int:
+        return cast("int", self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            with self._scope:
+                self._file.close()
+            super().close()
+
+
 class _RawUpload(io.RawIOBase):
     def __init__(self, upload: Upload, run: Run) -> None:
         self.upload: Upload | None = upload
         self._run = run
+        self._position = 0
 
     def writable(self) -> bool:
         return True
@@ -214,7 +265,11 @@ class _RawUpload(io.RawIOBase):
     def write(self, buffer: Any) -> int:
         if self.upload is not None:
             self._run(self.upload.write(bytes(buffer)))
+        self._position += len(buffer)
         return len(buffer)
+
+    def tell(self) -> int:
+        return self._position
 
 
 class AtomicFile(io.BufferedWriter):
@@ -235,15 +290,22 @@ class AtomicFile(io.BufferedWriter):
         if not self.closed:
             self.flush()
         upload = self._detach()
-        self.close()
         if upload is not None:
-            self.result = self._finish(upload.commit())
+            try:
+                self.result = self._finish(upload.commit())
+            except BaseException:
+                self._finish(upload.abort())
+                raise
+        self.close()
 
     def abort(self) -> None:
         upload = self._detach()
-        self.close()
-        if upload is not None:
-            self._finish(upload.abort())
+        try:
+            with suppress(ValueError):  # The caller may have detached the raw stream.
+                self.close()
+        finally:
+            if upload is not None:
+                self._finish(upload.abort())
 
     def _detach(self) -> Upload | None:
         upload, self._upload.upload = self._upload.upload, None
@@ -260,16 +322,50 @@ class AsyncAtomicFile:
     def __init__(self, write: Callable[[bytes], Awaitable[Any]]) -> None:
         self._write: Callable[[bytes], Awaitable[Any]] | None = write
         self.result: WriteResult | None = None
+        self.scope: AbstractContextManager[Any] = nullcontext()
 
     async def write(self, data: bytes) -> int:
         """Append `data`; returns its length [bytes]."""
         if self._write is None:
             raise ValueError("write to closed file")
-        await self._write(binary(data))
+        with self.scope:
+            await self._write(binary(data))
         return len(data)
 
     def close(self) -> None:
         self._write = None
+
+
+class AsyncItems(Generic[T]):
+    """An async iterator that passes on another's items, and its errors through `scope`; `aclose` closes both.
+
+    No generator: a loop that ends closes all generators at once, and one within another would be in the way.
+    """
+
+    def __init__(
+        self,
+        items: AsyncIterator[T],
+        scope: AbstractContextManager[Any],
+        change: Callable[[T], T] | None = None,
+        keep: Callable[[T], object] | None = None,
+    ) -> None:
+        self._items, self._scope, self._change, self._keep = items, scope, change, keep
+
+    def __aiter__(self) -> AsyncItems[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        while True:
+            with self._scope:
+                item = await self._items.__anext__()
+            if self._keep is None or self._keep(item):
+                return item if self._change is None else self._change(item)
+
+    async def aclose(self) -> None:
+        """Let go of what is underneath; safe to repeat."""
+        if hasattr(self._items, "aclose"):
+            with self._scope:
+                await self._items.aclose()
 
 
 class AsyncReadStream:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from remote_store._backend import Backend, BackendBase
+from remote_store._paths import redact
 from remote_store.aio._backend import AsyncBackend
 from remote_store.drivers.base import from_any_error
 
@@ -55,7 +56,7 @@ def _protocol(url: str) -> str:
     head = url.partition("::")[0]
     protocol, separator, _ = head.partition("://")
     if not url or (separator and not protocol):
-        raise ValueError(f"malformed URL {_safe(url)!r}: expected 'protocol://path', or a path on this machine")
+        raise ValueError(f"malformed URL {redact(url)!r}: expected 'protocol://path', or a path on this machine")
     if separator or "::" in url:
         return "file" if protocol == "local" else protocol
     return "file"
@@ -96,15 +97,8 @@ def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
         fs, root = url_to_fs(url, **_UNCACHED, **options)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise ValueError(
-            f"cannot open {_safe(url)!r}: {type(error).__name__}; check the URL and its options"
+            f"cannot open {redact(url)!r}: {type(error).__name__}; check the URL and its options"
         ) from error
     except Exception as error:
-        raise from_any_error(error, _safe(url), _protocol(url)) from error
+        raise from_any_error(error, redact(url), _protocol(url)) from error
     return fs, root
-
-
-def _safe(url: str) -> str:
-    """A URL without the userinfo that may hold a password."""
-    scheme, separator, rest = url.rpartition("://")
-    authority, slash, path = rest.partition("/")
-    return scheme + separator + authority.rpartition("@")[2] + slash + path

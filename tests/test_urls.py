@@ -10,7 +10,7 @@ import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.memory import MemoryFileSystem
 
-from remote_store import Capability, FsspecBackend, NotFound, Store
+from remote_store import Capability, FsspecBackend, NotFound, RemoteStoreError, Store
 from remote_store.aio import AsyncFsspecBackend, AsyncStore
 from remote_store.drivers import registry
 from tests.helpers.kinds import unknown_filesystem
@@ -108,10 +108,18 @@ def test_a_bad_option_is_told_without_secrets() -> None:
 
 
 def test_userinfo_is_not_told() -> None:
-    from remote_store._urls import _safe
+    from remote_store._paths import redact
 
-    assert _safe("ftp://user:s3cret@host/a@b") == "ftp://host/a@b"
-    assert _safe("plain/path") == "plain/path"
+    assert redact("ftp://user:s3cret@host/a@b") == "ftp://host/a@b"
+    assert redact("ftp://u:s3cret@h/x::http://u:s3cret@h/y") == "ftp://h/x::http://h/y"
+    assert redact("plain/p@th") == "plain/p@th"
+    fs = unknown_filesystem()
+    store = Store(FsspecBackend(fs, "http://user:s3cret@host/base"))
+    plan = store.resolve("a")
+    assert "s3cret" not in repr(store) + repr(store._backend) + repr(plan)
+    with pytest.raises(RemoteStoreError) as caught:
+        Store.from_url("ftp://user:s3cret@127.0.0.1:1/x::file:///nowhere")
+    assert "s3cret" not in str(caught.value) + repr(caught.value)
 
 
 async def test_filesystems_and_stores_must_match() -> None:

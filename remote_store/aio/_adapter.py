@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from itertools import islice
@@ -20,6 +21,7 @@ from remote_store._streams import (
     IteratorSource,
     ThreadReader,
     spool,
+    spooling,
 )
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 
@@ -35,11 +37,21 @@ async def in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:
 
 async def open_in_thread(work: Callable[[], T], undo: Callable[[T], object]) -> T:
     """Run work that opens something; `undo` lets go of it if the caller is cancelled meanwhile."""
-    task = asyncio.ensure_future(in_thread(work))
+    handed_over = threading.Lock()  # Taken by the side that comes first: the thread with a result, or the cancellation.
+    opened: list[T] = []
+
+    def open_unless_cancelled() -> T:
+        result = work()
+        opened.append(result)
+        if not handed_over.acquire(blocking=False):
+            undo(result)
+        return result
+
     try:
-        return await asyncio.shield(task)
+        return await in_thread(open_unless_cancelled)
     except asyncio.CancelledError:
-        task.add_done_callback(lambda done: done.cancelled() or done.exception() or undo(done.result()))
+        if not handed_over.acquire(blocking=False):
+            asyncio.get_running_loop().run_in_executor(None, undo, opened[0])
         raise
 
 
@@ -58,6 +70,10 @@ class SyncBackendAdapter(AsyncBackend):
         self._sync = backend
         self.concurrency = backend.concurrency
         self.close_is_terminal = backend.close_is_terminal
+
+    @property
+    def identity(self) -> object:
+        return self._sync.identity
 
     @property
     def name(self) -> str:
@@ -136,7 +152,7 @@ class SyncBackendAdapter(AsyncBackend):
     ) -> WriteResult:
         source = IteratorSource(content)
         with ExitStack() as stack:
-            collected = await _collect(source, stack)
+            collected = await _collect(source, stack, path, self.name)
             # The thread closes the spool, so that it outlives a cancelled caller.
             owned = stack.pop_all()
 
@@ -219,7 +235,7 @@ def _given(options: dict[str, Any], overwrite: bool, metadata: Mapping[str, str]
     return {**options, "overwrite": overwrite, **({} if metadata is None else {"metadata": metadata})}
 
 
-async def _collect(source: IteratorSource, stack: ExitStack) -> Any:
+async def _collect(source: IteratorSource, stack: ExitStack, path: str, backend: str) -> Any:
     """Content as bytes while it is small, as a file over a spool beyond; `stack` closes the spool."""
     if source.data is not None:
         return source.data
@@ -231,20 +247,31 @@ async def _collect(source: IteratorSource, stack: ExitStack) -> Any:
     else:
         return bytes(head)
     file = stack.enter_context(spool())
-    await in_thread(file.write, head)
-    del head
-    while chunk := await source.read(PART):
-        await in_thread(file.write, chunk)
+    while head:
+        with spooling(path, backend):
+            await in_thread(file.write, bytes(head))
+        head[:] = await source.read(PART)
     await in_thread(file.seek, 0)
     return file
 
 
 async def _batches(start: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
     items = iter(await in_thread(start))
+    # A batch that is on its way in a thread when the caller is cancelled must end before the iterator is closed.
+    turn = threading.Lock()
+
+    def batch() -> list[T]:
+        with turn:
+            return list(islice(items, LISTING_BATCH))
+
+    def close() -> None:
+        with turn:
+            items.close()  # type: ignore[attr-defined]
+
     try:
-        while batch := await in_thread(lambda: list(islice(items, LISTING_BATCH))):
-            for item in batch:
+        while page := await in_thread(batch):
+            for item in page:
                 yield item
     finally:
         if hasattr(items, "close"):
-            await in_thread(items.close)
+            await in_thread(close)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from remote_store._backend import BackendBase
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store._paths import check_depth, check_range
-from remote_store._streams import PART, AsyncAtomicFile, AsyncReadStream, ThreadReader, spool
+from remote_store._streams import PART, AsyncAtomicFile, AsyncReadStream, ThreadReader, spool, spooling
 
 AsyncWritableContent = bytes | AsyncIterator[bytes]
 
@@ -22,6 +22,8 @@ class AsyncBackend(BackendBase):
     Subclass it without fsspec by writing the abstract methods; paths are normalized keys, `""` is the root. The
     methods hold the contract of `AsyncStore`. `read`, the listings and `glob` are async generator functions.
     """
+
+    is_async = True
 
     @abc.abstractmethod
     async def exists(self, path: str) -> bool:
@@ -120,7 +122,8 @@ class AsyncBackend(BackendBase):
         try:
             async with aclosing(self.read(path)) as chunks:  # type: ignore[type-var]
                 async for chunk in chunks:
-                    await asyncio.to_thread(copy.write, chunk)
+                    with spooling(path, self.name):
+                        await asyncio.to_thread(copy.write, chunk)
             copy.seek(0)
         except BaseException:
             copy.close()
@@ -172,9 +175,8 @@ class AsyncBackend(BackendBase):
         Raises:
             CapabilityNotSupported: unless overridden.
         """
-        for refusal in (self._no_glob(pattern),):
-            raise refusal
-            yield
+        raise self._no_glob(pattern)
+        yield
 
     async def check_health(self) -> None:
         """Ask the service whether it, and the container, can be used; does nothing unless overridden."""

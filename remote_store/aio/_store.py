@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Self
 
@@ -10,8 +10,8 @@ from remote_store._backend import Backend
 from remote_store._errors import NotFound
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
 from remote_store._paths import RemotePath, check_depth, check_range, key_of
-from remote_store._scope import StoreBase
-from remote_store._streams import AsyncAtomicFile, AsyncReadStream, check_async_content
+from remote_store._scope import StoreBase, foreign_errors
+from remote_store._streams import AsyncAtomicFile, AsyncItems, AsyncReadStream, check_async_content, encode
 from remote_store.aio._adapter import SyncBackendAdapter
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 
@@ -42,8 +42,9 @@ class AsyncStore(StoreBase[AsyncBackend]):
     """
 
     def __init__(self, backend: AsyncBackend | Backend, root_path: Path = "") -> None:
-        own = backend if isinstance(backend, AsyncBackend) else SyncBackendAdapter(backend)
-        self._set_up(own, root_path, owns=True)
+        if isinstance(backend, Backend):
+            backend = SyncBackendAdapter(backend)
+        self._set_up(backend, root_path, owns=True)
 
     @classmethod
     def from_url(cls, url: str, **storage_options: Any) -> Self:
@@ -117,23 +118,16 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     # --- reading
 
-    def read(self, path: Path) -> AsyncIterator[bytes]:
+    def read(self, path: Path) -> AsyncItems[bytes]:
         """The content, chunk by chunk.
 
         Raises:
             InvalidPath: it is a folder.
             NotFound: nothing is there.
         """
-        return self._chunks(self._file("read", path))
-
-    async def _chunks(self, key: str) -> AsyncIterator[bytes]:
-        chunks = self._backend.read(key)
-        try:
-            with self._errors:
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            await _close(chunks)
+        key = self._file("read", path)
+        with self._errors:
+            return AsyncItems(self._backend.read(key), self._errors)
 
     async def read_seekable(self, path: Path) -> AsyncReadStream:
         """A seekable async stream on every backend: native, or spooled to a temporary file."""
@@ -174,7 +168,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
     ) -> WriteResult:
         """Create a file from bytes or an async iterator; other arguments and errors as in `Store.write`."""
         key, options = self._target("write", path, metadata, if_match)
-        content = check_async_content(content)
+        content = self._content(content)
         with self._errors:
             result: WriteResult = self._own(await self._backend.write(key, content, overwrite=overwrite, **options))
         return result
@@ -190,7 +184,9 @@ class AsyncStore(StoreBase[AsyncBackend]):
         if_match: str | None = None,
     ) -> WriteResult:
         """`write` of an encoded text."""
-        return await self.write(path, text.encode(encoding), overwrite=overwrite, metadata=metadata, if_match=if_match)
+        self._target("write_text", path, metadata, if_match)
+        content = encode(text, encoding)
+        return await self.write(path, content, overwrite=overwrite, metadata=metadata, if_match=if_match)
 
     async def write_atomic(
         self,
@@ -203,7 +199,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
     ) -> WriteResult:
         """`write` where a reader sees the old content or the new, and a failed writer leaves the old."""
         key, options = self._target("write_atomic", path, metadata, if_match)
-        content = check_async_content(content)
+        content = self._content(content)
         with self._errors:
             written = await self._backend.write_atomic(key, content, overwrite=overwrite, **options)
             result: WriteResult = self._own(written)
@@ -226,8 +222,16 @@ class AsyncStore(StoreBase[AsyncBackend]):
     async def _open_atomic(self, key: str, overwrite: bool, options: dict[str, Any]) -> AsyncIterator[AsyncAtomicFile]:
         with self._errors:
             async with self._backend.open_atomic(key, overwrite=overwrite, **options) as file:
-                yield file
+                file.scope = self._errors
+                with foreign_errors:
+                    yield file
         file.result = self._own(file.result)
+
+    @staticmethod
+    def _content(content: AsyncWritableContent) -> AsyncWritableContent:
+        """Content, checked; its own errors must keep their paths."""
+        checked = check_async_content(content)
+        return checked if isinstance(checked, bytes) else AsyncItems(checked, foreign_errors)
 
     # --- deleting
 
@@ -247,61 +251,54 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     def list_files(
         self, path: Path = "", *, recursive: bool = False, pattern: str | None = None, max_depth: int | None = None
-    ) -> AsyncIterator[FileInfo]:
+    ) -> AsyncItems[FileInfo]:
         """Files of a folder, lazily; arguments and errors as in `Store.list_files`."""
         key = self._folder("list_files", path)
         check_depth(max_depth)
         if max_depth is None:
-            return self._each(self._backend.list_files(key, recursive=recursive), pattern)
-        return self._each(self._backend.list_files(key, recursive=max_depth > 0, max_depth=max_depth), pattern)
+            return self._each(lambda: self._backend.list_files(key, recursive=recursive), pattern)
+        return self._each(lambda: self._backend.list_files(key, recursive=max_depth > 0, max_depth=max_depth), pattern)
 
     def list_folders(
         self, path: Path = "", *, pattern: str | None = None, max_depth: int | None = None
-    ) -> AsyncIterator[FolderEntry]:
+    ) -> AsyncItems[FolderEntry]:
         """Folders of a folder, lazily; arguments and errors as in `Store.list_files`."""
         key = self._folder("list_folders", path)
         check_depth(max_depth)
         if max_depth is None:
-            return self._each(self._backend.list_folders(key), pattern)
-        return self._each(self._backend.walk_folders(key, max_depth), pattern)
+            return self._each(lambda: self._backend.list_folders(key), pattern)
+        return self._each(lambda: self._backend.walk_folders(key, max_depth), pattern)
 
-    def iter_children(self, path: Path = "") -> AsyncIterator[FileInfo | FolderEntry]:
+    def iter_children(self, path: Path = "") -> AsyncItems[FileInfo | FolderEntry]:
         """Files and folders of a folder in one pass."""
         key = self._folder("iter_children", path)
-        return self._each(self._backend.iter_children(key), None)
+        return self._each(lambda: self._backend.iter_children(key), None)
 
-    def glob(self, pattern: str) -> AsyncIterator[FileInfo]:
+    def glob(self, pattern: str) -> AsyncItems[FileInfo]:
         """Files whose path matches; patterns and errors as in `Store.glob`."""
         rooted = self._pattern(pattern)
-        return self._each(self._backend.glob(rooted), None)
+        return self._each(lambda: self._backend.glob(rooted), None)
 
-    async def _each(self, items: AsyncIterator[Any], pattern: str | None) -> AsyncIterator[Any]:
+    def _each(self, start: Callable[[], AsyncIterator[Any]], pattern: str | None) -> AsyncItems[Any]:
         matches = self._named(pattern)
-        try:
-            with self._errors:
-                async for item in items:
-                    if matches(item.name):
-                        yield self._own(item)
-        finally:
-            await _close(items)
+        with self._errors:
+            return AsyncItems(start(), self._errors, self._own, lambda item: matches(item.name))
 
     # --- moving
 
     async def move(self, src: Path, dst: Path, *, overwrite: bool = False) -> None:
         """Rename a file; raises as `Store.move` does."""
-        source, target = self._file("move", src), self._file("move", dst)
-        with self._errors:
-            if source != target:
-                await self._backend.move(source, target, overwrite=overwrite)
-            elif not await self._backend.is_file(source):
-                raise self._not_a_file(source, await self._backend.is_folder(source))
+        await self._transfer("move", src, dst, overwrite)
 
     async def copy(self, src: Path, dst: Path, *, overwrite: bool = False) -> None:
         """Duplicate a file; raises as `Store.copy` does."""
-        source, target = self._file("copy", src), self._file("copy", dst)
+        await self._transfer("copy", src, dst, overwrite)
+
+    async def _transfer(self, verb: str, src: Path, dst: Path, overwrite: bool) -> None:
+        source, target = self._file(verb, src), self._file(verb, dst)
         with self._errors:
             if source != target:
-                await self._backend.copy(source, target, overwrite=overwrite)
+                await getattr(self._backend, verb)(source, target, overwrite=overwrite)
             elif not await self._backend.is_file(source):
                 raise self._not_a_file(source, await self._backend.is_folder(source))
 
@@ -317,8 +314,3 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
-
-
-async def _close(iterator: AsyncIterator[Any]) -> None:
-    if hasattr(iterator, "aclose"):
-        await iterator.aclose()

@@ -12,4 +12,5 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalBackend", "MemoryBackend"]
 
-__getattr__, __dir__ = lazy(__name__, dict.fromkeys(__all__, "remote_store.backends._named"))
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(__name__, dict.fromkeys(__all__, "remote_store.backends._named"))

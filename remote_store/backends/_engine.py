@@ -10,7 +10,7 @@ from remote_store._backend import BackendBase
 from remote_store._capabilities import CapabilitySet
 from remote_store._errors import InvalidPath
 from remote_store._models import ResolutionPlan
-from remote_store._paths import check_depth, check_range, child_folder_key, file_key, key_of
+from remote_store._paths import check_depth, check_range, child_folder_key, file_key, key_of, redact
 from remote_store._writing import write_options
 from remote_store.drivers.base import Driver, Want, WriteOptions
 from remote_store.engine.operations import Engine
@@ -97,7 +97,8 @@ class EngineBackend(BackendBase):
 
     def resolve(self, path: str) -> ResolutionPlan:
         key = key_of(path)
-        return ResolutionPlan(self.name, self.name, key, self._driver.native(key), self._driver.details())
+        native = redact(self._driver.native(key))
+        return ResolutionPlan(self.name, self.name, key, native, self._driver.details())
 
     def unwrap(self, type_hint: type[T]) -> T:
         handle = self._driver.fs
@@ -184,7 +185,7 @@ class EngineBackend(BackendBase):
     # --- identity
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.name!r}, root={self._driver.root!r})"
+        return f"{type(self).__name__}(name={self.name!r}, root={redact(self._driver.root)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         args, options = self._recipe

@@ -6,21 +6,22 @@ import pickle
 from typing import Any
 
 from remote_store import _fork
+from remote_store._capabilities import Capability, CapabilitySet
 from remote_store.backends._engine import EngineBackend
 from remote_store.drivers.base import Driver
-from remote_store.drivers.profiles import GENERIC
 
 
 class OverFilesystem(EngineBackend):
     """A backend over an fsspec filesystem that the user made."""
 
-    CAPABILITIES = GENERIC.capabilities
+    CAPABILITIES = CapabilitySet(Capability)
+    """A driver for the filesystem at hand may hold any of them."""
 
     def __init__(self, fs: Any, root: str = "", *, name: str | None = None) -> None:
         self._fs, self._root, self._name = fs, root, name
         self._forked = False
         self._check_driver(self._driver)
-        if self._driver.runs == "native":
+        if not self._driver.survives_fork:
             _fork.watch(self)
 
     def _check_driver(self, driver: Driver) -> None:
@@ -29,9 +30,9 @@ class OverFilesystem(EngineBackend):
 
     def _make_driver(self) -> Driver:
         if self._forked:
-            # An event loop does not survive a fork, nor does a filesystem bound to it: make an equal one.
-            self._fs = pickle.loads(pickle.dumps(self._fs))  # noqa: S301 (our own bytes)
+            # Neither an event loop nor a connection survives a fork: make an equal filesystem.
             self._forked = False
+            self._fs = pickle.loads(pickle.dumps(self._fs))  # noqa: S301 (our own bytes)
         from remote_store.drivers.registry import driver_for
 
         root = self._fs._strip_protocol(self._root) if self._root else ""

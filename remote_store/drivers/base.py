@@ -71,6 +71,8 @@ class Driver:
     profile: Profile
     capabilities: CapabilitySet
     """What this instance can do: the profile's, less what the place at hand lacks."""
+    survives_fork: bool = False
+    """Whether a forked child may go on with this very instance."""
     runs: Literal["inline", "thread", "native"] = "thread"
     """How verbs run: `inline` ones never wait, `thread` ones block, `native` ones are coroutines of an event loop."""
 

@@ -11,18 +11,18 @@ import os
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import IO, Any
 
 from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem
 
-from remote_store import _fork
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._errors import DirectoryNotEmpty, InvalidPath, NotFound, RemoteStoreError, not_empty
+from remote_store._errors import DirectoryNotEmpty, InvalidPath, NotFound, RemoteStoreError, not_empty, unsupported
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry, file_info, folder_entry
-from remote_store._paths import join, spellable
-from remote_store._streams import PART, SPOOL_LIMIT
+from remote_store._paths import join, redact, spellable
+from remote_store._streams import PART, SPOOL_LIMIT, spooling
 from remote_store.drivers.base import (
     ABSENT,
     PAGE_SIZE,
@@ -41,6 +41,16 @@ READ_ONLY = frozenset({"http", "https", "github", "git", "reference", "tar", "li
 _NO_REWRITE = frozenset({"zip"})
 """Archives that append: what is in them cannot be replaced or deleted."""
 
+_NEEDS = {
+    **dict.fromkeys(("open", "cat_file"), Capability.READ),
+    "rm_file": Capability.DELETE,
+    "rmdir": Capability.DELETE,
+    "cp_file": Capability.COPY,
+    "ls": Capability.LIST,
+    "info": Capability.METADATA,
+}
+"""The capability that a filesystem lacks when it leaves a method unimplemented; WRITE for the others."""
+
 _TIME_KEYS = ("mtime", "modified", "last_modified", "LastModified", "Last-Modified", "updated", "modify")
 _ETAG_KEYS = ("etag", "ETag")
 _TYPE_KEYS = ("content_type", "ContentType", "contentType", "mimetype")
@@ -57,11 +67,7 @@ class GenericDriver(Driver):
         self._async = is_async(fs)
         self.runs = "native" if self._async else "thread"
         self.capabilities = _capabilities(fs)
-        self.after_fork()
-        _fork.watch(self)
-
-    def after_fork(self) -> None:
-        self._turn = threading.RLock()
+        self._turn = _turn_of(fs)
 
     @property
     def fs(self) -> Any:
@@ -77,6 +83,9 @@ class GenericDriver(Driver):
         prefix = self.root.rstrip("/") + "/" if self.root else ""
         return path[len(prefix) :].strip("/") if path.startswith(prefix) else None
 
+    def details(self) -> dict[str, Any]:
+        return {"root": redact(self.root)}
+
     async def call(self, verb: str, key: str, *args: Any, writing: bool = False, **options: Any) -> Any:
         """Call a method of the filesystem, one at a time for synchronous ones, with its errors mapped."""
         try:
@@ -86,13 +95,18 @@ class GenericDriver(Driver):
                 return await method(*args, **options)
             with self._turn:
                 return getattr(self._fs, verb)(*args, **options)
+        except NotImplementedError as error:
+            raise unsupported(_NEEDS.get(verb, Capability.WRITE).value, key, self.name) from error
         except Exception as error:
             raise from_any_error(error, key, self.name, writing=writing) from error
 
     async def _fresh(self, verb: str, key: str) -> Any:
         """Ask about `key` with no remembered listing in between."""
-        with self._turn:
-            self._fs.invalidate_cache()
+        try:
+            with self._turn:
+                self._fs.invalidate_cache()
+        except Exception as error:
+            raise from_any_error(error, key, self.name) from error
         return await self.call(verb, key, self.native(key), **({"detail": True} if verb == "ls" else {}))
 
     # --- questions
@@ -150,12 +164,15 @@ class GenericDriver(Driver):
 
     async def store(self, key: str, verb: str, *args: Any) -> None:
         """Write through `verb`, making the folder above only where its absence was the trouble."""
+        there = True
         try:
             await self.call(verb, key, *args, writing=True)
         except RemoteStoreError:
             # Filesystems tell a missing folder in many ways (FTP: 550), so ask instead of guessing.
             parent = key.rpartition("/")[0]
-            if await self.info(parent) is not None:
+            with suppress(RemoteStoreError):  # The first error stands when the question fails.
+                there = await self.info(parent) is not None
+            if there:
                 raise
             await self.call("makedirs", key, self.native(parent), exist_ok=True, writing=True)
             await self.call(verb, key, *args, writing=True)
@@ -189,20 +206,24 @@ class GenericDriver(Driver):
         await self.call("rm_file", key, self.native(key), writing=True)
 
     async def remove_folder(self, key: str, recursive: bool) -> None:
-        entries = await self._children(key)
-        if entries and not recursive:
+        if not recursive and await self._children(key):
             raise not_empty(key, self.name)
-        for native, info in entries:
-            below = native[len(self.root) :].lstrip("/")
-            if info.get("type") == "directory":
-                await self.remove_folder(below, True)
-            else:
-                await self.call("rm_file", below, native, writing=True)
-        try:
-            await self.call("rmdir", key, self.native(key), writing=True)
-        except (NotFound, DirectoryNotEmpty):
-            if await self._children(key):
-                raise not_empty(key, self.name) from None
+        waiting, folders = [key], []
+        while waiting:
+            folder = waiting.pop()
+            folders.append(folder)
+            for native, info in await self._children(folder):
+                below = join(folder, native[len(self.native(folder)) :].lstrip("/"))
+                if info.get("type") == "directory":
+                    waiting.append(below)
+                else:
+                    await self.call("rm_file", below, native, writing=True)
+        for folder in reversed(folders):
+            try:
+                await self.call("rmdir", folder, self.native(folder), writing=True)
+            except (NotFound, DirectoryNotEmpty):
+                if await self._children(folder):
+                    raise not_empty(folder, self.name) from None
 
     # --- listing
 
@@ -301,12 +322,13 @@ class _GenericSink(Sink):
         if self._file is None and len(self._head) + len(data) <= SPOOL_LIMIT:
             self._head += data
             return
-        if self._file is None:
-            fd, self._path = tempfile.mkstemp(prefix="remote-store-")
-            self._file = os.fdopen(fd, "wb")
-            self._file.write(self._head)
-            self._head.clear()
-        self._file.write(data)
+        with spooling(self._key, self._driver.name):
+            if self._file is None:
+                fd, self._path = tempfile.mkstemp(prefix="remote-store-")
+                self._file = os.fdopen(fd, "wb")
+                self._file.write(self._head)
+                self._head.clear()
+            self._file.write(data)
 
     async def commit(self) -> Mapping[str, Any]:
         driver = self._driver
@@ -314,7 +336,8 @@ class _GenericSink(Sink):
             if self._file is None:
                 await driver.store(self._key, "pipe_file", driver.native(self._key), bytes(self._head))
             else:
-                self._file.close()
+                with spooling(self._key, driver.name):
+                    self._file.close()
                 await driver.store(self._key, "put_file", self._path, driver.native(self._key))
         finally:
             await self.abort()
@@ -325,6 +348,18 @@ class _GenericSink(Sink):
             self._file.close()
             os.unlink(self._path)
             self._file = None
+
+
+_making_turns = threading.Lock()
+
+
+def _turn_of(fs: Any) -> threading.RLock:
+    """One connection, one call at a time: the lock that all backends over one filesystem share."""
+    with _making_turns:
+        turn: threading.RLock | None = getattr(fs, "_remote_store_turn", None)
+        if turn is None:
+            fs._remote_store_turn = turn = threading.RLock()
+        return turn
 
 
 def is_async(fs: Any) -> bool:

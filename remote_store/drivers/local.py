@@ -28,7 +28,6 @@ from remote_store._errors import (
     not_regular,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
-from remote_store._paths import join
 from remote_store.drivers import local_os
 from remote_store.drivers.base import (
     FILE,
@@ -40,7 +39,7 @@ from remote_store.drivers.base import (
     WriteOptions,
     from_os_error,
 )
-from remote_store.drivers.local_scan import Scan
+from remote_store.drivers.local_tree import Scan, remove_empty, remove_tree
 from remote_store.drivers.local_write import LocalSink, NewParent
 from remote_store.drivers.profiles import LOCAL
 
@@ -77,6 +76,7 @@ class LocalDriver(Driver):
     """Files below `root` on this machine."""
 
     profile = LOCAL
+    survives_fork = True
 
     def __init__(self, root: str, *, name: str = "local", create: bool = True, durable: bool = False) -> None:
         self.create, self.durable = create, durable
@@ -369,54 +369,13 @@ class LocalDriver(Driver):
                         raise not_empty(key, self.name)
                     os.unlink(name, dir_fd=folder)
                 elif recursive:
-                    self._remove_tree(key)
+                    remove_tree(self, key)
                 else:
-                    self._remove_empty(folder, name)
+                    remove_empty(folder, name, LOCAL.temp_prefix)
                 if self.durable:
                     os.fsync(folder)
         finally:
             os.close(folder)
-
-    def _remove_tree(self, key: str) -> None:
-        """Remove a folder with all that is in it, links and unspellable names included, without entering links."""
-        waiting, folders = [key], []
-        while waiting:
-            folder = waiting.pop()
-            folders.append(folder)
-            fd = self.open_folder(folder, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                with os.scandir(fd) as entries:
-                    for entry in entries:
-                        if entry.is_dir(follow_symlinks=False):
-                            waiting.append(join(folder, entry.name))
-                        else:
-                            os.unlink(entry.name, dir_fd=fd)
-            finally:
-                os.close(fd)
-        for folder in reversed(folders):
-            parent, name = self.open_parent(folder)
-            try:
-                os.rmdir(name, dir_fd=parent)
-            finally:
-                os.close(parent)
-
-    def _remove_empty(self, parent: int, name: str) -> None:
-        """Remove a folder in which there is nothing but what killed writers left."""
-        try:
-            os.rmdir(name, dir_fd=parent)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-            try:
-                names = os.listdir(fd)
-                if any(not entry.startswith(TEMP_PREFIX) for entry in names):
-                    raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY)) from error
-                for entry in names:
-                    os.unlink(entry, dir_fd=fd)
-            finally:
-                os.close(fd)
-            os.rmdir(name, dir_fd=parent)
 
     # --- listing
 

@@ -136,6 +136,8 @@ class _Bytes:
         return self._file.read(size)
 
     async def seek(self, offset: int, whence: int) -> int:
+        if offset + (0, self._file.tell(), len(self._file.getbuffer()))[whence] < 0:
+            raise ValueError("negative seek position")
         return self._file.seek(offset, whence)
 
     async def close(self) -> None:
@@ -162,6 +164,7 @@ class MemoryDriver(Driver):
 
     profile = MEMORY
     capabilities = MEMORY.capabilities
+    survives_fork = True
     runs = "inline"
 
     def __init__(self, fs: MemoryFileSystem, root: str = "", name: str = "memory") -> None:
@@ -335,21 +338,25 @@ class MemoryDriver(Driver):
             raise self._missing(key)
         return file
 
+    def _snapshot(self, folder: str) -> list[tuple[str, MemoryFile | None]]:
+        """Names in a folder with their files, None for folders, as of one moment."""
+        path = self._prefix + folder if folder else self.root
+        with self._locks.tree:
+            return [(name, self._files.get(f"{path}/{name}")) for name in self._children(path)]
+
     async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
         page: Page = []
         warned = False
         stack = [(key, 0)]
         while stack:
             folder, depth = stack.pop()
-            path = self._prefix + folder if folder else self.root
-            for name in self._children(path):
+            for name, file in self._snapshot(folder):
                 below = join(folder, name)
                 if not name or not spellable(name):
                     if not warned:
                         warned = True
                         warn_unspellable(name, self.name)
                     continue
-                file = self._files.get(f"{path}/{name}")
                 if file is None:
                     if max_depth is None or depth < max_depth:
                         stack.append((below, depth + 1))

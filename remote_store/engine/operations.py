@@ -40,12 +40,7 @@ class Upload:
         self._size += len(data)
 
     async def commit(self) -> WriteResult:
-        try:
-            reply = await self._sink.commit()
-        except BaseException:
-            await self._sink.abort()
-            raise
-        return self._engine.written(self._key, self._size, self._options, reply)
+        return self._engine.written(self._key, self._size, self._options, await self._sink.commit())
 
     async def abort(self) -> None:
         await self._sink.abort()
@@ -112,10 +107,10 @@ class Engine:
             try:
                 while chunk := await source.read(PART):
                     await upload.write(chunk)
+                return await upload.commit()
             except BaseException:
                 await upload.abort()
                 raise
-            return await upload.commit()
         if self._looks_before_writing:
             await self._check_target(key, options.replaces)
         reply = await self.driver.put(key, source.data, options)

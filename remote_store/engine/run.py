@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, BinaryIO, TypeVar, cast
 
+from remote_store._errors import BackendUnavailable
 from remote_store._streams import FileSource, IteratorSource, Source
 
 T = TypeVar("T")
@@ -34,9 +37,18 @@ class Inline:
 
     def items(self, pages: AsyncGenerator[Any, None]) -> Iterator[Any]:
         """The items of pages, one page at a time."""
+        # A loop that runs in this thread by chance must not adopt the generator, and close it when it ends.
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
         try:
-            while (page := self(anext(pages, None))) is not None:
+            first = anext(pages, None)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+        try:
+            page = self(first)
+            while page is not None:
                 yield from page
+                page = self(anext(pages, None))
         finally:
             self(pages.aclose())
 
@@ -50,9 +62,10 @@ class OnLoop(Inline):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._pid = os.getpid()
 
     def __call__(self, operation: Awaitable[T]) -> T:
-        self._check_thread(operation)
+        self._check(operation)
         future = asyncio.run_coroutine_threadsafe(_await(operation), self._loop)
         try:
             return future.result()
@@ -67,7 +80,7 @@ class OnLoop(Inline):
             return self(start(local))
         requests: queue.SimpleQueue[tuple[int, asyncio.Future[bytes]] | None] = queue.SimpleQueue()
         operation = start(_FromCaller(requests))
-        self._check_thread(operation)
+        self._check(operation)
         future = asyncio.run_coroutine_threadsafe(_await(operation), self._loop)
         future.add_done_callback(lambda _: requests.put(None))
         try:
@@ -86,15 +99,19 @@ class OnLoop(Inline):
         else:
             self._loop.call_soon_threadsafe(_settle, reply, data, None)
 
-    def _check_thread(self, operation: Awaitable[Any]) -> None:
+    def _check(self, operation: Awaitable[Any]) -> None:
+        """Refuse what would wait for ever: a loop that is gone, or that this very thread should run."""
         try:
-            running = asyncio.get_running_loop()
+            here = asyncio.get_running_loop() is self._loop
         except RuntimeError:
-            return
-        if running is self._loop:
-            if asyncio.iscoroutine(operation):
-                operation.close()
+            here = False
+        gone = self._pid != os.getpid() or sys.is_finalizing() or not self._loop.is_running()
+        if (here or gone) and asyncio.iscoroutine(operation):
+            operation.close()
+        if here:
             raise RuntimeError("a Store cannot be used on its filesystem's own event loop; use AsyncStore there")
+        if gone:
+            raise BackendUnavailable("The event loop of this filesystem is gone", path="")
 
 
 async def _await(operation: Awaitable[T]) -> T:
@@ -134,14 +151,32 @@ class Awaited:
         """Run an operation that reads the caller's content."""
         return self(start(IteratorSource(content)))
 
-    async def items(self, pages: AsyncGenerator[Any, None]) -> AsyncIterator[Any]:
+    def items(self, pages: AsyncGenerator[Any, None]) -> _Pages:
         """The items of pages, one page at a time."""
-        try:
-            while (page := await self(anext(pages, None))) is not None:
-                for item in page:
-                    yield item
-        finally:
-            await self(pages.aclose())
+        return _Pages(pages, self)
+
+
+class _Pages:
+    """Items of pages; no generator, because a loop that ends closes all generators at once, whatever their order."""
+
+    def __init__(self, pages: AsyncGenerator[Any, None], run: Awaited) -> None:
+        self._pages, self._run = pages, run
+        self._page: Iterator[Any] = iter(())
+
+    def __aiter__(self) -> _Pages:
+        return self
+
+    async def __anext__(self) -> Any:
+        while True:
+            for item in self._page:
+                return item
+            page = await self._run(anext(self._pages, None))
+            if page is None:
+                raise StopAsyncIteration
+            self._page = iter(page)
+
+    async def aclose(self) -> None:
+        await self._run(self._pages.aclose())
 
 
 class Pinned(Awaited):

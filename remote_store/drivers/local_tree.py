@@ -1,8 +1,9 @@
-"""How a local folder is listed."""
+"""How a local folder is listed, and removed with what is in it."""
 
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -79,3 +80,46 @@ class Scan:
         if not self._files or not stat.S_ISREG(status.st_mode):
             return None
         return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC))
+
+
+def remove_tree(driver: LocalDriver, key: str) -> None:
+    """Remove a folder with all that is in it, links and unspellable names included, without entering links."""
+    waiting, folders = [key], []
+    while waiting:
+        folder = waiting.pop()
+        folders.append(folder)
+        fd = driver.open_folder(folder, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(join(folder, entry.name))
+                    else:
+                        os.unlink(entry.name, dir_fd=fd)
+        finally:
+            os.close(fd)
+    for folder in reversed(folders):
+        parent, name = driver.open_parent(folder)
+        try:
+            os.rmdir(name, dir_fd=parent)
+        finally:
+            os.close(parent)
+
+
+def remove_empty(parent: int, name: str, temp_prefix: str) -> None:
+    """Remove a folder in which there is nothing but what killed writers left."""
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            names = os.listdir(fd)
+            if any(not entry.startswith(temp_prefix) for entry in names):
+                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY)) from error
+            for entry in names:
+                os.unlink(entry, dir_fd=fd)
+        finally:
+            os.close(fd)
+        os.rmdir(name, dir_fd=parent)
