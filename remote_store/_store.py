@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, BinaryIO, Self
 
 from remote_store._backend import Backend, WritableContent
+from remote_store._content import check_content, encode
 from remote_store._errors import NotFound
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
 from remote_store._paths import RemotePath, check_depth, check_range, key_of
 from remote_store._scope import StoreBase, foreign_errors
-from remote_store._streams import ScopedStream, ScopedWriter, check_content, encode
+from remote_store._streams import ScopedStream, ScopedWriter
 
 Path = str | RemotePath
 

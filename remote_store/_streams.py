@@ -1,15 +1,15 @@
-"""Streams over a driver's readers and uploads, and the content that callers hand in."""
+"""Streams over a driver's readers and uploads."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import IO, Any, BinaryIO, Generic, Protocol, TypeVar, cast
 
-from remote_store._errors import BackendUnavailable, RemoteStoreError
+from remote_store._content import PART, binary
+from remote_store._errors import BackendUnavailable
 from remote_store._models import WriteResult
 
 T = TypeVar("T")
@@ -17,10 +17,6 @@ Run = Callable[[Awaitable[Any]], Any]
 
 CHUNK = 64 * 1024
 """What an async read yields at a time [bytes] (ASYNC-020)."""
-PART = 1024 * 1024
-"""What is taken of the caller's content at a time [bytes]."""
-SPOOL_LIMIT = 8 * 1024 * 1024
-"""Content of unknown length stays in memory up to here and goes to a temporary file beyond [bytes]."""
 
 
 class Reader(Protocol):
@@ -41,104 +37,6 @@ class Upload(Protocol):
     async def write(self, data: bytes) -> None: ...
     async def commit(self) -> WriteResult: ...
     async def abort(self) -> None: ...
-
-
-class Source(Protocol):
-    """The caller's content: whole in `data`, else read piece by piece on the caller's side."""
-
-    data: bytes | None
-
-    async def read(self, size: int) -> bytes: ...
-
-
-def spool() -> tempfile.SpooledTemporaryFile[bytes]:
-    """A binary file in memory that moves to disk as it grows."""
-    return tempfile.SpooledTemporaryFile(max_size=SPOOL_LIMIT)
-
-
-@contextmanager
-def spooling(path: str, backend: str) -> Iterator[None]:
-    """Map what goes wrong with a temporary file on this machine."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, RemoteStoreError):
-            raise
-        raise RemoteStoreError("A temporary file on this machine failed", path=path, backend=backend) from error
-
-
-def bytes_or_none(content: object) -> bytes | None:
-    """The bytes of bytes-like content, None for anything else; text is refused."""
-    if isinstance(content, bytes):
-        return content
-    if isinstance(content, (bytearray, memoryview)):
-        return bytes(content)
-    if isinstance(content, str):
-        raise TypeError("content must be bytes, not str; use write_text for text")
-    return None
-
-
-def encode(text: str, encoding: str) -> bytes:
-    """Text as bytes; anything else is refused."""
-    if not isinstance(text, str):
-        raise TypeError(f"text must be str, not {type(text).__name__}; use write for bytes")
-    return text.encode(encoding)
-
-
-def binary(chunk: object) -> bytes:
-    """A piece of content as bytes."""
-    data = bytes_or_none(chunk)
-    if data is None:
-        raise TypeError(f"content must yield bytes, not {type(chunk).__name__}")
-    return data
-
-
-def check_content(content: bytes | BinaryIO) -> bytes | BinaryIO:
-    """Content as bytes or a binary file; anything else is refused before any I/O."""
-    data = bytes_or_none(content)
-    if data is not None:
-        return data
-    if not callable(getattr(content, "read", None)):
-        raise TypeError(f"content must be bytes or a binary file, not {type(content).__name__}")
-    return content
-
-
-def check_async_content(content: bytes | AsyncIterator[bytes]) -> bytes | AsyncIterator[bytes]:
-    """Content as bytes or an async iterator; anything else is refused before any I/O."""
-    data = bytes_or_none(content)
-    if data is not None:
-        return data
-    if not hasattr(content, "__aiter__"):
-        raise TypeError(f"content must be bytes or an async iterator of bytes, not {type(content).__name__}")
-    return content
-
-
-class FileSource:
-    """Bytes, or a binary file that is read in the thread that runs the operation."""
-
-    def __init__(self, content: bytes | BinaryIO) -> None:
-        checked = check_content(content)
-        self.data = checked if isinstance(checked, bytes) else None
-        self._file = checked
-
-    async def read(self, size: int) -> bytes:
-        return binary(cast("BinaryIO", self._file).read(size))
-
-
-class IteratorSource:
-    """Bytes, or an async iterator of them."""
-
-    def __init__(self, content: bytes | AsyncIterator[bytes]) -> None:
-        checked = check_async_content(content)
-        self.data = checked if isinstance(checked, bytes) else None
-        if not isinstance(checked, bytes):
-            self._chunks = checked.__aiter__()
-
-    async def read(self, size: int) -> bytes:
-        async for chunk in self._chunks:
-            if data := binary(chunk):
-                return data
-        return b""
 
 
 class _RawReader(io.RawIOBase):

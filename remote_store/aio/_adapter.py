@@ -11,18 +11,9 @@ from typing import Any, TypeVar
 
 from remote_store._backend import Backend
 from remote_store._capabilities import CapabilitySet
+from remote_store._content import PART, SPOOL_LIMIT, IteratorSource, spool, spooling
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, WriteResult
-from remote_store._streams import (
-    CHUNK,
-    PART,
-    SPOOL_LIMIT,
-    AsyncAtomicFile,
-    AsyncReadStream,
-    IteratorSource,
-    ThreadReader,
-    spool,
-    spooling,
-)
+from remote_store._streams import CHUNK, AsyncAtomicFile, AsyncReadStream, ThreadReader
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 
 T = TypeVar("T")

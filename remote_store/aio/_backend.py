@@ -9,9 +9,10 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
 from remote_store._backend import BackendBase
+from remote_store._content import PART, spool, spooling
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store._paths import check_depth, check_range
-from remote_store._streams import PART, AsyncAtomicFile, AsyncReadStream, ThreadReader, spool, spooling
+from remote_store._streams import AsyncAtomicFile, AsyncReadStream, ThreadReader
 
 AsyncWritableContent = bytes | AsyncIterator[bytes]
 

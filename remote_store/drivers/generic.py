@@ -19,10 +19,10 @@ from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem
 
 from remote_store._capabilities import Capability, CapabilitySet
+from remote_store._content import PART, SPOOL_LIMIT, spooling
 from remote_store._errors import DirectoryNotEmpty, InvalidPath, NotFound, RemoteStoreError, not_empty, unsupported
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join, redact, spellable
-from remote_store._streams import PART, SPOOL_LIMIT, spooling
 from remote_store.drivers.base import (
     ABSENT,
     PAGE_SIZE,

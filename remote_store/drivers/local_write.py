@@ -144,15 +144,22 @@ class LocalSink(Sink):
 
     def _open(self) -> int:
         for _ in range(100):
-            if self._driver.features.unnamed:
-                with suppress(OSError):
-                    return local_os.open_unnamed(self._parent.fd)
-            self._temp = self._new_name()
             try:
-                return local_os.open_named(self._parent.fd, self._temp)
+                return self._open_once()
             except FileNotFoundError:
                 self._parent.reopen()  # The folder went away, perhaps with the failed write that had made it.
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    def _open_once(self) -> int:
+        if self._driver.features.unnamed:
+            try:
+                return local_os.open_unnamed(self._parent.fd)
+            except FileNotFoundError:
+                raise
+            except OSError:
+                pass  # This folder may be on another file system than the root.
+        self._temp = self._new_name()
+        return local_os.open_named(self._parent.fd, self._temp)
 
     def _new_name(self) -> str:
         return self._driver.profile.temp_prefix + secrets.token_hex(8)
@@ -213,14 +220,19 @@ class LocalSink(Sink):
     def _replace(self, fd: int) -> None:
         """Publish over whatever file or link is there."""
         folder, name = self._parent.fd, self._parent.name
-        if self._temp is None:
+        temp = self._temp
+        if temp is None:
             if self._old is None:
                 with suppress(FileExistsError):
                     return local_os.link_open(fd, folder, name)
             temp = self._new_name()
             local_os.link_open(fd, folder, temp)
-            self._temp = temp
-        os.replace(self._temp, name, src_dir_fd=folder, dst_dir_fd=folder)
+        try:
+            os.replace(temp, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temp, dir_fd=folder)
+            raise
 
     async def abort(self) -> None:
         self._discard()

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from remote_store._capabilities import Capability
+from remote_store._content import PART, Source
 from remote_store._errors import (
     NotFound,
     below_file,
@@ -23,7 +24,7 @@ from remote_store._errors import (
     target_exists,
 )
 from remote_store._models import FileInfo, FolderInfo, FolderTotals, WriteResult, write_result
-from remote_store._streams import PART, Reader, Source
+from remote_store._streams import Reader
 from remote_store.drivers.base import FILE, FOLDER, Driver, Page, Sink, Want, WriteOptions
 from remote_store.engine.globs import Glob
 

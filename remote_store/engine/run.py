@@ -9,8 +9,8 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, BinaryIO, TypeVar, cast
 
+from remote_store._content import FileSource, IteratorSource, Source
 from remote_store._errors import BackendUnavailable
-from remote_store._streams import FileSource, IteratorSource, Source
 
 T = TypeVar("T")
 
@@ -41,11 +41,10 @@ class Inline:
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, None)
         try:
-            first = anext(pages, None)
+            page = self(anext(pages, None))
         finally:
             sys.set_asyncgen_hooks(*hooks)
         try:
-            page = self(first)
             while page is not None:
                 yield from page
                 page = self(anext(pages, None))
