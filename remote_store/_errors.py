@@ -135,6 +135,10 @@ def folder_missing(path: str, backend: str) -> NotFound:
     return NotFound("Folder not found", path=path, backend=backend)
 
 
+def folder_deleted(path: str, backend: str) -> NotFound:
+    return NotFound("Folder not found: it was deleted while the file was being written", path=path, backend=backend)
+
+
 def is_folder(path: str, backend: str) -> InvalidPath:
     return InvalidPath("Path exists as a directory where a file is meant", path=path, backend=backend)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from remote_store._errors import NotFound, RemoteStoreError, is_folder, not_regular, target_exists
+from remote_store._errors import NotFound, RemoteStoreError, folder_deleted, is_folder, not_regular, target_exists
 from remote_store.drivers import local_os
 from remote_store.drivers.base import FOLDER, Sink, WriteOptions
 
@@ -151,6 +151,7 @@ class LocalSink(Sink):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _open_once(self) -> int:
+        self._temp = None
         if self._driver.features.unnamed:
             try:
                 return local_os.open_unnamed(self._parent.fd)
@@ -194,11 +195,12 @@ class LocalSink(Sink):
             for _ in range(100):
                 try:
                     return self._replace(fd) if self._options.overwrite else self._create(fd)
-                except FileNotFoundError:
+                except FileNotFoundError as error:
                     if self._temp is not None:
-                        raise  # A temporary with a name went with its folder.
+                        # The temporary had a name by now, and went with its folder.
+                        raise folder_deleted(self._key, self._driver.name) from error
                     self._parent.reopen()
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            raise folder_deleted(self._key, self._driver.name)
         except FileExistsError as error:
             if isinstance(error, RemoteStoreError):
                 raise
@@ -220,19 +222,14 @@ class LocalSink(Sink):
     def _replace(self, fd: int) -> None:
         """Publish over whatever file or link is there."""
         folder, name = self._parent.fd, self._parent.name
-        temp = self._temp
-        if temp is None:
+        if self._temp is None:
             if self._old is None:
                 with suppress(FileExistsError):
                     return local_os.link_open(fd, folder, name)
             temp = self._new_name()
             local_os.link_open(fd, folder, temp)
-        try:
-            os.replace(temp, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temp, dir_fd=folder)
-            raise
+            self._temp = temp
+        os.replace(self._temp, name, src_dir_fd=folder, dst_dir_fd=folder)
 
     async def abort(self) -> None:
         self._discard()
