@@ -116,7 +116,12 @@ class Plain(Backend):
         prefix = path + "/" if path else ""
         for key in list(self.files):
             depth = key[len(prefix) :].count("/")
-            if key.startswith(prefix) and (recursive or not depth) and (max_depth is None or depth <= max_depth):
+            if (
+                key in self.files
+                and key.startswith(prefix)
+                and (recursive or not depth)
+                and (max_depth is None or depth <= max_depth)
+            ):
                 yield self.get_file_info(key)
 
     def list_folders(self, path: str) -> Iterator[FolderEntry]:

@@ -143,8 +143,11 @@ class LocalDriver(Driver):
     def _unreadable(self, error: OSError | UnicodeEncodeError, key: str) -> RemoteStoreError:
         if isinstance(error, UnicodeEncodeError):
             return InvalidPath("Path cannot be encoded for this filesystem", path=key, backend=self.name)
-        if isinstance(error, FileNotFoundError) and os.path.islink(self.prefix + key):
+        path = self.prefix + key
+        if isinstance(error, FileNotFoundError) and os.path.islink(path):
             return not_regular(key, self.name)
+        if isinstance(error, PermissionError) and not os.path.realpath(path).startswith(self.prefix):
+            return escapes_root(key, self.name)
         return from_os_error(error, key, self.name)
 
     def open_folder(self, key: str, flags: int) -> int:
@@ -162,8 +165,6 @@ class LocalDriver(Driver):
         try:
             fd = os.open(path, local_os.O_PATH | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, UnicodeEncodeError) as error:
-            if isinstance(error, PermissionError) and not os.path.realpath(path).startswith(self.prefix):
-                raise escapes_root(key, self.name) from error
             verdict = self._unreadable(error, key)
             if isinstance(verdict, NotFound):
                 return None

@@ -53,10 +53,15 @@ class _Folders(list[str]):
         return path in self.children
 
     def append(self, path: str) -> None:
-        if path not in self.children:
+        missing = []
+        while path not in self.children:
             super().append(path)
             self.children[path] = {}
-            self.adopt(path)
+            parent, _, name = path.rpartition("/")
+            missing.append((parent, name))
+            path = parent
+        for parent, name in missing:
+            self.children[parent][name] = None
 
     def remove(self, path: str) -> None:
         super().remove(path)

@@ -14,6 +14,7 @@ from remote_store.certify.checks import (
     paths,
     questions,
     reading,
+    values,
     writing,
 )
 from remote_store.certify.rules import CHECKS, Check, RuleBroken
@@ -32,5 +33,6 @@ __all__ = [
     "paths",
     "questions",
     "reading",
+    "values",
     "writing",
 ]
