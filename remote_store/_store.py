@@ -121,7 +121,7 @@ class Store(StoreBase[Backend]):
         """
         key = self._folder("get_folder_info", path)
         if max_depth is not None:
-            return self._shallow_info(path, max_depth)
+            return self._shallow_info(path, key, max_depth)
         try:
             with self._errors:
                 info: FolderInfo = self._own(self._backend.get_folder_info(key))
@@ -129,12 +129,14 @@ class Store(StoreBase[Backend]):
             return self._empty_root(key, error)
         return info
 
-    def _shallow_info(self, path: Path, max_depth: int) -> FolderInfo:
+    def _shallow_info(self, path: Path, key: str, max_depth: int) -> FolderInfo:
         totals = FolderTotals()
         for file in self.list_files(path, max_depth=max_depth):
             totals.add(file)
-        if not totals.count and not self.is_folder(path):
-            raise self._not_a_folder(path, self.is_file(path))
+        if not totals.count and key:
+            with self._errors:
+                if (is_file := self._backend.is_file(key)) or not self.is_folder(path):
+                    raise self._not_a_folder(key, is_file)
         return totals.info(key_of(path))
 
     def ping(self) -> None:
@@ -287,6 +289,8 @@ class Store(StoreBase[Backend]):
 
     def _content(self, content: WritableContent) -> WritableContent:
         """Content, checked; its own errors must keep their paths."""
+        if isinstance(content, bytes):
+            return content
         checked = check_content(content)
         return checked if isinstance(checked, bytes) else ScopedStream(checked, foreign_errors)  # type: ignore[return-value]
 

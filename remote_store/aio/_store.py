@@ -96,7 +96,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         """Totals over the files below a folder; arguments and errors as in `Store.get_folder_info`."""
         key = self._folder("get_folder_info", path)
         if max_depth is not None:
-            return await self._shallow_info(path, max_depth)
+            return await self._shallow_info(path, key, max_depth)
         try:
             with self._errors:
                 info: FolderInfo = self._own(await self._backend.get_folder_info(key))
@@ -104,12 +104,14 @@ class AsyncStore(StoreBase[AsyncBackend]):
             return self._empty_root(key, error)
         return info
 
-    async def _shallow_info(self, path: Path, max_depth: int) -> FolderInfo:
+    async def _shallow_info(self, path: Path, key: str, max_depth: int) -> FolderInfo:
         totals = FolderTotals()
         async for file in self.list_files(path, max_depth=max_depth):
             totals.add(file)
-        if not totals.count and not await self.is_folder(path):
-            raise self._not_a_folder(path, await self.is_file(path))
+        if not totals.count and key:
+            with self._errors:
+                if (is_file := await self._backend.is_file(key)) or not await self.is_folder(path):
+                    raise self._not_a_folder(key, is_file)
         return totals.info(key_of(path))
 
     async def ping(self) -> None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from remote_store._backend import BackendBase
-from remote_store._capabilities import CapabilitySet
+from remote_store._capabilities import GATES, CapabilitySet
 from remote_store._errors import InvalidPath
 from remote_store._models import ResolutionPlan
 from remote_store._paths import check_depth, check_range, child_folder_key, file_key, key_of, redact
@@ -59,6 +59,8 @@ class EngineBackend(BackendBase):
         except InvalidPath as error:
             error.backend = self.name
             raise
+        if not key.isascii():
+            self._driver.check_key(key)
         prefix = self._reserved
         if prefix and prefix in key and "/" + prefix in "/" + key:
             raise InvalidPath(f"Names that begin with {prefix!r} are reserved", path=key, backend=self.name)
@@ -142,7 +144,10 @@ class EngineBackend(BackendBase):
         return self._write("write_atomic", path, content, overwrite, **options)
 
     def _write(self, method: str, path: str, content: Any, overwrite: bool, **options: Any) -> Any:
-        kept = self._options(method, path, overwrite, **options)
+        if not options and GATES[method] in self._driver.capabilities:
+            kept = WriteOptions(overwrite)
+        else:
+            kept = self._options(method, path, overwrite, **options)
         key = self._file(path)
         return self._run.with_content(lambda source: self._engine.write(key, source, kept), content)
 

@@ -95,6 +95,9 @@ class Driver:
         """The key of a native path, None when it lies outside."""
         return below(self.root, native)
 
+    def check_key(self, key: str) -> None:
+        """Raise `InvalidPath` for a key, not all ASCII, that the filesystem could take for another."""
+
     def details(self) -> dict[str, Any]:
         """Facts for a `ResolutionPlan`; no secrets."""
         return {"root": self.root}

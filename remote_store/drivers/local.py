@@ -104,6 +104,15 @@ class LocalDriver(Driver):
             return ""
         return path[len(self.prefix) :] if path.startswith(self.prefix) else None
 
+    def check_key(self, key: str) -> None:
+        # Surrogates may spell the same bytes as a character (PEP 383); others cannot be encoded at all.
+        try:
+            same = os.fsdecode(os.fsencode(key)) == key
+        except UnicodeEncodeError:
+            same = False
+        if not same:
+            raise InvalidPath("Path cannot be encoded for this filesystem", path=key, backend=self.name)
+
     @contextmanager
     def errors(self, key: str, *, writing: bool = False) -> Iterator[None]:
         try:
@@ -112,8 +121,6 @@ class LocalDriver(Driver):
             if isinstance(error, RemoteStoreError):
                 raise
             raise from_os_error(error, key, self.name, writing=writing) from error
-        except UnicodeEncodeError as error:
-            raise InvalidPath("Path cannot be encoded for this filesystem", path=key, backend=self.name) from error
 
     # --- where things are
 
@@ -127,7 +134,7 @@ class LocalDriver(Driver):
         path = self.prefix + key
         try:
             fd = os.open(path, _READ)
-        except (OSError, UnicodeEncodeError) as error:
+        except OSError as error:
             raise self._unreadable(error, key) from error
         try:
             if not self.contains(fd, path):
@@ -140,9 +147,7 @@ class LocalDriver(Driver):
             raise
         return fd, status.st_size
 
-    def _unreadable(self, error: OSError | UnicodeEncodeError, key: str) -> RemoteStoreError:
-        if isinstance(error, UnicodeEncodeError):
-            return InvalidPath("Path cannot be encoded for this filesystem", path=key, backend=self.name)
+    def _unreadable(self, error: OSError, key: str) -> RemoteStoreError:
         path = self.prefix + key
         if isinstance(error, FileNotFoundError) and os.path.islink(path):
             return not_regular(key, self.name)
@@ -164,7 +169,7 @@ class LocalDriver(Driver):
         path = self.prefix + key
         try:
             fd = os.open(path, local_os.O_PATH | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (OSError, UnicodeEncodeError) as error:
+        except OSError as error:
             verdict = self._unreadable(error, key)
             if isinstance(verdict, NotFound):
                 return None
@@ -180,7 +185,7 @@ class LocalDriver(Driver):
             return None
         try:
             status = os.lstat(self.prefix + key)
-        except (OSError, UnicodeEncodeError):
+        except OSError:
             return None
         return None if stat.S_ISLNK(status.st_mode) else status
 

@@ -34,8 +34,10 @@ class Scan:
         driver, page = self._driver, []
         try:
             fd = driver.open_folder(key, os.O_RDONLY | flags)
-        except (OSError, UnicodeEncodeError, InvalidPath) as error:
-            if isinstance(error, (UnicodeEncodeError, InvalidPath)) or error.errno in ABSENT:
+        except InvalidPath:
+            return
+        except OSError as error:
+            if error.errno in ABSENT:
                 return
             raise from_os_error(error, key, driver.name) from error
         try:

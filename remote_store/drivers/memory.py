@@ -290,7 +290,7 @@ class MemoryDriver(Driver):
             self._add_folders(path.rpartition("/")[0])
         elif not options.replaces:
             raise target_exists(key, self.name)
-        elif options.if_match not in (None, self._etag(old)):
+        elif options.if_match is not None and options.if_match != self._etag(old):
             raise etag_differs(key, self.name)
 
     async def open_write(self, key: str, options: WriteOptions) -> _MemorySink:

@@ -55,6 +55,7 @@ class Engine:
         self.name = driver.name
         self._looks_before_reading = "read" in driver.profile.look_first
         self._looks_before_writing = "write" in driver.profile.look_first
+        self._native = Capability.WRITE_RESULT_NATIVE in driver.capabilities
 
     # --- questions
 
@@ -123,8 +124,7 @@ class Engine:
         return Upload(self, key, options, await self.driver.open_write(key, options))
 
     def written(self, key: str, size: int, options: WriteOptions, reply: Mapping[str, Any]) -> WriteResult:
-        native = Capability.WRITE_RESULT_NATIVE in self.driver.capabilities
-        return write_result(key, size, native, options.metadata, reply)
+        return write_result(key, size, self._native, options.metadata, reply)
 
     async def _check_target(self, key: str, replaces: bool) -> None:
         """The order of a write's refusals: a folder, a file above it, a file there."""

@@ -6,8 +6,8 @@ import asyncio
 import os
 import queue
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from typing import Any, BinaryIO, TypeVar, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, BinaryIO, TypeVar
 
 from remote_store._content import FileSource, IteratorSource, Source
 from remote_store._errors import BackendUnavailable
@@ -15,13 +15,13 @@ from remote_store._errors import BackendUnavailable
 T = TypeVar("T")
 
 
-def finish(operation: Awaitable[T]) -> T:
+def finish(operation: Any) -> Any:
     """Run a coroutine that never waits to its end, in this thread, without a loop."""
     try:
-        cast("Coroutine[Any, Any, T]", operation).send(None)
+        operation.send(None)
     except StopIteration as stop:
-        return cast("T", stop.value)
-    cast("Coroutine[Any, Any, T]", operation).close()
+        return stop.value
+    operation.close()
     raise RuntimeError("an operation of a synchronous filesystem waited for something")
 
 
@@ -29,7 +29,8 @@ class Inline:
     """Runs operations of a synchronous filesystem in the caller's thread."""
 
     def __call__(self, operation: Awaitable[T]) -> T:
-        return finish(operation)
+        result: T = finish(operation)
+        return result
 
     def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
         """Run an operation that reads the caller's content."""

@@ -248,8 +248,8 @@ def test_a_name_the_system_cannot_encode_is_an_invalid_path(store: Store) -> Non
     ):
         with pytest.raises(InvalidPath):
             attempt()
-    assert not store.exists("\ud800")
-    assert list(store.list_files("\ud800")) == []
+    with pytest.raises(InvalidPath):
+        store.exists("\ud800")
 
 
 def test_too_long_a_name_is_an_invalid_path_to_writes(store: Store, root: Path) -> None:

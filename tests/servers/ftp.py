@@ -24,7 +24,7 @@ def serve(folder: str) -> Iterator[tuple[str, int]]:
     from pyftpdlib.ioloop import IOLoop
     from pyftpdlib.servers import FTPServer
 
-    class Handler(FTPHandler):
+    class Handler(FTPHandler):  # type: ignore[misc]
         authorizer = DummyAuthorizer()
 
     Handler.authorizer.add_user(USER, PASSWORD, folder, perm="elradfmwMT")

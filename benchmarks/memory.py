@@ -1,0 +1,194 @@
+"""How much a process grows while a large local file streams, and how soon a listing yields.
+
+Every row is measured in an interpreter of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from typing import Any
+from unittest.mock import patch
+
+from remote_store import Store
+from remote_store.aio import AsyncLocalBackend, AsyncStore
+from remote_store.backends import LocalBackend
+
+MIB = 1 << 20
+PIECE = bytes(MIB)
+GROWTH = 64
+"""What streaming may take [MiB]."""
+CONSUMED = 1000
+"""What a listing may read before it yields [entries]."""
+
+
+class Zeros:
+    """A binary file of `mib` MiB that nobody holds."""
+
+    def __init__(self, mib: int) -> None:
+        self._left = mib * MIB
+
+    def read(self, count: int = -1) -> bytes:
+        count = min(self._left if count < 0 else count, self._left)
+        self._left -= count
+        return bytes(count)
+
+
+async def zeros(mib: int) -> AsyncIterator[bytes]:
+    for _ in range(mib):
+        yield PIECE
+
+
+# --- streams: each gives the bytes that went through
+
+
+def read(root: str, mib: int) -> int:
+    with Store(LocalBackend(root)).read("source") as stream:
+        return sum(len(piece) for piece in iter(lambda: stream.read(MIB), b""))
+
+
+def write(root: str, mib: int) -> int:
+    return Store(LocalBackend(root)).write("target", Zeros(mib), overwrite=True).size  # type: ignore[arg-type]
+
+
+def open_atomic(root: str, mib: int) -> int:
+    with Store(LocalBackend(root)).open_atomic("target", overwrite=True) as file:
+        for _ in range(mib):
+            file.write(PIECE)
+    return int(file.result.size)
+
+
+def async_write(root: str, mib: int) -> int:
+    async def main() -> int:
+        return (await AsyncStore(AsyncLocalBackend(root)).write("target", zeros(mib), overwrite=True)).size
+
+    return asyncio.run(main())
+
+
+def async_read(root: str, mib: int) -> int:
+    async def main() -> int:
+        return sum([len(chunk) async for chunk in AsyncStore(AsyncLocalBackend(root)).read("source")])
+
+    return asyncio.run(main())
+
+
+STREAMS: dict[str, Callable[[str, int], int]] = {
+    "read": read,
+    "write": write,
+    "open_atomic": open_atomic,
+    "async write of an iterator": async_write,
+    "async read": async_read,
+}
+
+
+def status_mib(field: str) -> float:
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(field)) / 1024
+
+
+def grown(stream: Callable[[str, int], int], root: str, mib: int) -> float:
+    """By how much the process was larger than before, at most [MiB]."""
+    Store(LocalBackend(root)).write("source", Zeros(2), overwrite=True)  # type: ignore[arg-type]
+    stream(root, 2)
+    Store(LocalBackend(root)).write("source", Zeros(mib), overwrite=True)  # type: ignore[arg-type]
+    with open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")  # The peak starts again from here.
+    before = status_mib("VmRSS")
+    if stream(root, mib) != mib * MIB:
+        raise RuntimeError("not all of it went through")
+    return status_mib("VmHWM") - before
+
+
+# --- listings
+
+
+class CountingScan:
+    """What `os.scandir` gives, counting the entries taken."""
+
+    taken = 0
+    _scandir = staticmethod(os.scandir)
+
+    def __init__(self, path: Any) -> None:
+        self._entries: Any = self._scandir(path)
+        self.close = self._entries.close
+
+    def __iter__(self) -> Iterator[os.DirEntry[str]]:
+        for entry in self._entries:
+            CountingScan.taken += 1
+            yield entry
+
+    def __enter__(self) -> CountingScan:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def first_listed(root: str) -> None:
+    next(Store(LocalBackend(root)).list_files("d"))
+
+
+def first_listed_async(root: str) -> None:
+    async def main() -> None:
+        listing: Any = AsyncStore(AsyncLocalBackend(root)).list_files("d")
+        async with aclosing(listing) as files:
+            await anext(files)
+
+    asyncio.run(main())
+
+
+LISTINGS: dict[str, Callable[[str], None]] = {"listing": first_listed, "async listing": first_listed_async}
+
+
+def consumed(listing: Callable[[str], None], root: str, files: int) -> int:
+    """Entries read from the folder when the first is yielded."""
+    os.mkdir(os.path.join(root, "d"))
+    for number in range(files):
+        os.close(os.open(os.path.join(root, "d", f"{number:06}"), os.O_CREAT | os.O_WRONLY))
+    with patch("os.scandir", CountingScan):
+        listing(root)
+    return CountingScan.taken
+
+
+def measure(row: str, mib: int, files: int) -> float:
+    with tempfile.TemporaryDirectory() as root:
+        return grown(STREAMS[row], root, mib) if row in STREAMS else consumed(LISTINGS[row], root, files)
+
+
+def measure_apart(row: str, mib: int, files: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--row", row, "--mib", str(mib), "--files", str(files)]
+    value = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    unit, target = ("MiB", GROWTH) if row in STREAMS else ("entries before the first", CONSUMED)
+    name = f"{row}, {mib} MiB" if row in STREAMS else f"{row}, {files} files"
+    return {"name": name, "value": value, "unit": unit, "target": target, "ok": value <= target}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mib", type=int, default=1024, help="size of the file that streams [MiB]")
+    parser.add_argument("--files", type=int, default=100_000, help="files in the folder that is listed")
+    parser.add_argument("--row", choices=[*STREAMS, *LISTINGS], help="measure one row here and print its value")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
+    options = parser.parse_args()
+    if options.row:
+        print(measure(options.row, options.mib, options.files))
+        return 0
+    rows = [measure_apart(row, options.mib, options.files) for row in (*STREAMS, *LISTINGS)]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    for row in () if options.json else rows:
+        verdict = "pass" if row["ok"] else "FAIL"
+        print(f"{row['name']:40}{row['value']:8.1f} {row['unit']:26}at most {row['target']:5}  {verdict}")
+    return 1 if options.check and not all(row["ok"] for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
