@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def ftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    from tests.servers.ftp import serve
+    from servers.ftp import serve
 
     logging.getLogger("pyftpdlib").setLevel(logging.ERROR)
     with serve(str(tmp_path_factory.mktemp("ftp"))) as address:

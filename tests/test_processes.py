@@ -21,6 +21,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.utils import infer_storage_options
+from helpers.processes import DEADLINE, Fork, Signals, in_new_process
 
 import remote_store
 from remote_store import (
@@ -38,7 +39,6 @@ from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend
 from remote_store.certify.view import View
 from remote_store.engine.run import finish
-from tests.helpers.processes import DEADLINE, Fork, Signals, in_new_process
 
 T = TypeVar("T")
 AnyStore = Store | AsyncStore

@@ -20,6 +20,7 @@ import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
+from helpers.kinds import unknown_filesystem
 
 from remote_store import (
     CapabilityNotSupported,
@@ -35,7 +36,6 @@ from remote_store import (
 from remote_store._models import UNKNOWN_TIME
 from remote_store.aio import AsyncMemoryBackend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend
-from tests.helpers.kinds import unknown_filesystem
 
 
 def filled(count: int) -> MemoryBackend:
@@ -180,7 +180,7 @@ def in_child(work: Any) -> int:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
 def test_stores_over_loops_and_connections_work_in_a_forked_child(tmp_path: Path, ftp_server: tuple[str, int]) -> None:
-    from tests.servers.ftp import ftp_kind
+    from servers.ftp import ftp_kind
 
     (tmp_path / "f").write_bytes(b"1")
     looped = Store(FsspecBackend(AsyncFileSystemWrapper(DirFileSystem(str(tmp_path), LocalFileSystem()))))

@@ -561,9 +561,9 @@ def test_writers_survive_being_closed_by_others(tmp_path: Any) -> None:
 
 def test_content_of_one_store_is_written_to_another(tmp_path: Any) -> None:
     from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+    from helpers.kinds import unknown_filesystem
 
     from remote_store import FsspecBackend
-    from tests.helpers.kinds import unknown_filesystem
 
     stores = [
         Store(MemoryBackend()),
@@ -583,9 +583,9 @@ def test_content_of_one_store_is_written_to_another(tmp_path: Any) -> None:
 
 def test_a_source_that_fails_reaches_the_caller_unchanged_across_loops() -> None:
     from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+    from helpers.kinds import unknown_filesystem
 
     from remote_store import FsspecBackend
-    from tests.helpers.kinds import unknown_filesystem
 
     store = Store(FsspecBackend(AsyncFileSystemWrapper(unknown_filesystem())))
 
@@ -609,9 +609,9 @@ async def test_a_sync_store_works_inside_a_running_loop_but_not_on_its_own() -> 
 
     from fsspec.asyn import get_loop
     from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+    from helpers.kinds import unknown_filesystem
 
     from remote_store import FsspecBackend
-    from tests.helpers.kinds import unknown_filesystem
 
     store = Store(FsspecBackend(AsyncFileSystemWrapper(unknown_filesystem(), asynchronous=False)))
     store.write("f", b"1")

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.memory import MemoryFileSystem
+from helpers.kinds import unknown_filesystem
 
 from remote_store import Capability, FsspecBackend, NotFound, RemoteStoreError, Store
 from remote_store.aio import AsyncFsspecBackend, AsyncStore
 from remote_store.drivers import registry
-from tests.helpers.kinds import unknown_filesystem
 
 
 @pytest.mark.parametrize("prefix", ["", "file://", "local://"])
@@ -64,7 +64,7 @@ async def test_chained_urls_async(tmp_path: Path) -> None:
 
 
 def test_filesystems_of_urls_remember_nothing(ftp_server: tuple[str, int]) -> None:
-    from tests.servers.ftp import PASSWORD, USER
+    from servers.ftp import PASSWORD, USER
 
     host, port = ftp_server
     one = Store.from_url(f"ftp://{host}:{port}/", username=USER, password=PASSWORD)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from helpers.kinds import ASYNC_KINDS, KINDS, Kind
+from servers.ftp import ftp_kind
 
 from remote_store.certify.checks import CHECKS, Check
 from remote_store.certify.checks.absent import refuses_what_it_lacks
 from remote_store.engine.run import finish
-from tests.helpers.kinds import ASYNC_KINDS, KINDS, Kind
-from tests.servers.ftp import ftp_kind
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 placing = pytest.mark.parametrize("child", [False, True], ids=["direct", "child"])

@@ -13,6 +13,8 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.ftp import FTPFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from helpers.kinds import unknown_filesystem
+from servers.ftp import PASSWORD, USER
 
 from remote_store import (
     BackendUnavailable,
@@ -27,8 +29,6 @@ from remote_store import (
     ResourceLocked,
     Store,
 )
-from tests.helpers.kinds import unknown_filesystem
-from tests.servers.ftp import PASSWORD, USER
 
 
 class Recording(MemoryFileSystem):

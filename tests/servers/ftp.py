@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fsspec.implementations.ftp import FTPFileSystem
+from helpers.kinds import Kind
 
 from remote_store import FsspecBackend, Store
-from tests.helpers.kinds import Kind
 
 USER, PASSWORD = "user", "ftp-s3cret"
 _serial = itertools.count()
