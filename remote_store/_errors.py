@@ -135,6 +135,16 @@ def folder_missing(path: str, backend: str) -> NotFound:
     return NotFound("Folder not found", path=path, backend=backend)
 
 
+def container_missing(container: str, path: str, backend: str) -> NotFound:
+    error = NotFound(f"Container {container!r} not found", path=path, backend=backend)
+    error.__dict__["container"] = container
+    return error
+
+
+def is_container_missing(error: NotFound) -> bool:
+    return "container" in error.__dict__
+
+
 def folder_deleted(path: str, backend: str) -> NotFound:
     return NotFound("Folder not found: it was deleted while the file was being written", path=path, backend=backend)
 

@@ -292,7 +292,7 @@ class Store(StoreBase[Backend]):
         if isinstance(content, bytes):
             return content
         checked = check_content(content)
-        return checked if isinstance(checked, bytes) else ScopedStream(checked, foreign_errors)  # type: ignore[return-value]
+        return checked if isinstance(checked, bytes) else ScopedStream(checked, foreign_errors, owns=False)  # type: ignore[return-value]
 
     # --- deleting
 

@@ -80,11 +80,15 @@ def read_stream(reader: Reader, run: Run, seekable: bool) -> BinaryIO:
 
 
 class ScopedStream(io.RawIOBase):
-    """A binary stream whose errors pass through `scope` (a store below a root makes their paths its own)."""
+    """A binary stream whose errors pass through `scope` (a store below a root makes their paths its own).
 
-    def __init__(self, stream: BinaryIO, scope: AbstractContextManager[Any]) -> None:
+    Closing it closes the stream underneath only if it `owns` it: the caller's content is the caller's to close.
+    """
+
+    def __init__(self, stream: BinaryIO, scope: AbstractContextManager[Any], *, owns: bool = True) -> None:
         self._stream = stream
         self._scope = scope
+        self._owns = owns
 
     def readable(self) -> bool:
         return True
@@ -117,8 +121,9 @@ class ScopedStream(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             super().close()
-            with self._scope:
-                self._stream.close()
+            if self._owns:
+                with self._scope:
+                    self._stream.close()
 
 
 class ScopedWriter(io.RawIOBase):

@@ -27,10 +27,12 @@ _UNCACHED = {"use_listings_cache": False, "skip_instance_cache": True}
 def backend_from_url(url: str, options: Mapping[str, Any]) -> Backend:
     """The backend of a URL, rooted at its path."""
     from remote_store.backends._fsspec import FsspecBackend
-    from remote_store.backends._named import LocalBackend
+    from remote_store.backends._named import LocalBackend, S3Backend
 
     if _protocol(url) == "file":
         return _local(LocalBackend, url, options)
+    if url.startswith(S3_URLS):
+        return S3Backend(*_bucket(url), **options)
     fs, root = _filesystem(url, options)
     return FsspecBackend(fs, root)
 
@@ -38,12 +40,14 @@ def backend_from_url(url: str, options: Mapping[str, Any]) -> Backend:
 def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend | Backend:
     """The backend of a URL for an `AsyncStore`: native where the filesystem is asynchronous."""
     from remote_store.aio._fsspec import AsyncFsspecBackend
-    from remote_store.aio._named import AsyncLocalBackend
+    from remote_store.aio._named import AsyncLocalBackend, AsyncS3Backend
     from remote_store.backends._fsspec import FsspecBackend
 
     protocol = _protocol(url)
     if protocol == "file":
         return _local(AsyncLocalBackend, url, options)
+    if url.startswith(S3_URLS):
+        return AsyncS3Backend(*_bucket(url), **options)
     native = protocol != "memory" and _filesystem_class(protocol).async_impl
     fs, root = _filesystem(url, {**options, "asynchronous": True} if native else options)
     return AsyncFsspecBackend(fs, root) if native or protocol == "memory" else FsspecBackend(fs, root)
@@ -60,6 +64,15 @@ def _protocol(url: str) -> str:
     if separator or "::" in url:
         return "file" if protocol == "local" else protocol
     return "file"
+
+
+S3_URLS = ("s3://", "s3a://")
+
+
+def _bucket(url: str) -> tuple[str, str]:
+    """Bucket and prefix of a URL."""
+    bucket, _, prefix = url.partition("://")[2].partition("/")
+    return bucket, prefix
 
 
 def _local(cls: Callable[..., L], url: str, options: Mapping[str, Any]) -> L:

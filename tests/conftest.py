@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from servers.s3 import S3Server
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +21,30 @@ def ftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
     logging.getLogger("pyftpdlib").setLevel(logging.ERROR)
     with serve(str(tmp_path_factory.mktemp("ftp"))) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[S3Server]:
+    from servers.s3 import moto
+
+    with moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ministack_server() -> Iterator[S3Server]:
+    from servers.s3 import ministack
+
+    with starting("ministack"), ministack() as server:
+        yield server
+
+
+@contextmanager
+def starting(name: str) -> Iterator[None]:
+    """A server that cannot be started is a visible skip on a laptop and a failure in CI."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{name} cannot be started: {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import errno
+import gc
 import io
 import os
 import pickle
@@ -23,6 +24,7 @@ from fsspec.implementations.local import LocalFileSystem
 from helpers.kinds import unknown_filesystem
 
 from remote_store import (
+    Capability,
     CapabilityNotSupported,
     FileInfo,
     FsspecBackend,
@@ -274,6 +276,22 @@ def test_errors_at_the_call_speak_a_childs_paths(tmp_path: Path) -> None:
         assert caught.value.path == ".~rs-x"
 
 
+def test_content_stays_open_for_its_caller(tmp_path: Path) -> None:
+    for store in (
+        Store(MemoryBackend()),
+        Store(LocalBackend(tmp_path), "d"),
+        Store(FsspecBackend(unknown_filesystem())),
+    ):
+        content = io.BytesIO(b"12345")
+        store.write("f", content)
+        gc.collect()
+        assert not content.closed
+        content.seek(2)
+        store.write_atomic("g", content) if store.supports(Capability.ATOMIC_WRITE) else store.write("g", content)
+        assert store.read_bytes("g") == b"345"
+        assert not content.closed
+
+
 # --- mistakes
 
 
@@ -408,8 +426,6 @@ def test_deep_trees_are_written_and_deleted(tmp_path: Path) -> None:
 
 
 def test_metadata_up_to_the_limit_is_kept_whatever_its_characters(tmp_path: Path) -> None:
-    from remote_store import Capability
-
     store = Store(LocalBackend(tmp_path))
     if not store.supports(Capability.USER_METADATA):
         pytest.skip("this file system has no extended attributes")

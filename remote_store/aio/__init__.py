@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from remote_store.aio._fsspec import AsyncFsspecBackend as AsyncFsspecBackend
     from remote_store.aio._named import AsyncLocalBackend as AsyncLocalBackend
     from remote_store.aio._named import AsyncMemoryBackend as AsyncMemoryBackend
+    from remote_store.aio._named import AsyncS3Backend as AsyncS3Backend
     from remote_store.aio._store import AsyncStore as AsyncStore
 
 _HOMES = {
     "remote_store.aio._adapter": ("SyncBackendAdapter",),
     "remote_store.aio._backend": ("AsyncBackend", "AsyncWritableContent"),
     "remote_store.aio._fsspec": ("AsyncFsspecBackend",),
-    "remote_store.aio._named": ("AsyncLocalBackend", "AsyncMemoryBackend"),
+    "remote_store.aio._named": ("AsyncLocalBackend", "AsyncMemoryBackend", "AsyncS3Backend"),
     "remote_store.aio._store": ("AsyncStore",),
 }
 
@@ -30,6 +31,7 @@ __all__ = [
     "AsyncFsspecBackend",
     "AsyncLocalBackend",
     "AsyncMemoryBackend",
+    "AsyncS3Backend",
     "AsyncStore",
     "AsyncWritableContent",
     "SyncBackendAdapter",

@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 from typing import Any, NoReturn
 
+from remote_store import _fork
 from remote_store.aio._adapter import SyncBackendAdapter
 from remote_store.aio._fsspec import AsyncDriverBackend
-from remote_store.backends._named import LocalBackend, MemoryBackend, private_memory, refuse_pickling
+from remote_store.backends._named import (
+    LocalBackend,
+    MemoryBackend,
+    S3Backend,
+    private_memory,
+    refuse_pickling,
+    s3_driver,
+)
 from remote_store.drivers.base import Driver
 
 
@@ -38,3 +46,18 @@ class AsyncMemoryBackend(AsyncDriverBackend):
 
     def __reduce__(self) -> NoReturn:
         refuse_pickling()
+
+
+class AsyncS3Backend(AsyncDriverBackend):
+    """`S3Backend` for an `AsyncStore`, on the caller's event loop, without threads. Arguments as there."""
+
+    CAPABILITIES = S3Backend.CAPABILITIES
+    close_is_terminal = True
+
+    def __init__(self, bucket: str, root: str = "", **options: Any) -> None:
+        self._recipe = (bucket, root), options
+        self._driver  # noqa: B018
+        _fork.watch(self)
+
+    def _make_driver(self) -> Driver:
+        return s3_driver(*self._recipe[0], asynchronous=True, **self._recipe[1])

@@ -24,10 +24,8 @@ class EngineBackend(BackendBase):
     A subclass makes its driver in `_make_driver`; it is made on first use.
     """
 
-    @property
-    def _recipe(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arguments that build an equal backend elsewhere."""
-        raise NotImplementedError
+    _recipe: tuple[tuple[Any, ...], dict[str, Any]]
+    """Arguments that build an equal backend elsewhere."""
 
     def _make_driver(self) -> Driver:
         raise NotImplementedError
@@ -50,6 +48,11 @@ class EngineBackend(BackendBase):
     @property
     def capabilities(self) -> CapabilitySet:
         return self._driver.capabilities
+
+    def after_fork(self) -> None:
+        """Let the next use in a forked child start afresh: an event loop does not survive a fork."""
+        for name in ("_driver", "_engine", "_run"):
+            self.__dict__.pop(name, None)
 
     # --- keys
 

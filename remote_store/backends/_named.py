@@ -6,9 +6,11 @@ import os
 import pickle
 from typing import Any, NoReturn
 
+from remote_store import _fork
+from remote_store._paths import key_of
 from remote_store.backends._fsspec import DriverBackend
 from remote_store.drivers.base import Driver
-from remote_store.drivers.profiles import LOCAL, MEMORY
+from remote_store.drivers.profiles import LOCAL, MEMORY, S3
 
 
 class LocalBackend(DriverBackend):
@@ -39,17 +41,13 @@ class LocalBackend(DriverBackend):
         if os.name != "posix":
             raise NotImplementedError("LocalBackend needs POSIX; FsspecBackend(LocalFileSystem(), root) promises less")
         path = os.path.abspath(os.path.expanduser(os.fspath(root)))
-        self._arguments: tuple[tuple[str], dict[str, Any]] = (path,), {"create": create, "durable": durable}
+        self._recipe = (path,), {"create": create, "durable": durable}
         self._driver  # noqa: B018 (a root that cannot be used is told now)
-
-    @property
-    def _recipe(self) -> tuple[tuple[str], dict[str, Any]]:
-        return self._arguments
 
     def _make_driver(self) -> Driver:
         from remote_store.drivers.local import LocalDriver
 
-        (path,), options = self._arguments
+        (path,), options = self._recipe
         return LocalDriver(path, **options)
 
 
@@ -74,6 +72,89 @@ class MemoryBackend(DriverBackend):
 
     def __reduce__(self) -> NoReturn:
         refuse_pickling()
+
+
+class S3Backend(DriverBackend):
+    """Objects in a bucket of Amazon S3, or of a service that speaks its protocol. Needs the extra `s3`.
+
+    Credentials come from the arguments, or from where the AWS SDK finds them (environment, profile, role).
+
+    Args:
+        bucket: its name; the bucket must exist.
+        root: prefix that is the root.
+        key, secret, token: access key, secret key and session token.
+        region_name: of the bucket.
+        endpoint_url: of a service other than Amazon's.
+        timeout: deadline of one SDK call with its retries, and of each chunk of a stream [s].
+        part_size: content up to here is one request; longer streams go in parts of this size [bytes].
+        max_concurrency: parts in flight; at most one more is held in memory.
+        reject_write_under_file_ancestor: refuse to write below an object, at the price of one request for each
+            folder above, all at once.
+        options: for `s3fs.S3FileSystem`.
+
+    Raises:
+        ImportError: s3fs is not installed.
+        ValueError: no bucket, or a part size under 5 MiB (S3's minimum).
+
+    Example:
+        >>> from remote_store.backends import S3Backend
+        >>> store = Store(S3Backend("my-bucket", region_name="eu-central-1"))  # doctest: +SKIP
+    """
+
+    CAPABILITIES = S3.capabilities
+    close_is_terminal = True
+
+    def __init__(self, bucket: str, root: str = "", **options: Any) -> None:
+        self._recipe = (bucket, root), options
+        self._driver  # noqa: B018
+        _fork.watch(self)
+
+    def _make_driver(self) -> Driver:
+        return s3_driver(*self._recipe[0], asynchronous=False, **self._recipe[1])
+
+
+def s3_driver(
+    bucket: str,
+    root: str = "",
+    *,
+    asynchronous: bool,
+    region_name: str | None = None,
+    timeout: float = 60,
+    part_size: int = 8 << 20,
+    max_concurrency: int = 4,
+    reject_write_under_file_ancestor: bool = False,
+    client_kwargs: dict[str, Any] | None = None,
+    config_kwargs: dict[str, Any] | None = None,
+    **options: Any,
+) -> Driver:
+    """A driver over an s3fs filesystem of its own."""
+    if not bucket:
+        raise ValueError("S3 needs a bucket: S3Backend('my-bucket'), or s3://my-bucket/prefix")
+    if part_size < 5 << 20:
+        raise ValueError("part_size must be at least 5 MiB (S3's minimum)")
+    try:
+        from s3fs import S3FileSystem
+    except ImportError as error:
+        raise ImportError("S3 needs s3fs: pip install 'remote-store-fsspec[s3]'") from error
+    from remote_store.drivers.s3 import S3Driver
+
+    fs = S3FileSystem(
+        asynchronous=asynchronous,
+        use_listings_cache=False,
+        skip_instance_cache=True,
+        client_kwargs={**({"region_name": region_name} if region_name else {}), **(client_kwargs or {})},
+        config_kwargs={"retries": {"mode": "standard", "max_attempts": 3}, **(config_kwargs or {})},
+        **options,
+    )
+    return S3Driver(
+        fs,
+        bucket,
+        key_of(root),
+        timeout=timeout,
+        part_size=part_size,
+        max_concurrency=max_concurrency,
+        reject_write_under_file_ancestor=reject_write_under_file_ancestor,
+    )
 
 
 def private_memory() -> Driver:

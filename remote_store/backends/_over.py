@@ -18,7 +18,7 @@ class OverFilesystem(EngineBackend):
     """A driver for the filesystem at hand may hold any of them."""
 
     def __init__(self, fs: Any, root: str = "", *, name: str | None = None) -> None:
-        self._fs, self._root, self._name = fs, root, name
+        self._recipe = (fs, root), {"name": name}
         self._forked = False
         self._check_driver(self._driver)
         if not self._driver.survives_fork:
@@ -29,21 +29,15 @@ class OverFilesystem(EngineBackend):
         raise NotImplementedError
 
     def _make_driver(self) -> Driver:
-        if self._forked:
-            # Neither an event loop nor a connection survives a fork: make an equal filesystem.
-            self._forked = False
-            self._fs = pickle.loads(pickle.dumps(self._fs))  # noqa: S301 (our own bytes)
         from remote_store.drivers.registry import driver_for
 
-        root = self._fs._strip_protocol(self._root) if self._root else ""
-        return driver_for(self._fs, root, self._name)
+        (fs, root), options = self._recipe
+        if self._forked:
+            # Nor does a filesystem that is bound to a loop: make an equal one.
+            fs = pickle.loads(pickle.dumps(fs))  # noqa: S301 (our own bytes)
+            self._recipe, self._forked = ((fs, root), options), False
+        return driver_for(fs, fs._strip_protocol(root) if root else "", **options)
 
     def after_fork(self) -> None:
-        """Let the next use in a forked child start afresh."""
         self._forked = True
-        for name in ("_driver", "_engine", "_run"):
-            self.__dict__.pop(name, None)
-
-    @property
-    def _recipe(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return (self._fs, self._root), {"name": self._name}
+        super().after_fork()

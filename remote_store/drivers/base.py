@@ -71,6 +71,8 @@ class Driver:
     profile: Profile
     capabilities: CapabilitySet
     """What this instance can do: the profile's, less what the place at hand lacks."""
+    reject_write_under_file_ancestor: bool = False
+    """Whether a flat namespace looks for files above before it writes."""
     survives_fork: bool = False
     """Whether a forked child may go on with this very instance."""
     runs: Literal["inline", "thread", "native"] = "thread"
@@ -134,8 +136,15 @@ class Driver:
             await sink.abort()
             raise
 
-    def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
-        """What is below a folder, page by page: depth 0 is direct children, None all; nothing if it is no folder."""
+    async def has_children(self, key: str) -> bool:
+        """Whether a flat namespace has keys below `key`."""
+        raise NotImplementedError
+
+    def list_pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
+        """What is below a folder, page by page: depth 0 is direct children, None all; nothing if it is no folder.
+
+        `starts` is how names in the folder begin that are of interest; a driver may make use of it.
+        """
         raise NotImplementedError
 
     async def remove(self, key: str) -> None:

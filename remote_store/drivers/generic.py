@@ -237,7 +237,9 @@ class GenericDriver(Driver):
         named = [(str(entry["name"]).rstrip("/"), entry) for entry in entries]
         return [(name, entry) for name, entry in named if name.strip("/") != own]
 
-    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
+    async def list_pages(
+        self, key: str, max_depth: int | None, want: Want, starts: str = ""
+    ) -> AsyncGenerator[Page, None]:
         page: Page = []
         warned = False
         stack = [(key, 0)]

@@ -385,7 +385,9 @@ class LocalDriver(Driver):
 
     # --- listing
 
-    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
+    async def list_pages(
+        self, key: str, max_depth: int | None, want: Want, starts: str = ""
+    ) -> AsyncGenerator[Page, None]:
         scan = Scan(self, want)
         level = [(key, 0)]
         while level:

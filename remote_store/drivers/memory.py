@@ -349,7 +349,9 @@ class MemoryDriver(Driver):
         with self._locks.tree:
             return [(name, self._files.get(f"{path}/{name}")) for name in self._children(path)]
 
-    async def list_pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
+    async def list_pages(
+        self, key: str, max_depth: int | None, want: Want, starts: str = ""
+    ) -> AsyncGenerator[Page, None]:
         page: Page = []
         warned = False
         stack = [(key, 0)]

@@ -19,6 +19,8 @@ class Profile:
 
     Args:
         capabilities: upper bound of what an instance can do.
+        flat: whether keys, not nodes, are stored: a folder exists while a key below it does, and one name may be both
+            a file and a folder.
         look_first: verbs (`read`, `write`, `remove`, `list`) that cannot be trusted to report a wrong type, a missing
             file or a conflict themselves, so that the engine looks before it leaps.
         concurrency: posture of an instance shared by threads.
@@ -28,6 +30,7 @@ class Profile:
     """
 
     capabilities: CapabilitySet
+    flat: bool = False
     look_first: frozenset[str] = frozenset()
     concurrency: Concurrency = "thread_safe"
     close_is_terminal: bool = False
@@ -69,5 +72,17 @@ GENERIC = Profile(
     ),
 )
 
-PROFILES: dict[str, Profile] = {"local": LOCAL, "memory": MEMORY, "any other fsspec": GENERIC}
+S3 = Profile(
+    capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE}),
+    flat=True,
+    look_first=frozenset({"remove"}),
+    close_is_terminal=True,
+    deviations=(
+        "writes below a file and over a folder pass, unless reject_write_under_file_ancestor looks first",
+        "a move is a copy, then a delete",
+        "keys of user metadata come back in lower case",
+    ),
+)
+
+PROFILES: dict[str, Profile] = {"local": LOCAL, "memory": MEMORY, "s3": S3, "any other fsspec": GENERIC}
 """By name of the backend."""

@@ -7,26 +7,31 @@ create, a native wrong-type error) its driver decides, and `Profile.look_first` 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from remote_store._capabilities import Capability
 from remote_store._content import PART, Source
 from remote_store._errors import (
     NotFound,
+    RemoteStoreError,
     below_file,
     file_missing,
     folder_missing,
+    is_container_missing,
     is_file,
     is_folder,
     target_exists,
 )
 from remote_store._models import FileInfo, FolderInfo, FolderTotals, WriteResult, write_result
 from remote_store._streams import Reader
-from remote_store.drivers.base import FILE, FOLDER, Driver, Page, Sink, Want, WriteOptions
+from remote_store.drivers.base import FILE, FOLDER, Driver, Kind, Page, Sink, Want, WriteOptions
 from remote_store.engine.globs import Glob
+
+T = TypeVar("T")
 
 
 class Upload:
@@ -55,51 +60,85 @@ class Engine:
         self.name = driver.name
         self._looks_before_reading = "read" in driver.profile.look_first
         self._looks_before_writing = "write" in driver.profile.look_first
+        self._flat = driver.profile.flat
         self._native = Capability.WRITE_RESULT_NATIVE in driver.capabilities
 
     # --- questions
 
+    async def kind(self, key: str) -> Kind | None:
+        """What is there. In a flat namespace a folder is asked for only where no file was found."""
+        found = await self.driver.kind(key)
+        return FOLDER if found is None and await self._has_keys_below(key) else found
+
+    async def _has_keys_below(self, key: str) -> bool:
+        """Whether a flat namespace has a folder `key`; a missing container has none."""
+        if not self._flat:
+            return False
+        try:
+            return await self.driver.has_children(key)
+        except NotFound:
+            return False
+
     async def exists(self, key: str) -> bool:
-        return not key or await self.driver.kind(key) is not None
+        return not key or await self.kind(key) is not None
 
     async def is_file(self, key: str) -> bool:
         return bool(key) and await self.driver.kind(key) == FILE
 
     async def is_folder(self, key: str) -> bool:
-        return not key or await self.driver.kind(key) == FOLDER
+        if not key or self._flat:
+            return not key or await self._has_keys_below(key)
+        return await self.driver.kind(key) == FOLDER
 
     async def get_file_info(self, key: str) -> FileInfo:
         entry = await self.driver.info(key)
-        if entry is None:
-            raise file_missing(key, self.name)
-        if not isinstance(entry, FileInfo):
+        if isinstance(entry, FileInfo):
+            return entry
+        if entry is not None:
             raise is_folder(key, self.name)
-        return entry
+        raise await self._missed_file(key, file_missing(key, self.name))
 
     async def require_file(self, key: str) -> None:
         """Raise unless a file is there; a wrong type outranks a missing one."""
         kind = await self.driver.kind(key)
         if kind is None:
-            raise file_missing(key, self.name)
+            raise await self._missed_file(key, file_missing(key, self.name))
         if kind == FOLDER:
             raise is_folder(key, self.name)
 
+    async def _missed_file(self, key: str, miss: NotFound) -> RemoteStoreError:
+        """The verdict on a file that was not found: in a flat namespace it may be a folder."""
+        if self._flat and not is_container_missing(miss):
+            try:
+                if await self.driver.has_children(key):
+                    return is_folder(key, self.name)
+            except RemoteStoreError:
+                pass  # The first error stands when the probe fails.
+        return miss
+
     # --- reading
 
-    async def open_read(self, key: str) -> Reader:
+    async def _reading(self, key: str, read: Callable[..., Awaitable[T]], *args: Any) -> T:
         if self._looks_before_reading:
             await self.require_file(key)
-        return await self.driver.open_read(key)
+        try:
+            return await read(key, *args)
+        except NotFound as miss:
+            if not self._flat:
+                raise
+            raise await self._missed_file(key, miss) from miss.__cause__
+
+    async def open_read(self, key: str) -> Reader:
+        return await self._reading(key, self.driver.open_read)
 
     async def read_bytes(self, key: str) -> bytes:
-        if self._looks_before_reading:
-            await self.require_file(key)
-        return await self.driver.read_bytes(key)
+        return await self._reading(key, self.driver.read_bytes)
 
     async def read_range(self, key: str, start: int, end: int) -> bytes:
-        if self._looks_before_reading or start == end:
+        if start == end:
             await self.require_file(key)
-        return await self.driver.read_range(key, start, end) if start < end else b""
+            return b""
+        return await self._reading(key, self.driver.read_range, start, end)
 
     # --- writing
 
@@ -113,18 +152,22 @@ class Engine:
             except BaseException:
                 await upload.abort()
                 raise
-        if self._looks_before_writing:
-            await self._check_target(key, options.replaces)
+        await self._before_write(key, options.replaces)
         reply = await self.driver.put(key, source.data, options)
         return self.written(key, len(source.data), options, reply)
 
     async def open_upload(self, key: str, options: WriteOptions) -> Upload:
-        if self._looks_before_writing:
-            await self._check_target(key, options.replaces)
+        await self._before_write(key, options.replaces)
         return Upload(self, key, options, await self.driver.open_write(key, options))
 
     def written(self, key: str, size: int, options: WriteOptions, reply: Mapping[str, Any]) -> WriteResult:
         return write_result(key, size, self._native, options.metadata, reply)
+
+    async def _before_write(self, key: str, replaces: bool) -> None:
+        if self._looks_before_writing:
+            await self._check_target(key, replaces)
+        elif self._flat and self.driver.reject_write_under_file_ancestor:
+            await self._check_ancestors(key)
 
     async def _check_target(self, key: str, replaces: bool) -> None:
         """The order of a write's refusals: a folder, a file above it, a file there."""
@@ -141,6 +184,13 @@ class Engine:
         if ancestor and kind == FILE:
             raise below_file(key, self.name)
 
+    async def _check_ancestors(self, key: str) -> None:
+        """Look at every ancestor of a key in a flat namespace, together."""
+        parts = key.split("/")[:-1]
+        ancestors = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+        if FILE in await asyncio.gather(*(self.driver.kind(ancestor) for ancestor in ancestors)):
+            raise below_file(key, self.name)
+
     # --- deleting
 
     async def delete(self, key: str, missing_ok: bool) -> None:
@@ -154,15 +204,17 @@ class Engine:
 
     async def delete_folder(self, key: str, recursive: bool, missing_ok: bool) -> None:
         try:
-            if "remove" in self.driver.profile.look_first:
+            if "remove" in self.driver.profile.look_first and not self._flat:
                 await self._require_folder(key)
             await self.driver.remove_folder(key, recursive)
-        except NotFound:
+        except NotFound as miss:
+            if self._flat and not is_container_missing(miss) and await self.driver.kind(key) == FILE:
+                raise is_file(key, self.name) from None
             if not missing_ok:
                 raise
 
     async def _require_folder(self, key: str) -> None:
-        kind = await self.driver.kind(key)
+        kind = await self.kind(key)
         if kind is None:
             raise folder_missing(key, self.name)
         if kind == FILE:
@@ -172,30 +224,52 @@ class Engine:
 
     async def transfer(self, verb: str, src: str, dst: str, overwrite: bool) -> None:
         """`move` or `copy`: what is wrong with the source outranks what is wrong with the target."""
-        await self.require_file(src)
-        if src == dst:
-            return
-        await self._check_target(dst, overwrite)
         act = self.driver.move if verb == "move" else self.driver.copy
-        await act(src, dst, overwrite)
+        if src == dst or not self._flat:
+            await self.require_file(src)
+            if src == dst:
+                return
+            await self._check_target(dst, overwrite)
+        else:
+            await self._before_flat_transfer(src, dst, overwrite)
+        try:
+            await act(src, dst, overwrite)
+        except NotFound as miss:
+            if not self._flat:
+                raise
+            raise await self._missed_file(src, miss) from miss.__cause__
+
+    async def _before_flat_transfer(self, src: str, dst: str, overwrite: bool) -> None:
+        """Look no further than needed: the service itself reports a missing source."""
+        if self.driver.reject_write_under_file_ancestor and "/" in dst:
+            await self.require_file(src)
+            await self._check_ancestors(dst)
+        if not overwrite and await self.driver.kind(dst) == FILE:
+            await self.require_file(src)
+            raise target_exists(dst, self.name)
 
     # --- listing
 
-    async def pages(self, key: str, max_depth: int | None, want: Want) -> AsyncGenerator[Page, None]:
+    async def pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
         if "list" in self.driver.profile.look_first and key and await self.driver.kind(key) != FOLDER:
             return
-        async with aclosing(self.driver.list_pages(key, max_depth, want)) as pages:
-            async for page in pages:
-                yield page
+        first = True
+        async with aclosing(self.driver.list_pages(key, max_depth, want, starts)) as pages:
+            try:
+                async for page in pages:
+                    first = False
+                    yield page
+            except NotFound:
+                if not first:
+                    raise  # A container that vanishes in between is an error, not an end.
 
     async def glob(self, pattern: str) -> AsyncGenerator[Page, None]:
         glob = Glob(pattern)
         if glob.max_depth is None or glob.max_depth >= 0:
-            async with aclosing(self.pages(glob.prefix, glob.max_depth, "files")) as pages:
+            async with aclosing(self.pages(glob.prefix, glob.max_depth, "files", glob.starts)) as pages:
                 async for page in pages:
                     yield [entry for entry in page if glob.matches(entry.path.as_posix())]
-            return
-        if await self.is_file(glob.prefix):
+        elif await self.is_file(glob.prefix):
             yield [replace(await self.get_file_info(glob.prefix), metadata=None)]
 
     async def get_folder_info(self, key: str) -> FolderInfo:

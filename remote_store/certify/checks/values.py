@@ -98,5 +98,9 @@ async def a_folder_is_as_new_as_its_newest_file(s: View) -> None:
     for key in ("d/a", "d/e/b"):
         await s.write(key, b"1")
     times = [(await s.get_file_info(key)).modified_at for key in ("d/a", "d/e/b")]
-    newest = max(times)
-    equal((await s.get_folder_info("d")).modified_at, newest if newest.year > 1 else None, "time of a folder")
+    newest, found = max(times), (await s.get_folder_info("d")).modified_at
+    if found is None or newest.year == 1:
+        equal((found, newest.year), (None, 1), "time of a folder whose files tell none")
+    else:
+        # One side may come from an HTTP header, which carries whole seconds.
+        true(abs((found - newest).total_seconds()) < 1, f"time of a folder: {found}, newest file: {newest}")

@@ -1,0 +1,347 @@
+"""Amazon S3 and its likes, through s3fs: one request where one will do, conditions judged by the service.
+
+Requests go to the SDK client that an s3fs filesystem holds, so credentials, endpoint and pool are s3fs's; its own
+retries, which would multiply the SDK's, and its listing cache stay out of the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import hashlib
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+import botocore.exceptions as sdk
+from s3fs import S3FileSystem
+
+from remote_store._errors import (
+    AlreadyExists,
+    BackendUnavailable,
+    InvalidPath,
+    NotFound,
+    PermissionDenied,
+    RemoteStoreError,
+    container_missing,
+    etag_differs,
+    folder_missing,
+    not_empty,
+    target_exists,
+)
+from remote_store._models import FileInfo, FolderEntry, file_info
+from remote_store._paths import join
+from remote_store.drivers.base import FILE, Driver, Kind, Page, Want, WriteOptions, from_any_error
+from remote_store.drivers.flat import KeyListing
+from remote_store.drivers.profiles import S3
+from remote_store.drivers.s3_io import MultipartUpload, S3Reader, S3Sink
+from remote_store.drivers.s3_wire import (
+    CODES,
+    CONFLICT,
+    FAILED_CONDITION,
+    MISSING_KEY,
+    UNREACHABLE,
+    code_of,
+    conditions,
+    decoded,
+    digest,
+    encoded,
+    verdict,
+    version,
+    written,
+)
+
+MIB, GIB = 1 << 20, 1 << 30
+LARGEST_COPY = 5 * GIB
+"""CopyObject takes no larger source [bytes]: S3 API reference."""
+COPY_PART = 512 * MIB
+
+
+class S3Driver(Driver):
+    """Objects below the prefix `root` of a bucket.
+
+    Args:
+        fs: an s3fs filesystem.
+        bucket: its name.
+        root: prefix that is the root, without slashes around it.
+        timeout: deadline of one SDK call with its retries, and of each chunk of a stream [s].
+        part_size: content up to here is one put; longer streams go in parts of it, 5 MiB at least [bytes].
+        max_concurrency: parts in flight.
+        reject_write_under_file_ancestor: look for objects above before a write.
+    """
+
+    profile = S3
+    capabilities = S3.capabilities
+    runs = "native"
+
+    def __init__(
+        self,
+        fs: S3FileSystem,
+        bucket: str,
+        root: str = "",
+        *,
+        timeout: float = 60,
+        part_size: int = 8 * MIB,
+        max_concurrency: int = 4,
+        reject_write_under_file_ancestor: bool = False,
+    ) -> None:
+        super().__init__("s3", root)
+        self._fs, self.bucket, self.timeout = fs, bucket, timeout
+        self.part_size, self.max_concurrency = part_size, max_concurrency
+        self.reject_write_under_file_ancestor = reject_write_under_file_ancestor
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    @property
+    def fs(self) -> S3FileSystem:
+        return self._fs
+
+    def native(self, key: str) -> str:
+        return join(self.bucket, join(self.root, key))
+
+    def key(self, native: str) -> str | None:
+        path = native.partition("://")[2] if "://" in native else native
+        own = join(self.bucket, self.root)
+        if path.rstrip("/") == own:
+            return ""
+        return path[len(own) + 1 :] if path.startswith(own + "/") else None
+
+    def details(self) -> dict[str, Any]:
+        return {"bucket": self.bucket, "root": self.root, "endpoint_url": self._fs.endpoint_url}
+
+    def object(self, key: str) -> str:
+        """The object key of a store key."""
+        return join(self.root, key)
+
+    # --- calls
+
+    @contextmanager
+    def errors(self, key: str) -> Iterator[None]:
+        """Map what the SDK raises."""
+        try:
+            yield
+        except sdk.ClientError as error:
+            raise verdict(error, self.bucket, key, self.name) from error
+        except (sdk.NoCredentialsError, sdk.PartialCredentialsError, sdk.CredentialRetrievalError) as error:
+            raise PermissionDenied("No usable credentials", path=key, backend=self.name) from error
+        except sdk.ParamValidationError as error:
+            raise InvalidPath("The SDK refuses the request as malformed", path=key, backend=self.name) from error
+        except (sdk.BotoCoreError, sdk.HTTPClientError, aiohttp.ClientError, TimeoutError) as error:
+            raise BackendUnavailable(UNREACHABLE, path=key, backend=self.name) from error
+        except OSError as error:
+            raise from_any_error(error, key, self.name) from error
+
+    async def _client(self) -> Any:
+        if self._closed:
+            raise BackendUnavailable("The backend is closed", path=".", backend=self.name)
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError("an AsyncStore belongs to the event loop that used it first; make one for each loop")
+        await self._fs.set_session()
+        return await self._fs.get_s3(self.bucket)
+
+    async def call(self, verb: str, key: str, **request: Any) -> Any:
+        """One SDK call with the SDK's retries, within the deadline."""
+        with self.errors(key):
+            async with asyncio.timeout(self.timeout):
+                method = getattr(await self._client(), verb)
+                request["Bucket"] = self.bucket
+                return await method(**self._fs._get_s3_method_kwargs(method, **request))
+
+    # --- questions
+
+    async def kind(self, key: str) -> Kind | None:
+        return None if await self.info(key) is None else FILE
+
+    async def info(self, key: str) -> FileInfo | FolderEntry | None:
+        try:
+            head = await self.call("head_object", key, Key=self.object(key), ChecksumMode="ENABLED")
+        except NotFound:
+            return None
+        return file_info(
+            key,
+            head["ContentLength"],
+            head["LastModified"].astimezone(dt.UTC),
+            head["ETag"].strip('"'),
+            head.get("ContentType"),
+            decoded(head.get("Metadata")),
+            version(head),
+            digest(head),
+        )
+
+    async def has_children(self, key: str) -> bool:
+        found = await self.call("list_objects_v2", key, Prefix=self.object(key) + "/", MaxKeys=1)
+        return bool(found.get("KeyCount", len(found.get("Contents", ()))))
+
+    # --- reading
+
+    async def read_bytes(self, key: str) -> bytes:
+        reader = await self.open_read(key)
+        try:
+            pieces = []
+            while piece := await reader.read(MIB):
+                pieces.append(piece)
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        finally:
+            await reader.close()
+
+    async def read_range(self, key: str, start: int, end: int) -> bytes:
+        reader = S3Reader(self, key, start, end)
+        try:
+            pieces = []
+            while piece := await reader.read(MIB):
+                pieces.append(piece)
+            return b"".join(pieces)
+        finally:
+            await reader.close()
+
+    async def open_read(self, key: str) -> S3Reader:
+        reader = S3Reader(self, key)
+        await reader.open()
+        return reader
+
+    # --- writing
+
+    async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
+        request = {"Key": self.object(key), "Body": data, **conditions(options), **encoded(options.metadata)}
+        try:
+            return written(await self.conditional("put_object", key, options, **request))
+        except AlreadyExists as conflict:
+            return await self._own_echo(key, data, conflict)
+
+    async def conditional(self, verb: str, key: str, options: WriteOptions, **request: Any) -> Any:
+        """A conditional call: a conflict with a concurrent writer is tried once more, then judged."""
+        for last in (False, True):
+            try:
+                return await self.call(verb, key, **request)
+            except RemoteStoreError as error:
+                code = code_of(error.__cause__)
+                if code in CONFLICT and not last:
+                    continue
+                if options.if_match is not None and (code in FAILED_CONDITION | MISSING_KEY | CONFLICT):
+                    raise etag_differs(key, self.name) from error.__cause__
+                if not options.replaces and code in FAILED_CONDITION | CONFLICT:
+                    raise target_exists(key, self.name) from error.__cause__
+                raise
+        raise AssertionError("unreachable")
+
+    async def _own_echo(self, key: str, data: bytes, conflict: AlreadyExists) -> Mapping[str, Any]:
+        """A refused put whose first try was answered into the void may have met itself: compare the content."""
+        response = getattr(conflict.__cause__, "response", {})
+        if not response.get("ResponseMetadata", {}).get("RetryAttempts"):
+            raise conflict
+        info = await self.info(key)
+        own = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        if not isinstance(info, FileInfo) or info.etag != own or info.size != len(data):
+            raise conflict
+        return {"etag": info.etag, "version_id": info.extra.get("version_id"), "digest": info.digest}
+
+    async def open_write(self, key: str, options: WriteOptions) -> S3Sink:
+        return S3Sink(self, key, options)
+
+    async def copy(self, src: str, dst: str, overwrite: bool) -> None:
+        options = WriteOptions(overwrite)
+        source = {"Bucket": self.bucket, "Key": self.object(src)}
+        request = {"Key": self.object(dst), "CopySource": source, **conditions(options)}
+        try:
+            await self.conditional("copy_object", dst, options, **request)
+        except NotFound as error:
+            error.path = src if "container" not in error.__dict__ else error.path
+            raise
+        except RemoteStoreError as error:
+            if code_of(error.__cause__) not in ("InvalidRequest", "EntityTooLarge"):
+                raise
+            info = await self.info(src)
+            if not isinstance(info, FileInfo) or info.size <= LARGEST_COPY:
+                raise
+            await self._copy_parts(src, dst, info, options)
+
+    async def _copy_parts(self, src: str, dst: str, info: FileInfo, options: WriteOptions) -> None:
+        metadata = dict(info.metadata) if info.metadata else None
+        upload = MultipartUpload(self, dst, options._replace(metadata=metadata))
+        source = {"Bucket": self.bucket, "Key": self.object(src)}
+        try:
+            for start in range(0, info.size, COPY_PART):
+                span = f"bytes={start}-{min(start + COPY_PART, info.size) - 1}"
+                await upload.copy(CopySource=source, CopySourceRange=span, CopySourceIfMatch=info.etag)
+            await upload.complete()
+        except BaseException:
+            await upload.abort()
+            raise
+
+    async def move(self, src: str, dst: str, overwrite: bool) -> None:
+        await self.copy(src, dst, overwrite)
+        await self.remove(src)
+
+    # --- deleting
+
+    async def remove(self, key: str) -> None:
+        await self.call("delete_object", key, Key=self.object(key))
+
+    async def remove_folder(self, key: str, recursive: bool) -> None:
+        marker, met = self.object(key) + "/", False
+        async for page in self._raw_pages(key, Prefix=marker, **({} if recursive else {"MaxKeys": 2})):
+            names = [entry["Key"] for entry in page.get("Contents", ())]
+            met = met or bool(names)
+            if not recursive and any(name != marker for name in names):
+                raise not_empty(key, self.name)
+            if names:
+                await self._delete_many(key, names)
+        if not met:
+            raise folder_missing(key, self.name)
+
+    async def _delete_many(self, key: str, names: list[str]) -> None:
+        doomed = {"Objects": [{"Key": name} for name in names], "Quiet": True}
+        reply = await self.call("delete_objects", key, Delete=doomed)
+        if failures := reply.get("Errors"):
+            first = failures[0]
+            kind, message = CODES.get(first.get("Code", ""), (RemoteStoreError, "S3 did not delete it"))
+            path = KeyListing(self.root, "", None, "both", self.name).key(first["Key"]) or key
+            raise kind(f"{message} ({len(failures)} of {len(names)} objects)", path=path, backend=self.name)
+
+    # --- listing
+
+    async def _raw_pages(self, key: str, **request: Any) -> AsyncGenerator[Any, None]:
+        token: dict[str, str] = {}
+        while True:
+            page = await self.call("list_objects_v2", key, **request, **token)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def list_pages(
+        self, key: str, max_depth: int | None, want: Want, starts: str = ""
+    ) -> AsyncGenerator[Page, None]:
+        listing = KeyListing(self.root, key, max_depth, want, self.name)
+        prefix = self.object(key) + "/" if self.object(key) else ""
+        request = {"Prefix": prefix + starts} | ({"Delimiter": "/"} if max_depth == 0 else {})
+        async for raw in self._raw_pages(key, **request):
+            page: Page = []
+            for folder in raw.get("CommonPrefixes", ()):
+                listing.add(page, folder["Prefix"], None)
+            for entry in raw.get("Contents", ()):
+                name = entry["Key"]
+                listing.add(page, name, None if name.endswith("/") else self._listed(name, entry))
+            yield page
+
+    def _listed(self, name: str, entry: Mapping[str, Any]) -> FileInfo:
+        key = name[len(self.root) + 1 :] if self.root else name
+        return file_info(key, entry["Size"], entry["LastModified"].astimezone(dt.UTC), entry["ETag"].strip('"'))
+
+    # --- life
+
+    async def check(self) -> None:
+        try:
+            await self.call("head_bucket", ".")
+        except NotFound as error:
+            raise container_missing(self.bucket, ".", self.name) from error.__cause__
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            if self._fs._s3 is not None:
+                await self._fs._s3creator.__aexit__(None, None, None)

@@ -1,0 +1,184 @@
+"""Streams of S3 objects: reading by GET, writing by put or in parts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from remote_store._errors import BackendUnavailable, NotFound, PreconditionFailed, RemoteStoreError, target_exists
+from remote_store.drivers.base import FILE, Sink, WriteOptions
+from remote_store.drivers.s3_wire import CHECKSUMS, FAILED_CONDITION, code_of, conditions, encoded, written
+
+if TYPE_CHECKING:
+    from remote_store.drivers.s3 import S3Driver
+
+PARTS_PER_SIZE = 1000
+"""After so many parts their size doubles, so that 5 TiB fit into 10,000 parts (S3 limits)."""
+
+
+class S3Reader:
+    """An object being read: one GET as long as reading goes forward, a ranged one after each seek."""
+
+    def __init__(self, driver: S3Driver, key: str, start: int = 0, end: int | None = None) -> None:
+        self._driver, self._key = driver, key
+        self._at, self._end = start, end
+        self._size: int | None = None
+        self._etag: str | None = None
+        self._body: Any = None
+
+    async def open(self) -> None:
+        """Send the GET for what is left."""
+        request: dict[str, str] = {"Key": self._driver.object(self._key)}
+        if self._at or self._end is not None:
+            request["Range"] = f"bytes={self._at}-{'' if self._end is None else self._end - 1}"
+        if self._etag is not None:
+            request["IfMatch"] = self._etag
+        try:
+            reply = await self._driver.call("get_object", self._key, **request)
+        except RemoteStoreError as error:
+            code = code_of(error.__cause__)
+            if code in ("InvalidRange", "416"):
+                self._size = self._at  # The file ends before the range begins.
+                return
+            if self._etag is not None and (code in FAILED_CONDITION or isinstance(error, NotFound)):
+                message = "The file was replaced while it was being read"
+                raise PreconditionFailed(message, path=self._key, backend=self._driver.name) from error.__cause__
+            raise
+        self._body, self._etag = reply["Body"], reply["ETag"]
+        total = reply.get("ContentRange", "").rpartition("/")[2]
+        self._size = int(total) if total.isdecimal() else self._at + reply["ContentLength"]
+
+    async def read(self, size: int) -> bytes:
+        stop = self._size if self._end is None or self._size is None else min(self._size, self._end)
+        if stop is not None and self._at >= stop:
+            return b""
+        if self._body is None:
+            await self.open()
+            return await self.read(size)
+        with self._driver.errors(self._key):
+            async with asyncio.timeout(self._driver.timeout):
+                data: bytes = await self._body.read(size)
+        self._at += len(data)
+        if not data:
+            raise BackendUnavailable("The content ended early", path=self._key, backend=self._driver.name)
+        return data
+
+    async def seek(self, offset: int, whence: int) -> int:
+        if whence == 2 and self._size is None:
+            await self.open()
+        target = offset + (0, self._at, self._size or 0)[whence]
+        if target < 0:
+            raise ValueError(f"negative seek position {target}")
+        if target != self._at:
+            await self.close()
+            self._at = target
+        return target
+
+    async def close(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+
+class S3Sink(Sink):
+    """Content of unknown length: one put while it fits a part, a multipart upload beyond."""
+
+    def __init__(self, driver: S3Driver, key: str, options: WriteOptions) -> None:
+        self._driver, self._key, self._options = driver, key, options
+        self._buffer = bytearray()
+        self._upload: MultipartUpload | None = None
+
+    async def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            size = self._upload.part_size if self._upload else self._driver.part_size
+            if len(self._buffer) == size:
+                await self._flush()
+            room = size - len(self._buffer)
+            self._buffer += view[:room]
+            view = view[room:]
+
+    async def _flush(self) -> None:
+        if self._upload is None:
+            if not self._options.replaces and await self._driver.kind(self._key) == FILE:
+                raise target_exists(self._key, self._driver.name)
+            self._upload = MultipartUpload(self._driver, self._key, self._options)
+        part, self._buffer = self._buffer, bytearray()
+        await self._upload.send(part)
+
+    async def commit(self) -> Mapping[str, Any]:
+        if self._upload is None:
+            return await self._driver.put(self._key, bytes(self._buffer), self._options)
+        await self._flush()
+        return await self._upload.complete()
+
+    async def abort(self) -> None:
+        self._buffer.clear()
+        if self._upload is not None:
+            await self._upload.abort()
+
+
+class MultipartUpload:
+    """Parts of one object, a few at a time, that become it together or not at all."""
+
+    def __init__(self, driver: S3Driver, key: str, options: WriteOptions) -> None:
+        self._driver, self._key, self._options = driver, key, options
+        self._id: str | None = None
+        self._parts: list[asyncio.Task[dict[str, Any]]] = []
+        self._running: set[asyncio.Task[dict[str, Any]]] = set()
+
+    @property
+    def part_size(self) -> int:
+        return self._driver.part_size << (len(self._parts) // PARTS_PER_SIZE)
+
+    async def send(self, data: bytearray) -> None:
+        """Send a part once there is room for one more in flight."""
+        await self._start(lambda number: self._part("upload_part", number, Body=bytes(data)))
+
+    async def copy(self, **source: Any) -> None:
+        """Copy a part from another object."""
+        await self._start(lambda number: self._part("upload_part_copy", number, **source))
+
+    async def _start(self, work: Callable[[int], Awaitable[dict[str, Any]]]) -> None:
+        if self._id is None:
+            request = {"Key": self._driver.object(self._key), **encoded(self._options.metadata)}
+            self._id = (await self._driver.call("create_multipart_upload", self._key, **request))["UploadId"]
+        while len(self._running) >= self._driver.max_concurrency:
+            done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+        task = asyncio.ensure_future(work(len(self._parts) + 1))
+        self._parts.append(task)
+        self._running.add(task)
+
+    async def _part(self, verb: str, number: int, **request: Any) -> dict[str, Any]:
+        target = {"Key": self._driver.object(self._key), "UploadId": self._id, "PartNumber": number}
+        reply = await self._driver.call(verb, self._key, **target, **request)
+        reply = reply.get("CopyPartResult", reply)
+        checksums = {name: value for name, value in reply.items() if name.startswith("Checksum") and name in CHECKSUMS}
+        return {"PartNumber": number, "ETag": reply["ETag"], **checksums}
+
+    async def complete(self) -> Mapping[str, Any]:
+        parts = await asyncio.gather(*self._parts)
+        request = {
+            "Key": self._driver.object(self._key),
+            "UploadId": self._id,
+            "MultipartUpload": {"Parts": parts},
+            **conditions(self._options),
+        }
+        reply = await self._driver.conditional("complete_multipart_upload", self._key, self._options, **request)
+        self._id = None
+        return written(reply)
+
+    async def abort(self) -> None:
+        """Stop what is in flight and discard what arrived; goes through even if the caller is being cancelled."""
+        for task in self._parts:
+            task.cancel()
+        await asyncio.gather(*self._parts, return_exceptions=True)
+        if self._id is not None:
+            upload, self._id = self._id, None
+            request = {"Key": self._driver.object(self._key), "UploadId": upload}
+            with suppress(RemoteStoreError):
+                await asyncio.shield(self._driver.call("abort_multipart_upload", self._key, **request))

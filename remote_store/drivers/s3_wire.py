@@ -1,0 +1,143 @@
+"""What travels between a store and S3: error codes, conditions, metadata, checksums."""
+
+from __future__ import annotations
+
+import base64
+import email.header
+from collections.abc import Mapping
+from typing import Any
+
+import botocore.exceptions as sdk
+
+from remote_store._errors import (
+    BackendUnavailable,
+    InvalidPath,
+    PermissionDenied,
+    PreconditionFailed,
+    RemoteStoreError,
+    ResourceLocked,
+    container_missing,
+    file_missing,
+)
+from remote_store._models import ContentDigest
+from remote_store.drivers.base import WriteOptions
+
+UNREACHABLE = "Storage cannot be reached"
+DENIED = "Permission denied"
+CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
+    **dict.fromkeys(
+        (
+            "AccessDenied", "403", "401", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
+            "AllAccessDisabled", "AccountProblem", "RequestTimeTooSkewed", "TokenRefreshRequired", "NotSignedUp",
+            "KMS.AccessDeniedException", "MethodNotAllowed", "405",
+        ),
+        (PermissionDenied, DENIED),
+    ),
+    **dict.fromkeys(
+        (
+            "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout", "BadGateway", "GatewayTimeout",
+            "Throttling", "ThrottlingException", "TooManyRequests", "429", "500", "502", "503", "504",
+            "OperationAborted",
+        ),
+        (BackendUnavailable, UNREACHABLE),
+    ),
+    **dict.fromkeys(
+        ("PermanentRedirect", "TemporaryRedirect", "Redirect", "301", "307", "AuthorizationHeaderMalformed"),
+        (BackendUnavailable, "The bucket is in another region; set region_name to it"),
+    ),
+    **dict.fromkeys(
+        ("InvalidObjectState", "RestoreAlreadyInProgress"),
+        (ResourceLocked, "The object is archived (Glacier); restore it first"),
+    ),
+    **dict.fromkeys(
+        ("KMS.DisabledException", "KMS.InvalidStateException", "KMS.KeyUnavailableException", "KMS.NotFoundException"),
+        (ResourceLocked, "The KMS key of the object cannot be used"),
+    ),
+    **dict.fromkeys(("KeyTooLongError", "InvalidURI"), (InvalidPath, "Path is not valid on this storage")),
+    **dict.fromkeys(("PreconditionFailed", "412"), (PreconditionFailed, "The stored file does not match if_match")),
+}  # fmt: skip
+"""Error code → error, where the code means the same for every operation."""
+MISSING_KEY = frozenset({"NoSuchKey", "404", "NoSuchVersion", "NotFound"})
+CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
+FAILED_CONDITION = frozenset({"PreconditionFailed", "412"})
+
+
+def code_of(error: BaseException | None) -> str:
+    """The error code of an SDK error, `""` for any other."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, sdk.ClientError) else ""
+
+
+def verdict(error: sdk.ClientError, bucket: str, key: str, backend: str) -> RemoteStoreError:
+    """The contract's error for an answer of S3."""
+    code = code_of(error)
+    if code == "NoSuchBucket":
+        return container_missing(bucket, key, backend)
+    if code in MISSING_KEY:
+        return file_missing(key, backend)
+    if code in CODES:
+        kind, message = CODES[code]
+        return kind(message, path=key, backend=backend)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if status in (401, 403):
+        return PermissionDenied(DENIED, path=key, backend=backend)
+    if status >= 500:
+        return BackendUnavailable(UNREACHABLE, path=key, backend=backend)
+    return RemoteStoreError(f"S3 answered {code or status}", path=key, backend=backend)
+
+
+CHECKSUMS = {
+    "ChecksumCRC32": "crc32",
+    "ChecksumCRC32C": "crc32c",
+    "ChecksumCRC64NVME": "crc64nvme",
+    "ChecksumSHA1": "sha1",
+    "ChecksumSHA256": "sha256",
+}
+
+
+def digest(reply: Mapping[str, Any]) -> ContentDigest | None:
+    """The whole-object checksum in a reply; a composite one is of parts."""
+    if reply.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+        return None
+    for field, algorithm in CHECKSUMS.items():
+        if (value := reply.get(field)) and "-" not in value:
+            return ContentDigest(algorithm, base64.b64decode(value).hex())
+    return None
+
+
+def version(reply: Mapping[str, Any]) -> dict[str, str]:
+    """The version of an object, where its bucket keeps versions."""
+    version = reply.get("VersionId")
+    return {"version_id": version} if version and version != "null" else {}
+
+
+def written(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the reply to a write tells of the object."""
+    return {"etag": reply["ETag"].strip('"'), "digest": digest(reply), **version(reply)}
+
+
+def conditions(options: WriteOptions) -> dict[str, str]:
+    """The condition under which a write may happen."""
+    if options.if_match is not None:
+        return {"IfMatch": f'"{options.if_match}"'}
+    return {} if options.overwrite else {"IfNoneMatch": "*"}
+
+
+def encoded(metadata: Mapping[str, str] | None) -> dict[str, dict[str, str]]:
+    """User metadata as headers can carry it: non-ASCII values by RFC 2047, as S3 itself does."""
+    if not metadata:
+        return {}
+    plain = {
+        key: value if value.isascii() else email.header.Header(value, "utf-8", maxlinelen=4096).encode()
+        for key, value in metadata.items()
+    }
+    return {"Metadata": plain}
+
+
+def decoded(metadata: Mapping[str, str] | None) -> dict[str, str] | None:
+    """User metadata as it was before `encoded`."""
+    if not metadata:
+        return None
+    return {
+        key: str(email.header.make_header(email.header.decode_header(value))) if "=?" in value else value
+        for key, value in metadata.items()
+    }
