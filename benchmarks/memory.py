@@ -1,4 +1,4 @@
-"""How much a process grows while a large local file streams, and how soon a listing yields.
+"""How much a process grows while a large file streams, and how soon a listing yields.
 
 Every row is measured in an interpreter of its own.
 """
@@ -14,17 +14,20 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from remote_store import Store
-from remote_store.aio import AsyncLocalBackend, AsyncStore
+from remote_store.aio import AsyncLocalBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend
 
 MIB = 1 << 20
 PIECE = bytes(MIB)
 GROWTH = 64
 """What streaming may take [MiB]."""
+S3_GROWTH = 80
+"""What streaming to and from S3 may take, its parts in flight included [MiB]."""
 CONSUMED = 1000
 """What a listing may read before it yields [entries]."""
 
@@ -88,6 +91,48 @@ STREAMS: dict[str, Callable[[str, int], int]] = {
 }
 
 
+def s3_store(port: str) -> AsyncStore:
+    options = {"endpoint_url": f"http://127.0.0.1:{port}", "region_name": "us-east-1", "key": "k", "secret": "s"}
+    return AsyncStore(AsyncS3Backend("bucket", **options))
+
+
+def s3_write(port: str, mib: int) -> int:
+    async def main() -> int:
+        async with s3_store(port) as store:
+            return (await store.write("target", zeros(mib), overwrite=True)).size
+
+    return asyncio.run(main())
+
+
+def s3_read(port: str, mib: int) -> int:
+    async def main() -> int:
+        total = 0
+        async with s3_store(port) as store:
+            async for chunk in store.read(f"zeros-{mib}"):
+                total += len(chunk)
+        return total
+
+    return asyncio.run(main())
+
+
+S3_STREAMS: dict[str, Callable[[str, int], int]] = {
+    "async write of an iterator to S3": s3_write,
+    "async read from S3": s3_read,
+}
+
+
+def s3_grown(stream: Callable[[str, int], int], mib: int) -> float:
+    """As `grown`, over a server in a process of its own."""
+    command = [sys.executable, str(Path(__file__).with_name("void_s3.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        port = server.stdout.readline().strip() if server.stdout else ""
+        stream(port, 32)
+        value = peak_growth(lambda: stream(port, mib), mib)
+        if server.stdin:
+            server.stdin.close()
+    return value
+
+
 def status_mib(field: str) -> float:
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(field)) / 1024
@@ -98,10 +143,14 @@ def grown(stream: Callable[[str, int], int], root: str, mib: int) -> float:
     Store(LocalBackend(root)).write("source", Zeros(2), overwrite=True)  # type: ignore[arg-type]
     stream(root, 2)
     Store(LocalBackend(root)).write("source", Zeros(mib), overwrite=True)  # type: ignore[arg-type]
+    return peak_growth(lambda: stream(root, mib), mib)
+
+
+def peak_growth(stream: Callable[[], int], mib: int) -> float:
     with open("/proc/self/clear_refs", "w") as peak:
         peak.write("5")  # The peak starts again from here.
     before = status_mib("VmRSS")
-    if stream(root, mib) != mib * MIB:
+    if stream() != mib * MIB:
         raise RuntimeError("not all of it went through")
     return status_mib("VmHWM") - before
 
@@ -158,6 +207,8 @@ def consumed(listing: Callable[[str], None], root: str, files: int) -> int:
 
 
 def measure(row: str, mib: int, files: int) -> float:
+    if row in S3_STREAMS:
+        return s3_grown(S3_STREAMS[row], mib)
     with tempfile.TemporaryDirectory() as root:
         return grown(STREAMS[row], root, mib) if row in STREAMS else consumed(LISTINGS[row], root, files)
 
@@ -165,8 +216,9 @@ def measure(row: str, mib: int, files: int) -> float:
 def measure_apart(row: str, mib: int, files: int) -> dict[str, Any]:
     command = [sys.executable, __file__, "--row", row, "--mib", str(mib), "--files", str(files)]
     value = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    unit, target = ("MiB", GROWTH) if row in STREAMS else ("entries before the first", CONSUMED)
-    name = f"{row}, {mib} MiB" if row in STREAMS else f"{row}, {files} files"
+    targets = dict.fromkeys(STREAMS, GROWTH) | dict.fromkeys(S3_STREAMS, S3_GROWTH)
+    unit, target = ("MiB", targets[row]) if row in targets else ("entries before the first", CONSUMED)
+    name = f"{row}, {mib} MiB" if row in targets else f"{row}, {files} files"
     return {"name": name, "value": value, "unit": unit, "target": target, "ok": value <= target}
 
 
@@ -174,14 +226,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=1024, help="size of the file that streams [MiB]")
     parser.add_argument("--files", type=int, default=100_000, help="files in the folder that is listed")
-    parser.add_argument("--row", choices=[*STREAMS, *LISTINGS], help="measure one row here and print its value")
+    parser.add_argument("--row", choices=[*STREAMS, *S3_STREAMS, *LISTINGS], help="measure this row alone")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
     options = parser.parse_args()
     if options.row:
         print(measure(options.row, options.mib, options.files))
         return 0
-    rows = [measure_apart(row, options.mib, options.files) for row in (*STREAMS, *LISTINGS)]
+    rows = [measure_apart(row, options.mib, options.files) for row in (*STREAMS, *S3_STREAMS, *LISTINGS)]
     if options.json:
         print(json.dumps(rows, indent=2))
     for row in () if options.json else rows:

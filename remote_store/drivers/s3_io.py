@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,7 @@ class S3Sink(Sink):
             if not self._options.replaces and await self._driver.kind(self._key) == FILE:
                 raise target_exists(self._key, self._driver.name)
             self._upload = MultipartUpload(self._driver, self._key, self._options)
-        part, self._buffer = self._buffer, bytearray()
+        part, self._buffer = bytes(self._buffer), bytearray()
         await self._upload.send(part)
 
     async def commit(self) -> Mapping[str, Any]:
@@ -133,9 +134,10 @@ class MultipartUpload:
     def part_size(self) -> int:
         return self._driver.part_size << (len(self._parts) // PARTS_PER_SIZE)
 
-    async def send(self, data: bytearray) -> None:
+    async def send(self, data: bytes) -> None:
         """Send a part once there is room for one more in flight."""
-        await self._start(lambda number: self._part("upload_part", number, Body=bytes(data)))
+        # As a file, because a body of bytes is copied whole into the socket's buffer.
+        await self._start(lambda number: self._part("upload_part", number, Body=io.BytesIO(data)))
 
     async def copy(self, **source: Any) -> None:
         """Copy a part from another object."""
