@@ -1,0 +1,95 @@
+"""Rules of the contract over S3 with no server at all: replayed from what moto once answered.
+
+`REMOTE_STORE_RECORD=1 pytest tests/contract/test_s3_replay.py` records the cassettes anew.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vcr
+from servers.s3 import BUCKET, KEY, SECRET
+
+from remote_store.aio import AsyncS3Backend, AsyncStore
+from remote_store.certify.checks import CHECKS, Check
+from remote_store.certify.view import View
+
+CASSETTES = Path(__file__).parent.parent / "cassettes"
+RECORDING = os.environ.get("REMOTE_STORE_RECORD") == "1"
+SMALL_AND_IN_ORDER = {
+    "a_child_is_a_store_below",
+    "a_file_is_deleted",
+    "a_folder_is_deleted",
+    "a_folder_is_not_read",
+    "a_missing_file_is_not_found",
+    "an_existing_file_is_kept_unless_overwriting",
+    "copy_refuses_in_order",
+    "delete_refuses_a_folder",
+    "files_are_listed",
+    "folders_are_listed",
+    "globs_match_by_segment",
+    "head_is_a_sidecar_result",
+    "if_match_replaces_only_what_it_names",
+    "metadata_goes_along",
+    "metadata_is_kept",
+    "move_replaces_only_when_told",
+    "questions_tell_files_from_folders",
+    "ranges_are_half_open",
+    "spellings_are_normalized",
+    "text_is_encoded_as_asked",
+    "what_is_no_folder_lists_empty",
+}
+"""Checks with little content whose requests come in one order, and that do not look at the clock."""
+
+
+def scrubbed(request: Any) -> Any:
+    """A request without what signs it."""
+    for name in list(request.headers):
+        if name.lower().startswith(("authorization", "x-amz-date", "x-amz-security", "amz-sdk", "user-agent")):
+            del request.headers[name]
+    return request
+
+
+recorder = vcr.VCR(
+    cassette_library_dir=str(CASSETTES),
+    record_mode="all" if RECORDING else "none",
+    match_on=["method", "path", "query", "range"],
+    before_record_request=scrubbed,
+)
+recorder.register_matcher("range", lambda one, two: one.headers.get("Range") == two.headers.get("Range"))
+
+
+@pytest.fixture
+def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """moto while recording; otherwise an address at which nobody answers, with the network closed."""
+    if RECORDING:
+        yield request.getfixturevalue("moto_server").endpoint
+        return
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("a replayed test used the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    yield "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize("check", [c for c in CHECKS if c.name in SMALL_AND_IN_ORDER], ids=lambda check: check.name)
+async def test_s3_keeps_without_a_server(check: Check, endpoint: str) -> None:
+    options: dict[str, Any] = {"key": KEY, "secret": SECRET, "endpoint_url": endpoint, "region_name": "us-east-1"}
+    with recorder.use_cassette(f"{check.name}.yaml"):
+        async with AsyncStore(AsyncS3Backend(BUCKET, f"replay-{check.name}", **options)) as store:
+            await check(View(store, hierarchical=False, empty_folders=False))
+
+
+def test_cassettes_are_complete_and_hold_no_secret() -> None:
+    assert {path.stem for path in CASSETTES.glob("*.yaml")} == SMALL_AND_IN_ORDER
+    for path in CASSETTES.glob("*.yaml"):
+        text = path.read_text()
+        assert SECRET not in text
+        assert KEY not in text
+        assert "uthorization" not in text
