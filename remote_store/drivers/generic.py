@@ -95,6 +95,8 @@ class GenericDriver(Driver):
                 return await method(*args, **options)
             with self._turn:
                 return getattr(self._fs, verb)(*args, **options)
+        except RemoteStoreError:
+            raise
         except NotImplementedError as error:
             raise unsupported(_NEEDS.get(verb, Capability.WRITE).value, key, self.name) from error
         except Exception as error:

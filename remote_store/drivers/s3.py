@@ -121,6 +121,8 @@ class S3Driver(Driver):
         """Map what the SDK raises."""
         try:
             yield
+        except RemoteStoreError:
+            raise
         except sdk.ClientError as error:
             raise verdict(error, self.bucket, key, self.name) from error
         except (sdk.NoCredentialsError, sdk.PartialCredentialsError, sdk.CredentialRetrievalError) as error:
@@ -132,9 +134,9 @@ class S3Driver(Driver):
         except OSError as error:
             raise from_any_error(error, key, self.name) from error
 
-    async def _client(self) -> Any:
+    async def _client(self, key: str) -> Any:
         if self._closed:
-            raise BackendUnavailable("The backend is closed", path=".", backend=self.name)
+            raise BackendUnavailable("The backend is closed", path=key, backend=self.name)
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
@@ -147,7 +149,7 @@ class S3Driver(Driver):
         """One SDK call with the SDK's retries, within the deadline."""
         with self.errors(key):
             async with asyncio.timeout(self.timeout):
-                method = getattr(await self._client(), verb)
+                method = getattr(await self._client(key), verb)
                 request["Bucket"] = self.bucket
                 return await method(**self._fs._get_s3_method_kwargs(method, **request))
 
@@ -213,8 +215,8 @@ class S3Driver(Driver):
             return await self._own_echo(key, data, conflict)
 
     async def conditional(self, verb: str, key: str, options: WriteOptions, **request: Any) -> Any:
-        """A conditional call: a conflict with a concurrent writer is tried once more, then judged."""
-        for last in (False, True):
+        """A conditional call, judged; a put that met a concurrent writer half-way is tried once more."""
+        for last in (False, True) if verb == "put_object" else (True,):
             try:
                 return await self.call(verb, key, **request)
             except RemoteStoreError as error:

@@ -127,6 +127,7 @@ class MultipartUpload:
     def __init__(self, driver: S3Driver, key: str, options: WriteOptions) -> None:
         self._driver, self._key, self._options = driver, key, options
         self._id: str | None = None
+        self._created: asyncio.Future[Any] | None = None
         self._parts: list[asyncio.Task[dict[str, Any]]] = []
         self._running: set[asyncio.Task[dict[str, Any]]] = set()
 
@@ -146,7 +147,10 @@ class MultipartUpload:
     async def _start(self, work: Callable[[int], Awaitable[dict[str, Any]]]) -> None:
         if self._id is None:
             request = {"Key": self._driver.object(self._key), **encoded(self._options.metadata)}
-            self._id = (await self._driver.call("create_multipart_upload", self._key, **request))["UploadId"]
+            create = self._driver.call("create_multipart_upload", self._key, **request)
+            # Shielded, because a caller who is cancelled now must still learn the id in order to abort.
+            self._created = asyncio.ensure_future(create)
+            self._id = (await asyncio.shield(self._created))["UploadId"]
         while len(self._running) >= self._driver.max_concurrency:
             done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             for part in done:
@@ -171,7 +175,7 @@ class MultipartUpload:
             **conditions(self._options),
         }
         reply = await self._driver.conditional("complete_multipart_upload", self._key, self._options, **request)
-        self._id = None
+        self._id = self._created = None
         return written(reply)
 
     async def abort(self) -> None:
@@ -179,8 +183,8 @@ class MultipartUpload:
         for task in self._parts:
             task.cancel()
         await asyncio.gather(*self._parts, return_exceptions=True)
-        if self._id is not None:
-            upload, self._id = self._id, None
-            request = {"Key": self._driver.object(self._key), "UploadId": upload}
+        created, self._created = self._created, None
+        if created is not None:
             with suppress(RemoteStoreError):
+                request = {"Key": self._driver.object(self._key), "UploadId": (await created)["UploadId"]}
                 await asyncio.shield(self._driver.call("abort_multipart_upload", self._key, **request))
