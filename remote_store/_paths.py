@@ -74,8 +74,10 @@ def spellable(native_key: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """A URL, chained ones included, without the userinfo that may hold a password."""
-    return re.sub(r"(://)[^/\s]*@", r"\1", text)
+    """A URL, chained ones included, without userinfo and the values of its query, which may hold secrets."""
+    if "://" not in text:
+        return text
+    return re.sub(r"([?&][^=&\s]+=)[^&\s]+", r"\1...", re.sub(r"(://)[^/\s]*@", r"\1", text))
 
 
 def check_depth(max_depth: int | None) -> None:

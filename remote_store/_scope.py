@@ -21,6 +21,7 @@ from remote_store._paths import (
     join,
     key_of,
     normalize,
+    redact,
 )
 from remote_store._writing import write_options
 from remote_store.engine.globs import Glob, escape
@@ -190,7 +191,7 @@ class StoreBase(Generic[B]):
             raise TypeError(f"path must be a str, not {type(path).__name__}")
         name = self._backend.name
         if not self._backend.owns(path):
-            raise escapes_root(path, name)
+            raise escapes_root(redact(path), name)
         native = self._backend.to_key(path)
         key = self._key_of_native(native, path, name)
         own = below(self._root, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -21,6 +22,9 @@ EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "ab
 }
 """Protocol → the extra of this package that brings what it needs."""
 
+_LIKE_A_URL = re.compile(r"(s3a?|gs|gcs|az|abfss?|adl|https?|s?ftp|ssh|file|local|memory|zip|tar):/|[A-Za-z]:\\")
+"""A protocol that lost a slash, or a Windows drive."""
+
 _UNCACHED = {"use_listings_cache": False, "skip_instance_cache": True}
 
 
@@ -34,7 +38,7 @@ def backend_from_url(url: str, options: Mapping[str, Any]) -> Backend:
     if url.startswith(S3_URLS):
         return S3Backend(*_bucket(url), **options)
     fs, root = _filesystem(url, options)
-    return FsspecBackend(fs, root)
+    return FsspecBackend(fs, root).own()
 
 
 def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend | Backend:
@@ -50,7 +54,8 @@ def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend
         return AsyncS3Backend(*_bucket(url), **options)
     native = protocol != "memory" and _filesystem_class(protocol).async_impl
     fs, root = _filesystem(url, {**options, "asynchronous": True} if native else options)
-    return AsyncFsspecBackend(fs, root) if native or protocol == "memory" else FsspecBackend(fs, root)
+    cls = AsyncFsspecBackend if native or protocol == "memory" else FsspecBackend
+    return cls(fs, root).own()
 
 
 def _protocol(url: str) -> str:
@@ -61,6 +66,8 @@ def _protocol(url: str) -> str:
     protocol, separator, _ = head.partition("://")
     if not url or (separator and not protocol):
         raise ValueError(f"malformed URL {redact(url)!r}: expected 'protocol://path', or a path on this machine")
+    if _LIKE_A_URL.match(url) and not separator:
+        raise ValueError(f"malformed URL {url!r}: expected 'protocol://path', or a path on this machine")
     if separator or "::" in url:
         return "file" if protocol == "local" else protocol
     return "file"

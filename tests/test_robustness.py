@@ -127,6 +127,7 @@ def test_iterators_left_at_the_end_of_a_loop_close_quietly(tmp_path: Path) -> No
         from remote_store.aio import AsyncStore, AsyncMemoryBackend, AsyncLocalBackend
 
         async def main():
+            asyncio.get_running_loop().slow_callback_duration = 60
             for backend in (AsyncMemoryBackend(), AsyncLocalBackend(sys.argv[1])):
                 store = AsyncStore(backend)
                 for index in range(600):

@@ -54,6 +54,7 @@ class AsyncDriverBackend(EngineBackend, AsyncBackend):
 
     async def aclose(self) -> None:
         await self._run(self._driver.close())
+        self._after_close()
 
 
 class _RunReader:

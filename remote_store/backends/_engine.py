@@ -54,6 +54,9 @@ class EngineBackend(BackendBase):
         for name in ("_driver", "_engine", "_run"):
             self.__dict__.pop(name, None)
 
+    def _after_close(self) -> None:
+        """What remains to be done once the driver is closed."""
+
     # --- keys
 
     def _key(self, path: str, rule: Callable[[str], str] = key_of) -> str:

@@ -43,6 +43,7 @@ class DriverBackend(EngineBackend, Backend):
 
     def close(self) -> None:
         self._run(self._driver.close())
+        self._after_close()
 
 
 class FsspecBackend(OverFilesystem, DriverBackend):

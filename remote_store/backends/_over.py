@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from typing import Any, Self
 
 from remote_store import _fork
 from remote_store._capabilities import Capability, CapabilitySet
@@ -18,11 +18,23 @@ class OverFilesystem(EngineBackend):
     """A driver for the filesystem at hand may hold any of them."""
 
     def __init__(self, fs: Any, root: str = "", *, name: str | None = None) -> None:
+        if not hasattr(fs, "_strip_protocol"):
+            raise TypeError(f"fs must be an fsspec filesystem, not {type(fs).__name__}; URLs go to Store.from_url")
         self._recipe = (fs, root), {"name": name}
-        self._forked = False
+        self._forked = self._owned = False
         self._check_driver(self._driver)
         if not self._driver.survives_fork:
             _fork.watch(self)
+
+    def own(self) -> Self:
+        """Take the filesystem over: closing the backend closes it, and the next use makes an equal one."""
+        self._owned = True
+        self._driver.owned = True
+        return self
+
+    def _after_close(self) -> None:
+        if self._owned:
+            self.after_fork()
 
     def _check_driver(self, driver: Driver) -> None:
         """Raise `ValueError` for a filesystem that this backend cannot run."""
@@ -36,7 +48,9 @@ class OverFilesystem(EngineBackend):
             # Nor does a filesystem that is bound to a loop: make an equal one.
             fs = pickle.loads(pickle.dumps(fs))  # noqa: S301 (our own bytes)
             self._recipe, self._forked = ((fs, root), options), False
-        return driver_for(fs, fs._strip_protocol(root) if root else "", **options)
+        driver = driver_for(fs, fs._strip_protocol(root) if root else "", **options)
+        driver.owned = self._owned
+        return driver
 
     def after_fork(self) -> None:
         self._forked = True

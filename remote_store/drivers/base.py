@@ -73,6 +73,8 @@ class Driver:
     """What this instance can do: the profile's, less what the place at hand lacks."""
     reject_write_under_file_ancestor: bool = False
     """Whether a flat namespace looks for files above before it writes."""
+    owned: bool = False
+    """Whether the filesystem was made for this driver, which then closes it."""
     survives_fork: bool = False
     """Whether a forked child may go on with this very instance."""
     runs: Literal["inline", "thread", "native"] = "thread"
@@ -143,7 +145,8 @@ class Driver:
     def list_pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
         """What is below a folder, page by page: depth 0 is direct children, None all; nothing if it is no folder.
 
-        `starts` is how names in the folder begin that are of interest; a driver may make use of it.
+        In a flat namespace no page at all means that no key was met. `starts` is how names in the folder begin that
+        are of interest; a driver may make use of it.
         """
         raise NotImplementedError
 
@@ -219,6 +222,10 @@ FTP_VERDICTS: dict[int, _Verdict] = {
 """FTP reply → error (RFC 959); 550 can mean anything and stays untold."""
 
 
+_NETWORK = frozenset({"gaierror", "EOFError", "ClientConnectionError", "ClientPayloadError"})
+"""Names of errors that mean a lost or impossible connection: DNS, a closed connection, aiohttp's."""
+
+
 def _status(error: Exception) -> tuple[int, dict[int, _Verdict]]:
     """The status a service replied with, 0 when there is none, and the table to read it by."""
     if type(error).__module__ == "ftplib":
@@ -266,6 +273,13 @@ def from_any_error(error: Exception, key: str, backend: str, *, writing: bool = 
         return file_missing(key, backend)
     if (verdict := verdicts.get(status)) is not None:
         return verdict.error(verdict.message, path=key, backend=backend)
+    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
+        # Some filesystems call any failure a missing file, and keep what it was as the cause (http).
+        cause = from_any_error(error.__cause__, key, backend, writing=writing)
+        if isinstance(cause, (PermissionDenied, BackendUnavailable, ResourceLocked)):
+            return cause
+    if _NETWORK & {kind.__name__ for kind in type(error).__mro__}:
+        return BackendUnavailable("Storage cannot be reached", path=key, backend=backend)
     if isinstance(error, (OSError, TimeoutError)):
         return from_os_error(error, key, backend, writing=writing)
     if isinstance(error, ValueError) and not key.isprintable():

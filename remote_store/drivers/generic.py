@@ -20,7 +20,16 @@ from fsspec.asyn import AsyncFileSystem
 
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._content import PART, SPOOL_LIMIT, spooling
-from remote_store._errors import DirectoryNotEmpty, InvalidPath, NotFound, RemoteStoreError, not_empty, unsupported
+from remote_store._errors import (
+    BackendUnavailable,
+    CapabilityNotSupported,
+    DirectoryNotEmpty,
+    InvalidPath,
+    NotFound,
+    RemoteStoreError,
+    not_empty,
+    unsupported,
+)
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join, redact, spellable
 from remote_store.drivers.base import (
@@ -38,8 +47,11 @@ from remote_store.drivers.profiles import GENERIC
 
 READ_ONLY = frozenset({"http", "https", "github", "git", "reference", "tar", "libarchive", "data", "jlab", "gist"})
 """Protocols whose filesystems cannot write, or not without hazard."""
-_NO_REWRITE = frozenset({"zip"})
-"""Archives that append: what is in them cannot be replaced or deleted."""
+ARCHIVES = frozenset({"zip"})
+"""Archives that are open either for reading, or for writing what is not in them yet."""
+NO_FOLDERS = frozenset({"http", "https"})
+"""Protocols that know files only; what a server's index page links to is no listing to rely on."""
+_RECONNECT = frozenset({"ftp"})
 
 _NEEDS = {
     **dict.fromkeys(("open", "cat_file"), Capability.READ),
@@ -91,7 +103,9 @@ class GenericDriver(Driver):
         try:
             if self._async:
                 # fsspec's one coroutine without an underscore.
-                method = self._fs.open_async if verb == "open" else getattr(self._fs, "_" + verb)
+                method = getattr(self._fs, "open_async" if verb == "open" else "_" + verb, None)
+                if method is None:
+                    raise NotImplementedError(verb)
                 return await method(*args, **options)
             with self._turn:
                 return getattr(self._fs, verb)(*args, **options)
@@ -100,13 +114,23 @@ class GenericDriver(Driver):
         except NotImplementedError as error:
             raise unsupported(_NEEDS.get(verb, Capability.WRITE).value, key, self.name) from error
         except Exception as error:
-            raise from_any_error(error, key, self.name, writing=writing) from error
+            verdict = from_any_error(error, key, self.name, writing=writing)
+            if isinstance(verdict, BackendUnavailable):
+                self._reconnect()
+            raise verdict from error
+
+    def _reconnect(self) -> None:
+        """Make a lost connection anew for the next call, where the filesystem itself never would."""
+        if _RECONNECT & _protocols(self._fs):
+            with suppress(Exception), self._turn:
+                self._fs._connect()
 
     async def _fresh(self, verb: str, key: str) -> Any:
         """Ask about `key` with no remembered listing in between."""
         try:
             with self._turn:
-                self._fs.invalidate_cache()
+                for layer in _layers(self._fs):
+                    layer.invalidate_cache()
         except Exception as error:
             raise from_any_error(error, key, self.name) from error
         return await self.call(verb, key, self.native(key), **({"detail": True} if verb == "ls" else {}))
@@ -176,7 +200,11 @@ class GenericDriver(Driver):
                 there = await self.info(parent) is not None
             if there:
                 raise
-            await self.call("makedirs", key, self.native(parent), exist_ok=True, writing=True)
+            try:
+                await self.call("makedirs", key, self.native(parent), exist_ok=True, writing=True)
+            except RemoteStoreError:
+                if await self.info(parent) is None:  # Else somebody else was faster.
+                    raise
             await self.call(verb, key, *args, writing=True)
 
     async def copy(self, src: str, dst: str, overwrite: bool) -> None:
@@ -215,7 +243,7 @@ class GenericDriver(Driver):
             folder = waiting.pop()
             folders.append(folder)
             for native, info in await self._children(folder):
-                below = join(folder, native[len(self.native(folder)) :].lstrip("/"))
+                below = join(folder, native.rpartition("/")[2])
                 if info.get("type") == "directory":
                     waiting.append(below)
                 else:
@@ -223,7 +251,7 @@ class GenericDriver(Driver):
         for folder in reversed(folders):
             try:
                 await self.call("rmdir", folder, self.native(folder), writing=True)
-            except (NotFound, DirectoryNotEmpty):
+            except (NotFound, DirectoryNotEmpty, CapabilityNotSupported):
                 if await self._children(folder):
                     raise not_empty(folder, self.name) from None
 
@@ -270,7 +298,13 @@ class GenericDriver(Driver):
         await self._fresh("ls", "")
 
     async def close(self) -> None:
-        """fsspec filesystems of unknown kind have no common way to close; they go with their last reference."""
+        """Close the filesystem, if it was made for this driver and knows how."""
+        if not self.owned:
+            return
+        if session := getattr(self._fs, "_session", None):
+            await session.close()
+        elif "archive" in {base.__module__.rpartition(".")[2] for base in type(self._fs).__mro__}:
+            self._fs.close()
 
 
 class _Whole:
@@ -366,6 +400,24 @@ def _turn_of(fs: Any) -> threading.RLock:
         return turn
 
 
+def _layers(fs: Any) -> list[Any]:
+    """A filesystem and those it wraps, outermost first."""
+    layers = [fs]
+    while (inner := _own(layers[-1], "sync_fs") or _own(layers[-1], "fs")) is not None:
+        layers.append(inner)
+    return layers
+
+
+def _own(fs: Any, name: str) -> Any:
+    # Caching filesystems answer for the ones they wrap.
+    inner = object.__getattribute__(fs, "__dict__").get(name)
+    return inner if isinstance(inner, AbstractFileSystem) else None
+
+
+def _protocols(fs: Any) -> set[str]:
+    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+
+
 def is_async(fs: Any) -> bool:
     """Whether the methods of a filesystem are coroutines; DirFileSystem says so of itself whatever it wraps."""
     while type(fs).__name__ == "DirFileSystem":
@@ -401,11 +453,17 @@ def _implements(fs: Any, *names: str) -> bool:
 
 
 def _capabilities(fs: Any) -> CapabilitySet:
-    """The profile's, less what the filesystem certainly lacks."""
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    """The profile's, less what the filesystem, or one that it wraps, certainly lacks."""
     caps = set(GENERIC.capabilities)
-    if protocols & READ_ONLY or getattr(fs, "mode", "w") == "r":
-        caps -= {Capability.WRITE, Capability.COPY, Capability.DELETE, Capability.MOVE}
-    elif protocols & _NO_REWRITE or not _implements(fs, "rm_file", "_rm_file", "_rm"):
+    for layer in _layers(fs):
+        protocols = _protocols(layer)
+        mode = getattr(layer, "mode", "") if protocols & ARCHIVES else ""
+        if protocols & READ_ONLY or mode == "r":
+            caps -= {Capability.WRITE, Capability.COPY, Capability.DELETE, Capability.MOVE}
+        elif mode:
+            caps -= {Capability.READ, Capability.COPY, Capability.DELETE, Capability.MOVE}
+        if protocols & NO_FOLDERS:
+            caps -= {Capability.LIST, Capability.GLOB}
+    if not _implements(fs, "rm_file", "_rm_file", "_rm"):
         caps -= {Capability.DELETE, Capability.MOVE}
     return CapabilitySet(caps)

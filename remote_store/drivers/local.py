@@ -83,7 +83,10 @@ class LocalDriver(Driver):
         super().__init__(name, os.path.realpath(root))
         if create:
             with self.errors("."):
-                os.makedirs(self.root, exist_ok=True)
+                try:
+                    os.makedirs(self.root, exist_ok=True)
+                except (FileExistsError, NotADirectoryError) as error:
+                    raise InvalidPath(f"Root {self.root!r} is not a folder", path=".", backend=name) from error
         self.prefix = self.root.rstrip("/") + "/"
         self.features = local_os.probe(self.root, TEMP_PREFIX)
         self.capabilities = CapabilitySet(LOCAL.capabilities - self.features.missing)

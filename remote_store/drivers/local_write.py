@@ -68,8 +68,11 @@ class NewParent:
             try:
                 return driver.open_folder(self._folder, driver.folder_flags)
             except FileNotFoundError:
-                with suppress(FileNotFoundError):
+                try:
                     self._make_folders()
+                except FileNotFoundError as error:
+                    if isinstance(error, RemoteStoreError):
+                        raise
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _make_folders(self) -> None:

@@ -208,6 +208,8 @@ class S3Driver(Driver):
     # --- writing
 
     async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
+        if len(data) > self.part_size:
+            return await super().put(key, data, options)
         request = {"Key": self.object(key), "Body": data, **conditions(options), **encoded(options.metadata)}
         try:
             return written(await self.conditional("put_object", key, options, **request))
@@ -328,7 +330,8 @@ class S3Driver(Driver):
             for entry in raw.get("Contents", ()):
                 name = entry["Key"]
                 listing.add(page, name, None if name.endswith("/") else self._listed(name, entry))
-            yield page
+            if raw.get("CommonPrefixes") or raw.get("Contents"):
+                yield page
 
     def _listed(self, name: str, entry: Mapping[str, Any]) -> FileInfo:
         key = name[len(self.root) + 1 :] if self.root else name

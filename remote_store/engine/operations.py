@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from remote_store._capabilities import Capability
 from remote_store._content import PART, Source
 from remote_store._errors import (
+    InvalidPath,
     NotFound,
     RemoteStoreError,
     below_file,
@@ -213,8 +214,11 @@ class Engine:
             if not missing_ok:
                 raise
 
-    async def _require_folder(self, key: str) -> None:
-        kind = await self.kind(key)
+    async def _require_folder(self, key: str, met: bool | None = None) -> None:
+        """Raise unless a folder is there; `met` tells whether a flat listing of it found any key."""
+        if met and self._flat:
+            return
+        kind = await (self.kind(key) if met is None else self.driver.kind(key))
         if kind is None:
             raise folder_missing(key, self.name)
         if kind == FILE:
@@ -269,16 +273,19 @@ class Engine:
             async with aclosing(self.pages(glob.prefix, glob.max_depth, "files", glob.starts)) as pages:
                 async for page in pages:
                     yield [entry for entry in page if glob.matches(entry.path.as_posix())]
-        elif await self.is_file(glob.prefix):
-            yield [replace(await self.get_file_info(glob.prefix), metadata=None)]
+        else:
+            with suppress(InvalidPath):  # Such as a link out of the root: absent to listings.
+                if isinstance(entry := await self.driver.info(glob.prefix), FileInfo):
+                    yield [replace(entry, metadata=None)]
 
     async def get_folder_info(self, key: str) -> FolderInfo:
-        totals = FolderTotals()
+        totals, met = FolderTotals(), False
         async with aclosing(self.pages(key, None, "files")) as pages:
             async for page in pages:
+                met = True
                 for entry in page:
                     if isinstance(entry, FileInfo):
                         totals.add(entry)
         if not totals.count and key:
-            await self._require_folder(key)
+            await self._require_folder(key, met)
         return totals.info(key)

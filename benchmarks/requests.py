@@ -1,0 +1,145 @@
+"""How many requests each call sends to S3, counted at a server in this process, against a budget."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+if __name__ == "__main__":  # Instead of this folder, where the name of this file would hide the package `requests`.
+    sys.path[0] = str(Path(__file__).parent.parent / "tests")
+
+from helpers.counting import PART_SIZE as PART
+from helpers.counting import Row, ask_of_roots, call, counting, first, listing, names, seeking, totals, writing
+from servers.s3 import moto
+
+from remote_store import AlreadyExists, DirectoryNotEmpty, InvalidPath, NotFound, PreconditionFailed
+
+FOLDERS = tuple(f"{number % 300:03}/{number:04}.bin" for number in range(2500))
+MIXED = tuple(f"{number:04}" + ("/f" if number % 2 else "") for number in range(2500))
+DOOMED = tuple(f"d/{name}" for name in FOLDERS)
+
+
+# --- the budget
+
+
+def writes() -> Iterator[Row]:
+    for verb in ("write", "write_atomic", "open_atomic"):
+        for label, size in (("1 byte", 1), ("1 part", PART)):
+            yield Row(f"{verb}, {label}", 1, writing(verb, "new/n", size, False))
+            yield Row(f"{verb}, {label}, overwrite", 1, writing(verb, "f", size, True))
+            yield Row(f"{verb}, {label}, conflict", 1, writing(verb, "f", size, False), AlreadyExists)
+        yield Row(f"{verb}, 1 byte over a part", 2 + 3, writing(verb, "new/n", PART + 1, False))  # One looks first.
+        yield Row(f"{verb}, 3 parts", 3 + 3, writing(verb, "new/n", 3 * PART, False))
+        yield Row(f"{verb}, 3 parts, overwrite", 3 + 2, writing(verb, "f", 3 * PART, True))
+        yield Row(f"{verb}, 3 parts, conflict", 3 + 3, writing(verb, "f", 3 * PART, False), AlreadyExists)
+    for verb in ("write", "write_atomic"):
+        yield Row(f"{verb}, bytes", 1, call(verb, "new/n", b"1"))
+        yield Row(f"{verb}, bytes, conflict", 1, call(verb, "f", b"1"), AlreadyExists)
+        yield Row(f"{verb}, if_match", 1, call(verb, "f", b"1", if_match="0" * 32), PreconditionFailed)
+    for depth in range(4):
+        path = "n/" * depth + f"new-{depth}"
+        write = call("write", path, b"1", overwrite=True)
+        yield Row(f"write, looks {depth} folders up", depth + 1, write, guarded=True)
+    yield Row("write, finds a file 3 folders up", 3, call("write", "f/a/b/n", b"1"), InvalidPath, guarded=True)
+
+
+def files() -> Iterator[Row]:
+    one = {
+        "get_file_info": (),
+        "head": (),
+        "read_bytes": (),
+        "read_text": (),
+        "read_seekable": (),
+        "read_range": (5, 9),
+    }
+    for verb, args in one.items():
+        if verb not in ("read_text", "read_seekable"):
+            yield Row(f"{verb}, hit", 1, call(verb, "f", *args))
+            yield Row(f"{verb}, empty file", 1, call(verb, "empty", *args))
+        yield Row(f"{verb}, miss", 2, call(verb, "none", *args), NotFound)
+        yield Row(f"{verb}, a folder", 2, call(verb, "d", *args), InvalidPath)
+    yield Row("read, hit", 1, listing("read", "f"))
+    yield Row("read, miss", 2, listing("read", "none"), NotFound)
+    yield Row("read_range, beyond the end", 1, call("read_range", "f", 1 << 30, 1 << 31), b"")
+    yield Row("read_range, nothing", 1, call("read_range", "f", 5, 5), b"")
+    yield Row("read_seekable, no seek", 1, seeking())
+    yield Row("read_seekable, end and back", 3, seeking((0, 2), (0, 0)))
+    yield Row("read_seekable, 4 seeks", 5, seeking((200_000, 0), (100, 0), (100_000, 1), (-10, 2)))
+    for verb, folder in (("exists", True), ("is_file", False), ("is_folder", True)):
+        yield Row(f"{verb}, a file", 1, call(verb, "f"), verb != "is_folder")
+        yield Row(f"{verb}, a folder", 2, call(verb, "d"), folder)
+        yield Row(f"{verb}, miss", 2, call(verb, "none"), False)
+    yield Row("delete, hit", 2, call("delete", "f"))
+    yield Row("delete, miss", 2, call("delete", "none"), NotFound)
+    yield Row("delete, missing_ok", 2, call("delete", "none", missing_ok=True))
+    yield Row("delete, a folder", 2, call("delete", "d"), InvalidPath)
+    for verb, least in (("copy", 1), ("move", 2)):
+        yield Row(f"{verb}, overwrite", least, call(verb, "f", "g", overwrite=True))
+        yield Row(f"{verb}, overwrite, miss", 2, call(verb, "none", "g", overwrite=True), NotFound)
+        yield Row(f"{verb}", least + 1, call(verb, "f", "n"))
+        yield Row(f"{verb}, conflict", least + 1, call(verb, "f", "g"), AlreadyExists)
+        yield Row(f"{verb}, miss", 3, call(verb, "none", "n"), NotFound)
+
+
+def folders() -> Iterator[Row]:
+    yield Row("list_files, 2,500 in 300 folders", 3, listing("list_files", recursive=True), 2500, FOLDERS, True)
+    yield Row("list_files, max_depth", 3, listing("list_files", max_depth=1), 2500, FOLDERS, True)
+    yield Row("list_files, the first", 1, first("list_files", recursive=True), None, FOLDERS, True)
+    yield Row("list_files, a folder", 1, listing("list_files", "007"), 9, FOLDERS, True)
+    yield Row("list_files, miss", 1, listing("list_files", "none"), 0)
+    yield Row("glob, 2,500 in 300 folders", 3, listing("glob", "**/*.bin"), 2500, FOLDERS, True)
+    yield Row("glob, the first", 1, first("glob", "**/*.bin"), None, FOLDERS, True)
+    yield Row("glob, a few folders", 1, listing("glob", "00?/*.bin"), 90, FOLDERS, True)
+    yield Row("glob, a plain key", 1, listing("glob", "d/f"), 1)
+    yield Row("get_folder_info, 2,500 in 300 folders", 3, totals, 2500, FOLDERS, True)
+    yield Row("get_folder_info, empty", 1, call("get_folder_info", "marked"))
+    yield Row("get_folder_info, miss", 2, call("get_folder_info", "none"), NotFound)
+    yield Row("get_folder_info, a file", 2, call("get_folder_info", "f"), InvalidPath)
+    yield Row("list_folders, 300 entries", 1, listing("list_folders"), 300, FOLDERS, True)
+    yield Row("list_folders, 2,500 entries", 3, listing("list_folders"), 1250, MIXED, True)
+    yield Row("list_folders, max_depth", 3, listing("list_folders", max_depth=1), 300, FOLDERS, True)
+    yield Row("list_folders, the first", 1, first("list_folders"), None, MIXED, True)
+    yield Row("iter_children, 2,500 entries", 3, listing("iter_children"), 2500, MIXED, True)
+    yield Row("iter_children, the first", 1, first("iter_children"), None, MIXED, True)
+    yield Row("delete_folder, 2,500 files", 6, call("delete_folder", "d", recursive=True), keys=DOOMED)
+    yield Row("delete_folder, empty", 2, call("delete_folder", "marked"))
+    yield Row("delete_folder, not empty", 1, call("delete_folder", "d"), DirectoryNotEmpty)
+    yield Row("delete_folder, miss", 2, call("delete_folder", "none"), NotFound)
+    yield Row("delete_folder, a file", 2, call("delete_folder", "f", recursive=True), InvalidPath)
+    yield Row("ping", 1, call("ping"))
+    yield Row("child, resolve, to_key, supports", 0, names, True)
+    yield Row("exists, is_file, is_folder of a root", 0, ask_of_roots, True)
+
+
+ROWS = (*writes(), *files(), *folders())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if the budget is exceeded")
+    parser.add_argument("--only", default="", help="rows whose name contains this")
+    options = parser.parse_args()
+    found = []
+    with moto() as server, counting(server) as counter:
+        for row in (row for row in ROWS if options.only in row.name):
+            for asynchronous in (False, True):
+                requests = counter.requests(row, asynchronous)
+                kind = "async" if asynchronous else "sync"
+                entry = {"name": row.name, "store": kind, "target": row.budget, "requests": len(requests)}
+                found.append(entry | {"ok": len(requests) <= row.budget})
+    if options.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print(f"{'':42}{'store':>7}{'budget':>9}{'requests':>10}")
+        for e in found:
+            verdict = "pass" if e["ok"] else "FAIL"
+            print(f"{e['name']:42}{e['store']:>7}{e['target']:>9}{e['requests']:>10}  {verdict}")
+    return 1 if options.check and not all(entry["ok"] for entry in found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""No call sends a request more to S3 than its budget allows."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.counting import Counter, Row, counting
+from servers.s3 import S3Server
+
+SCRIPT = Path(__file__).parent.parent / "benchmarks" / "requests.py"
+
+
+def budget() -> tuple[Row, ...]:
+    """The rows of the benchmark, whose file has the name of a package."""
+    spec = importlib.util.spec_from_file_location("request_budget", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    rows: tuple[Row, ...] = module.ROWS
+    return rows
+
+
+ROWS = budget()
+
+
+@pytest.fixture(scope="module")
+def counter(moto_server: S3Server) -> Iterator[Counter]:
+    with counting(moto_server) as counter:
+        yield counter
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_call_stays_within_its_budget(row: Row, asynchronous: bool, counter: Counter) -> None:
+    sent = counter.requests(row, asynchronous)
+    assert len(sent) <= row.budget, sent
+
+
+def test_rows_have_names_of_their_own() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_the_benchmark_prints_what_it_counted() -> None:
+    command = [sys.executable, "-W", "error", str(SCRIPT), "--json", "--only", "get_folder_info, 2,500", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    expected: dict[str, Any] = {"name": "get_folder_info, 2,500 in 300 folders", "target": 3, "requests": 3, "ok": True}
+    assert json.loads(done.stdout) == [expected | {"store": kind} for kind in ("sync", "async")]
