@@ -54,6 +54,7 @@ class Store(StoreBase[Backend]):
         Raises:
             ValueError: malformed, an unknown protocol, or an option the filesystem does not take.
             ImportError: the filesystem's package is not installed; the message names what to install.
+            RemoteStoreError: a filesystem that connects at once could not.
         """
         from remote_store._urls import backend_from_url
 
@@ -75,7 +76,7 @@ class Store(StoreBase[Backend]):
             return self._backend.exists(key)
 
     def is_file(self, path: Path) -> bool:
-        """Whether a file is there."""
+        """Whether a file is there; raises as `exists` does."""
         key = self._key(path)
         if key == self._root:
             return False
@@ -83,7 +84,7 @@ class Store(StoreBase[Backend]):
             return self._backend.is_file(key)
 
     def is_folder(self, path: Path) -> bool:
-        """Whether a folder is there; the root always is."""
+        """Whether a folder is there; the root always is; raises as `exists` does."""
         key = self._key(path)
         if key == self._root:
             return True
@@ -184,7 +185,7 @@ class Store(StoreBase[Backend]):
             return self._backend.read_bytes(key)
 
     def read_text(self, path: Path, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """The whole content, decoded."""
+        """The whole content, decoded; raises as `read_bytes` does, and UnicodeDecodeError."""
         self._require("read_text", path)
         return self.read_bytes(path).decode(encoding, errors)
 
@@ -242,7 +243,7 @@ class Store(StoreBase[Backend]):
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
     ) -> WriteResult:
-        """`write` of an encoded text."""
+        """`write` of an encoded text; other arguments and errors as there."""
         self._target("write_text", path, metadata, if_match)
         content = encode(text, encoding)
         return self.write(path, content, overwrite=overwrite, metadata=metadata, if_match=if_match)
@@ -256,7 +257,10 @@ class Store(StoreBase[Backend]):
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
     ) -> WriteResult:
-        """`write` where a reader sees the old content or the new, and a failed writer leaves the old."""
+        """`write` where a reader sees the old content or the new, and a failed writer leaves the old.
+
+        Arguments and errors as in `write`; needs ATOMIC_WRITE.
+        """
         key, options = self._target("write_atomic", path, metadata, if_match)
         content = self._content(content)
         with self._errors:
@@ -273,7 +277,7 @@ class Store(StoreBase[Backend]):
     ) -> AbstractContextManager[Any]:
         """A binary writer for a `with` block: published when the block ends, discarded when it raises.
 
-        The writer's `result` is the `WriteResult` after the block.
+        The writer's `result` is the `WriteResult` after the block. Arguments and errors as in `write`.
         """
         key, options = self._target("open_atomic", path, metadata, if_match)
         return self._open_atomic(key, overwrite, options)

@@ -123,6 +123,7 @@ class GenericDriver(Driver):
         """Make a lost connection anew for the next call, where the filesystem itself never would."""
         if _RECONNECT & _protocols(self._fs):
             with suppress(Exception), self._turn:
+                self._fs.ftp.close()
                 self._fs._connect()
 
     async def _fresh(self, verb: str, key: str) -> Any:
