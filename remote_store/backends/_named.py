@@ -137,13 +137,15 @@ def s3_driver(
     except ImportError as error:
         raise ImportError("S3 needs s3fs: pip install 'remote-store-fsspec[s3]'") from error
     from remote_store.drivers.s3 import S3Driver
+    from remote_store.drivers.s3_io import OneTryPerRequest
 
+    defaults = {"retries": {"mode": "standard", "max_attempts": 3}, "http_session_cls": OneTryPerRequest}
     fs = S3FileSystem(
         asynchronous=asynchronous,
         use_listings_cache=False,
         skip_instance_cache=True,
         client_kwargs={**({"region_name": region_name} if region_name else {}), **(client_kwargs or {})},
-        config_kwargs={"retries": {"mode": "standard", "max_attempts": 3}, **(config_kwargs or {})},
+        config_kwargs={**defaults, **(config_kwargs or {})},
         **options,
     )
     return S3Driver(

@@ -23,6 +23,7 @@ from remote_store._errors import (
     InvalidPath,
     NotFound,
     PermissionDenied,
+    PreconditionFailed,
     RemoteStoreError,
     container_missing,
     etag_differs,
@@ -31,7 +32,7 @@ from remote_store._errors import (
     target_exists,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info
-from remote_store._paths import join
+from remote_store._paths import join, redact
 from remote_store.drivers.base import FILE, Driver, Kind, Page, Want, WriteOptions, from_any_error
 from remote_store.drivers.flat import KeyListing
 from remote_store.drivers.profiles import S3
@@ -108,7 +109,7 @@ class S3Driver(Driver):
         return path[len(own) + 1 :] if path.startswith(own + "/") else None
 
     def details(self) -> dict[str, Any]:
-        return {"bucket": self.bucket, "root": self.root, "endpoint_url": self._fs.endpoint_url}
+        return {"bucket": self.bucket, "root": self.root, "endpoint_url": redact(self._fs.endpoint_url or "")}
 
     def object(self, key: str) -> str:
         """The object key of a store key."""
@@ -213,7 +214,7 @@ class S3Driver(Driver):
         request = {"Key": self.object(key), "Body": data, **conditions(options), **encoded(options.metadata)}
         try:
             return written(await self.conditional("put_object", key, options, **request))
-        except AlreadyExists as conflict:
+        except (AlreadyExists, PreconditionFailed) as conflict:
             return await self._own_echo(key, data, conflict)
 
     async def conditional(self, verb: str, key: str, options: WriteOptions, **request: Any) -> Any:
@@ -232,7 +233,7 @@ class S3Driver(Driver):
                 raise
         raise AssertionError("unreachable")
 
-    async def _own_echo(self, key: str, data: bytes, conflict: AlreadyExists) -> Mapping[str, Any]:
+    async def _own_echo(self, key: str, data: bytes, conflict: AlreadyExists | PreconditionFailed) -> Mapping[str, Any]:
         """A refused put whose first try was answered into the void may have met itself: compare the content."""
         response = getattr(conflict.__cause__, "response", {})
         if not response.get("ResponseMetadata", {}).get("RetryAttempts"):

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from aiobotocore.httpsession import AIOHTTPSession
+
 from remote_store._errors import BackendUnavailable, NotFound, PreconditionFailed, RemoteStoreError, target_exists
 from remote_store.drivers.base import FILE, Sink, WriteOptions
 from remote_store.drivers.s3_wire import CHECKSUMS, FAILED_CONDITION, code_of, conditions, encoded, written
@@ -17,6 +19,19 @@ if TYPE_CHECKING:
 
 PARTS_PER_SIZE = 1000
 """After so many parts their size doubles, so that 5 TiB fit into 10,000 parts (S3 limits)."""
+
+
+class OneTryPerRequest(AIOHTTPSession):  # type: ignore[misc]
+    """Leaves retries to the SDK, which counts them.
+
+    aiohttp silently sends a PUT again when a reused connection breaks; of two conditional ones, the second would meet
+    the first and be taken for somebody else's.
+    """
+
+    async def _get_session(self, proxy_url: str | None) -> Any:
+        session = await super()._get_session(proxy_url)
+        session._retry_connection = False
+        return session
 
 
 class S3Reader:
@@ -179,7 +194,18 @@ class MultipartUpload:
         return written(reply)
 
     async def abort(self) -> None:
-        """Stop what is in flight and discard what arrived; goes through even if the caller is being cancelled."""
+        """Stop what is in flight and discard what arrived, however often the caller is cancelled meanwhile."""
+        discarding = asyncio.ensure_future(self._discard())
+        cancelled: asyncio.CancelledError | None = None
+        while not discarding.done():
+            try:
+                await asyncio.shield(discarding)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    async def _discard(self) -> None:
         for task in self._parts:
             task.cancel()
         await asyncio.gather(*self._parts, return_exceptions=True)
@@ -187,4 +213,4 @@ class MultipartUpload:
         if created is not None:
             with suppress(RemoteStoreError):
                 request = {"Key": self._driver.object(self._key), "UploadId": (await created)["UploadId"]}
-                await asyncio.shield(self._driver.call("abort_multipart_upload", self._key, **request))
+                await self._driver.call("abort_multipart_upload", self._key, **request)

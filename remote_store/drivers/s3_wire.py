@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import email.errors
 import email.header
 from collections.abc import Mapping
 from typing import Any
@@ -123,21 +124,25 @@ def conditions(options: WriteOptions) -> dict[str, str]:
 
 
 def encoded(metadata: Mapping[str, str] | None) -> dict[str, dict[str, str]]:
-    """User metadata as headers can carry it: non-ASCII values by RFC 2047, as S3 itself does."""
+    """User metadata as headers can carry it: by RFC 2047 where it is not ASCII, as S3 itself does."""
     if not metadata:
         return {}
-    plain = {
-        key: value if value.isascii() else email.header.Header(value, "utf-8", maxlinelen=4096).encode()
-        for key, value in metadata.items()
-    }
-    return {"Metadata": plain}
+    return {"Metadata": {key: _header(value) for key, value in metadata.items()}}
+
+
+def _header(value: str) -> str:
+    if value.isascii() and "=?" not in value:
+        return value
+    return email.header.Header(value, "utf-8", maxlinelen=4096).encode()
 
 
 def decoded(metadata: Mapping[str, str] | None) -> dict[str, str] | None:
     """User metadata as it was before `encoded`."""
-    if not metadata:
-        return None
-    return {
-        key: str(email.header.make_header(email.header.decode_header(value))) if "=?" in value else value
-        for key, value in metadata.items()
-    }
+    return {key: _text(value) for key, value in metadata.items()} if metadata else None
+
+
+def _text(header: str) -> str:
+    try:
+        return str(email.header.make_header(email.header.decode_header(header))) if "=?" in header else header
+    except (LookupError, ValueError, email.errors.HeaderParseError):
+        return header  # Written by somebody else, in a code of their own.

@@ -113,6 +113,8 @@ class Engine:
             try:
                 if await self.driver.has_children(key):
                     return is_folder(key, self.name)
+            except NotFound as probe:
+                return probe  # It names the missing container, which a HEAD cannot.
             except RemoteStoreError:
                 pass  # The first error stands when the probe fails.
         return miss

@@ -1,0 +1,732 @@
+"""The S3 driver: what the service decides, what its answers mean, and how connections live and end."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from helpers.processes import Fork, in_new_process
+from servers.s3 import BUCKET, KEY, SECRET, S3Server, client
+
+from remote_store import (
+    AlreadyExists,
+    BackendUnavailable,
+    FileInfo,
+    FolderEntry,
+    InvalidPath,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    RemoteStoreError,
+    ResourceLocked,
+    Store,
+)
+from remote_store.aio import AsyncS3Backend, AsyncStore
+from remote_store.backends import S3Backend
+from remote_store.certify.view import View
+
+MIB = 1 << 20
+
+
+def closing_view(kind: str, bucket: str, **options: Any) -> Any:
+    return Store(S3Backend(bucket, **options)) if kind == "sync" else AsyncStore(AsyncS3Backend(bucket, **options))
+
+
+async def closed(store: Any) -> None:
+    await store.aclose() if isinstance(store, AsyncStore) else store.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def prefix(moto_server: S3Server) -> str:
+    return moto_server.fresh_prefix()
+
+
+@pytest.fixture
+def look(moto_server: S3Server) -> Iterator[Any]:
+    plain = client(moto_server)
+    yield plain
+    plain.close()
+
+
+@pytest.fixture
+async def view(kind: str, moto_server: S3Server, prefix: str) -> AsyncIterator[View]:
+    store = closing_view(kind, BUCKET, root=prefix, **moto_server.options)
+    yield View(store)
+    await closed(store)
+
+
+async def items(listing: Any) -> list[Any]:
+    return [item async for item in listing]
+
+
+# --- who creates a file
+
+
+@pytest.mark.parametrize("name", ["moto", "ministack"])
+async def test_one_of_16_racing_creators_wins_and_its_bytes_are_kept(name: str, request: Any) -> None:
+    server: S3Server = request.getfixturevalue(f"{name}_server")
+    async with AsyncStore(AsyncS3Backend(BUCKET, server.fresh_prefix(), **server.options)) as store:
+        for turn in range(50):
+            payloads = [b"%d of creator %d" % (turn, index) for index in range(16)]
+            writes = (store.write(f"key-{turn}", payload) for payload in payloads)
+            results = await asyncio.gather(*writes, return_exceptions=True)
+            won = [index for index, result in enumerate(results) if not isinstance(result, BaseException)]
+            lost = [result for result in results if isinstance(result, BaseException)]
+            assert len(won) == 1, lost
+            assert {type(error) for error in lost} == {AlreadyExists}
+            assert await store.read_bytes(f"key-{turn}") == payloads[won[0]]
+
+
+@pytest.mark.parametrize("name", ["moto", "ministack"])
+async def test_an_empty_file_is_created_once(name: str, kind: str, request: Any) -> None:
+    server: S3Server = request.getfixturevalue(f"{name}_server")
+    store = closing_view(kind, BUCKET, root=server.fresh_prefix(), **server.options)
+    view = View(store)
+    for write in (
+        lambda: view.write("key", b""),
+        lambda: view.write("key", view.stream([])),
+        lambda: view.write("key", b"other"),
+    ):
+        if await view.exists("key"):
+            with pytest.raises(AlreadyExists):
+                await write()
+        else:
+            assert (await write()).size == 0
+    assert await view.read_bytes("key") == b""
+    await closed(store)
+
+
+@pytest.mark.parametrize("name", ["moto", "ministack"])
+async def test_a_long_upload_does_not_replace_what_was_created_meanwhile(name: str, request: Any) -> None:
+    server: S3Server = request.getfixturevalue(f"{name}_server")
+    prefix = server.fresh_prefix()
+    async with AsyncStore(AsyncS3Backend(BUCKET, prefix, part_size=5 * MIB, **server.options)) as store:
+
+        async def content() -> AsyncIterator[bytes]:
+            for _ in range(3):
+                yield bytes(5 * MIB)
+            await store.write("key", b"theirs")
+
+        with pytest.raises(AlreadyExists):
+            await store.write("key", content())
+        assert await store.read_bytes("key") == b"theirs"
+    plain = client(server)
+    uploads = plain.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
+    assert [upload for upload in uploads if upload["Key"].startswith(prefix + "/")] == []
+    plain.close()
+
+
+# --- what answers mean
+
+
+class Answers:
+    """A service that gives prepared answers, the last one for ever, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, str | None]] = []
+        self.asked: list[str] = []
+        self.endpoint = ""
+
+    def give(self, *answers: tuple[int, str | None]) -> None:
+        """Status and error code of each answer; None is a reply without a body."""
+        self.answers, self.asked = list(answers), []
+
+    def next(self, method: str) -> tuple[int, bytes]:
+        self.asked.append(method)
+        status, code = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if code is None or method == "HEAD":
+            return status, b""
+        extra = "<Condition>If-None-Match</Condition>" if code.endswith("+condition") else ""
+        code = code.removesuffix("+condition")
+        return status, f"<Error><Code>{code}</Code><Message>{SECRET}</Message>{extra}</Error>".encode()
+
+
+@contextmanager
+def answering() -> Iterator[Answers]:
+    answers = Answers()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, body = answers.next(self.command)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("ETag", '"0123"')
+            if status in (301, 307):
+                self.send_header("x-amz-bucket-region", "eu-west-3")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    answers.endpoint = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield answers
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def answers() -> Iterator[Answers]:
+    with answering() as served:
+        yield served
+
+
+@pytest.fixture
+async def told(kind: str, answers: Answers) -> AsyncIterator[View]:
+    """A store of the service that gives prepared answers, without retries."""
+    options = {"key": KEY, "secret": SECRET, "region_name": "us-east-1", "endpoint_url": answers.endpoint}
+    store = closing_view(kind, BUCKET, config_kwargs={"retries": {"max_attempts": 0}}, **options)
+    yield View(store)
+    await closed(store)
+
+
+def check(error: RemoteStoreError, kind: type[RemoteStoreError], text: str, path: str = "a/key") -> None:
+    assert type(error) is kind
+    assert error.path == path
+    assert error.backend == "s3"
+    assert text in str(error)
+    assert SECRET not in str(error) + repr(error)
+
+
+READ_CODES = [
+    (404, "NoSuchKey", NotFound, "not found"),
+    (404, "NoSuchBucket", NotFound, BUCKET),
+    (403, "AccessDenied", PermissionDenied, "denied"),
+    (403, "InvalidAccessKeyId", PermissionDenied, "denied"),
+    (403, "SignatureDoesNotMatch", PermissionDenied, "denied"),
+    (403, "SomethingNew", PermissionDenied, "denied"),
+    (403, "InvalidObjectState", ResourceLocked, "archived"),
+    (400, "KMS.DisabledException", ResourceLocked, "KMS"),
+    (400, "ExpiredToken", PermissionDenied, "denied"),
+    (301, "PermanentRedirect", BackendUnavailable, "region"),
+    (307, "TemporaryRedirect", BackendUnavailable, "region"),
+    (500, "InternalError", BackendUnavailable, "cannot be reached"),
+    (503, "SlowDown", BackendUnavailable, "cannot be reached"),
+    (503, "SomethingNew", BackendUnavailable, "cannot be reached"),
+    (502, None, BackendUnavailable, "cannot be reached"),
+    (429, "TooManyRequests", BackendUnavailable, "cannot be reached"),
+    (400, "SomethingNew", RemoteStoreError, "SomethingNew"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "error", "text"), READ_CODES)
+async def test_each_error_code_of_a_read_has_its_meaning(
+    told: View, answers: Answers, status: int, code: str | None, error: type[RemoteStoreError], text: str
+) -> None:
+    answers.give((status, code))
+    for read, *span in ((told.read_bytes,), (told.read_range, 0, 9)):
+        with pytest.raises(RemoteStoreError) as caught:
+            await read("a/key", *span)
+        check(caught.value, error, text)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(403, PermissionDenied), (401, PermissionDenied), (301, BackendUnavailable), (500, BackendUnavailable)],
+)
+async def test_a_bodyless_refusal_is_never_absence(
+    told: View, answers: Answers, status: int, error: type[RemoteStoreError]
+) -> None:
+    answers.give((status, None))
+    for question in (told.exists, told.is_file, told.get_file_info, told.delete):
+        with pytest.raises(RemoteStoreError) as caught:
+            await question("a/key")
+        check(caught.value, error, "")
+    with pytest.raises(RemoteStoreError) as caught:
+        await told.ping()
+    check(caught.value, error, "", ".")
+
+
+async def test_a_bodyless_404_is_absence_unless_the_folder_cannot_be_asked(told: View, answers: Answers) -> None:
+    answers.give((404, None), (403, "AccessDenied"))
+    with pytest.raises(NotFound):
+        await told.get_file_info("a/key")
+    answers.give((404, None), (403, "AccessDenied"))
+    with pytest.raises(PermissionDenied):
+        await told.exists("a/key")
+    answers.give((404, None))
+    assert not await told.is_file("a/key")
+    with pytest.raises(NotFound) as caught:
+        await told.ping()
+    check(caught.value, NotFound, BUCKET, ".")
+
+
+@pytest.mark.parametrize("code", ["PreconditionFailed", "PreconditionFailed+condition", None])
+async def test_a_failed_condition_is_a_conflict_or_a_failed_precondition(
+    told: View, answers: Answers, code: str | None
+) -> None:
+    answers.give((412, code))
+    with pytest.raises(AlreadyExists) as exists:
+        await told.write("a/key", b"")
+    check(exists.value, AlreadyExists, "already exists")
+    with pytest.raises(PreconditionFailed) as failed:
+        await told.write("a/key", b"", if_match="0123")
+    check(failed.value, PreconditionFailed, "if_match")
+    assert answers.asked == ["PUT", "PUT"]
+
+
+async def test_a_missing_target_of_a_conditional_write_is_a_failed_precondition(told: View, answers: Answers) -> None:
+    answers.give((404, "NoSuchKey"))
+    with pytest.raises(PreconditionFailed) as caught:
+        await told.write("a/key", b"", if_match="0123")
+    check(caught.value, PreconditionFailed, "if_match")
+    answers.give((404, "NoSuchBucket"))
+    with pytest.raises(NotFound) as missing:
+        await told.write("a/key", b"", if_match="0123")
+    check(missing.value, NotFound, BUCKET)
+
+
+async def test_a_concurrent_conflict_is_tried_once_more(told: View, answers: Answers) -> None:
+    conflict = (409, "ConditionalRequestConflict")
+    answers.give(conflict, (200, None))
+    assert (await told.write("a/key", b"x")).etag == "0123"
+    assert answers.asked == ["PUT", "PUT"]
+    answers.give(conflict)
+    with pytest.raises(AlreadyExists):
+        await told.write("a/key", b"x")
+    assert answers.asked == ["PUT", "PUT"]
+    answers.give(conflict, (412, "PreconditionFailed"))
+    with pytest.raises(AlreadyExists):
+        await told.write("a/key", b"x")
+    assert answers.asked == ["PUT", "PUT"]
+    answers.give(conflict)
+    with pytest.raises(PreconditionFailed):
+        await told.write("a/key", b"x", if_match="0123")
+
+
+async def test_per_key_errors_of_a_bulk_delete_are_raised(
+    view: View, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await view.write("d/kept", b"x")
+    await view.write("d/gone", b"x")
+    driver = view.store._backend._driver
+    call = driver.call
+
+    async def refusing(verb: str, key: str, **request: Any) -> Any:
+        if verb != "delete_objects":
+            return await call(verb, key, **request)
+        return {"Errors": [{"Key": f"{prefix}/d/kept", "Code": "AccessDenied", "Message": SECRET}]}
+
+    monkeypatch.setattr(driver, "call", refusing)
+    with pytest.raises(PermissionDenied) as caught:
+        await view.delete_folder("d", recursive=True)
+    check(caught.value, PermissionDenied, "1 of 2", "d/kept")
+    assert await view.exists("d/kept")
+
+
+# --- a missing bucket
+
+
+async def test_a_missing_bucket_reads_as_a_missing_path_and_is_named(kind: str, moto_server: S3Server) -> None:
+    store = closing_view(kind, "no-such-bucket", **moto_server.options)
+    view = View(store)
+    for work in (
+        view.read_bytes("key"),
+        view.read_range("key", 0, 1),
+        view.write("key", b""),
+        view.write("key", view.stream([bytes(9 * MIB)])),
+        view.write("key", b"", overwrite=True),
+        view.ping(),
+    ):
+        with pytest.raises(NotFound, match="no-such-bucket") as caught:
+            await work
+        assert caught.value.path in ("key", ".")
+    for work in (view.get_file_info("key"), view.delete("key"), view.copy("key", "other"), view.move("key", "other")):
+        with pytest.raises(NotFound):
+            await work
+    for work in (view.delete_folder("key"), view.delete_folder("key", recursive=True), view.get_folder_info("key")):
+        with pytest.raises(NotFound):
+            await work
+    assert not await view.exists("key")
+    assert not await view.is_file("key")
+    assert not await view.is_folder("key")
+    for listing in (
+        view.list_files(""),
+        view.list_files("key", recursive=True),
+        view.list_folders(""),
+        view.iter_children(""),
+        view.glob("**"),
+    ):
+        assert await items(listing) == []
+    assert await view.delete("key", missing_ok=True) is None
+    assert await view.delete_folder("key", missing_ok=True) is None
+    assert await view.delete_folder("key", recursive=True, missing_ok=True) is None
+    assert (await view.get_folder_info("")).file_count == 0
+    plain = client(moto_server)
+    assert [bucket["Name"] for bucket in plain.list_buckets()["Buckets"]].count("no-such-bucket") == 0
+    plain.close()
+    await closed(store)
+
+
+# --- keys, not nodes
+
+
+async def test_a_file_that_is_also_a_folder_is_touched_alone(view: View) -> None:
+    for key in ("a", "a/below", "a/b/c"):
+        await view.write(key, key.encode())
+    assert await view.read_bytes("a") == b"a"
+    assert await view.is_file("a")
+    assert await view.is_folder("a")
+    await view.copy("a", "copied")
+    await view.move("a", "moved")
+    assert not await view.is_file("a")
+    assert await view.read_bytes("moved") == await view.read_bytes("copied") == b"a"
+    assert await view.read_bytes("a/below") == b"a/below"
+    await view.write("a", b"again")
+    await view.delete("a")
+    assert sorted(str(file.path) for file in await items(view.list_files("", recursive=True))) == [
+        "a/b/c",
+        "a/below",
+        "copied",
+        "moved",
+    ]
+    with pytest.raises(InvalidPath):
+        await view.read_bytes("a")
+    with pytest.raises(InvalidPath):
+        await view.delete("a", missing_ok=True)
+
+
+async def test_folder_markers_are_folders_never_files(view: View, look: Any, prefix: str) -> None:
+    for marker in ("x/", "x/y/"):
+        look.put_object(Bucket=BUCKET, Key=f"{prefix}/{marker}", Body=b"")
+    look.put_object(Bucket=BUCKET, Key=f"{prefix}/x/y/file", Body=b"1")
+    look.put_object(Bucket=BUCKET, Key=f"{prefix}/", Body=b"")
+    assert [str(file.path) for file in await items(view.list_files("", recursive=True))] == ["x/y/file"]
+    assert [(type(entry), str(entry.path)) for entry in await items(view.iter_children(""))] == [(FolderEntry, "x")]
+    assert [(type(entry), str(entry.path)) for entry in await items(view.iter_children("x"))] == [(FolderEntry, "x/y")]
+    assert [type(entry) for entry in await items(view.iter_children("x/y"))] == [FileInfo]
+    assert (await view.get_folder_info("x")).file_count == 1
+    assert await view.is_folder("x")
+    assert not await view.is_file("x")
+    with pytest.raises(InvalidPath):
+        await view.read_bytes("x")
+    await view.delete("x/y/file")
+    assert await view.is_folder("x/y")
+    assert (await view.get_folder_info("x/y")).file_count == 0
+    await view.delete_folder("x/y")
+    await view.delete_folder("x", recursive=True)
+    found = look.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", ())
+    assert [entry["Key"] for entry in found] == [f"{prefix}/"]
+
+
+async def test_a_write_below_a_file_is_refused_where_asked_for(
+    kind: str, moto_server: S3Server, prefix: str, view: View
+) -> None:
+    store = closing_view(kind, BUCKET, root=prefix, reject_write_under_file_ancestor=True, **moto_server.options)
+    strict = View(store)
+    await view.write("a/file", b"1")
+    await view.write("src", b"2")
+    for work in (
+        strict.write("a/file/b/c", b""),
+        strict.write("a/file/b", strict.stream([b"x"]), overwrite=True),
+        strict.write_atomic("a/file/b", b""),
+        strict.copy("src", "a/file/b"),
+        strict.move("src", "a/file/b", overwrite=True),
+    ):
+        with pytest.raises(InvalidPath):
+            await work
+    with pytest.raises(NotFound):
+        await strict.move("absent", "a/file/b")
+    await strict.write("a/other", b"3")
+    files = sorted(str(file.path) for file in await items(view.list_files("", recursive=True)))
+    assert files == ["a/file", "a/other", "src"]
+    await view.write("a/file/b", b"passes")
+    await closed(store)
+
+
+# --- reading
+
+
+def gets(server: S3Server, since: int, prefix: str) -> int:
+    return sum(request.startswith("GET ") and prefix in request for request in server.requests[since:])
+
+
+async def test_reading_forward_is_one_request_and_a_seek_one_more(
+    view: View, moto_server: S3Server, prefix: str
+) -> None:
+    data = os.urandom(2 * MIB)
+    await view.write("key", data)
+    since = len(moto_server.requests)
+    assert b"".join(await items(view.read("key"))) == data
+    assert gets(moto_server, since, prefix) == 1
+    since = len(moto_server.requests)
+    async with await view.read_seekable("key") as stream:
+        assert await stream.read(100) == data[:100]
+        assert await stream.seek(MIB) == MIB
+        assert await stream.read(10) == data[MIB : MIB + 10]
+        assert await stream.seek(-5, io.SEEK_END) == len(data) - 5
+        assert await stream.read() == data[-5:]
+        assert await stream.read() == b""
+    assert gets(moto_server, since, prefix) <= 3
+
+
+async def test_a_file_replaced_between_two_reads_is_an_error_not_mixed_bytes(view: View) -> None:
+    await view.write("key", b"a" * 2 * MIB)
+    async with await view.read_seekable("key") as stream:
+        assert await stream.read(10) == b"a" * 10
+        await view.write("key", b"b" * 2 * MIB, overwrite=True)
+        await stream.seek(MIB)
+        with pytest.raises(PreconditionFailed) as caught:
+            await stream.read(10)
+    assert caught.value.path == "key"
+    async with await view.read_seekable("key") as stream:
+        assert await stream.read(10) == b"b" * 10
+        await view.delete("key")
+        await stream.seek(MIB)
+        with pytest.raises(PreconditionFailed):
+            await stream.read(10)
+
+
+# --- what is kept with a file
+
+
+@pytest.mark.parametrize("value", ["grün 漢字 €", "ü" * 300, "plain", "=?utf-8?q?not_encoded?=", "a  b"])
+async def test_metadata_comes_back_as_it_was_given_and_copies_keep_it(view: View, value: str) -> None:
+    result = await view.write("key", b"x", metadata={"note": value})
+    assert result.metadata == {"note": value}
+    assert (await view.get_file_info("key")).metadata == {"note": value}
+    await view.copy("key", "copy")
+    await view.move("key", "moved")
+    for key in ("copy", "moved"):
+        assert (await view.get_file_info(key)).metadata == {"note": value}
+
+
+@pytest.mark.parametrize("value", ["=?no-such-charset?q?x?=", "=?utf-8?b?a?=", "=?utf-8?b?//79?="])
+async def test_foreign_metadata_that_cannot_be_decoded_is_given_as_it_is(
+    view: View, look: Any, prefix: str, value: str
+) -> None:
+    look.put_object(Bucket=BUCKET, Key=f"{prefix}/key", Body=b"", Metadata={"note": value})
+    assert (await view.get_file_info("key")).metadata == {"note": value}
+
+
+async def test_a_versioned_bucket_tells_versions(kind: str, moto_server: S3Server, look: Any) -> None:
+    bucket = f"versioned-{moto_server.fresh_prefix()}"
+    look.create_bucket(Bucket=bucket)
+    look.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    store = closing_view(kind, bucket, **moto_server.options)
+    view = View(store)
+    first = await view.write("key", b"1")
+    second = await view.write("key", view.stream([bytes(9 * MIB)]), overwrite=True)
+    newest = look.head_object(Bucket=bucket, Key="key")["VersionId"]
+    assert first.version_id
+    assert second.version_id == newest != first.version_id
+    assert (await view.head("key")).version_id == newest
+    await closed(store)
+
+
+# --- secrets
+
+
+async def test_no_secret_is_ever_shown(kind: str, moto_server: S3Server, prefix: str) -> None:
+    host = moto_server.endpoint.removeprefix("http://")
+    options = {**moto_server.options, "token": "t0ken-s3cret", "endpoint_url": f"http://user:pa55word@{host}"}
+    store = closing_view(kind, BUCKET, root=prefix, **options)
+    plan = store.resolve("key")
+    shown = [repr(store), str(store), repr(store._backend), str(store._backend), repr(plan), str(dict(plan.details))]
+    shown += [store.native_path("key"), repr(store.child("x"))]
+    for secret in (SECRET, "t0ken-s3cret", "pa55word"):
+        assert not [text for text in shown if secret in text]
+    await closed(store)
+
+
+async def test_no_error_shows_a_secret(view: View) -> None:
+    with pytest.raises(NotFound) as caught:
+        await view.read_bytes("key")
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert SECRET not in str(error) + repr(error)
+        error = error.__cause__
+
+
+# --- lives of a store
+
+
+def read_unpickled(data: bytes) -> bytes:
+    store = pickle.loads(data)
+    if isinstance(store, Store):
+        with store:
+            return store.read_bytes("key")
+
+    async def read() -> bytes:
+        async with store:
+            content: bytes = await store.read_bytes("key")
+            return content
+
+    return asyncio.run(read())
+
+
+async def test_explicit_credentials_travel_in_a_pickle(view: View) -> None:
+    await view.write("key", b"content")
+    data = pickle.dumps(view.store)
+    assert SECRET.encode() in data
+    assert await asyncio.to_thread(in_new_process, read_unpickled, data) == b"content"
+
+
+async def test_closing_is_for_good_and_can_be_repeated(view: View) -> None:
+    await view.write("key", b"content")
+    await closed(view.store)
+    await closed(view.store)
+    for work in (
+        lambda: view.read_bytes("key"),
+        lambda: view.exists("key"),
+        lambda: view.write("key", b""),
+        lambda: view.write("key", view.stream([b"x"])),
+        lambda: view.delete("key", missing_ok=True),
+        view.ping,
+        lambda: items(view.list_files("")),
+    ):
+        with pytest.raises(BackendUnavailable, match="is closed") as caught:
+            await work()
+        assert caught.value.__cause__ is not caught.value  # A chain that ends, for whoever walks it.
+    assert await view.exists("")
+
+
+def test_an_async_store_says_that_it_belongs_to_one_loop(moto_server: S3Server, prefix: str) -> None:
+    store = AsyncStore(AsyncS3Backend(BUCKET, prefix, **moto_server.options))
+
+    async def use() -> None:
+        await store.write("key", b"x", overwrite=True)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(use())
+        with pytest.raises(RuntimeError, match="belongs to the event loop"):
+            second.run(use())
+        first.run(use())
+        first.run(store.aclose())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks need a POSIX system")
+def test_a_store_made_before_a_fork_works_in_the_child(moto_server: S3Server, prefix: str) -> None:
+    with Store(S3Backend(BUCKET, prefix, **moto_server.options)) as store:
+        store.write("parent", b"1")
+
+        def work() -> bytes:
+            store.write("child", b"2")
+            with store:
+                return store.read_bytes("parent")
+
+        with Fork(work) as child:
+            assert child.result() == b"1"
+        assert store.read_bytes("child") == b"2"
+
+
+SYNC_LIFE = """
+store = Store(S3Backend(BUCKET, PREFIX, **OPTIONS))
+store.write("key", bytes(4 << 20), overwrite=True)
+store.write("long", io.BytesIO(bytes(9 << 20)), overwrite=True)
+assert len(store.read_bytes("key")) == 4 << 20
+list(store.list_files("", recursive=True))
+next(iter(store.list_files("")))
+{step}
+store.close()
+del store
+gc.collect()
+"""
+ASYNC_LIFE = """
+async def main():
+    store = AsyncStore(AsyncS3Backend(BUCKET, PREFIX, **OPTIONS))
+    await store.write("key", bytes(4 << 20), overwrite=True)
+    await store.write("long", pieces(9), overwrite=True)
+    assert len(await store.read_bytes("key")) == 4 << 20
+    [entry async for entry in store.list_files("", recursive=True)]
+{step}
+    await store.aclose()
+    del store
+    gc.collect()
+asyncio.run(main())
+gc.collect()
+"""
+HEAD = """
+import asyncio, gc, io
+from remote_store import NotFound, RemoteStoreError, Store
+from remote_store.aio import AsyncS3Backend, AsyncStore
+from remote_store.backends import S3Backend
+async def pieces(count):
+    for _ in range(count):
+        yield bytes(1 << 20)
+async def endless():
+    while True:
+        yield bytes(1 << 20)
+"""
+STEPS = {
+    ("sync", "normal use"): "",
+    ("sync", "an error"): """
+try: store.read_bytes("absent")
+except NotFound: pass
+else: raise AssertionError
+""",
+    ("sync", "a broken off read"): """
+stream = store.read("key"); stream.read(10); stream.close()
+""",
+    ("sync", "a failed write"): """
+class Broken:
+    def read(self, size): raise OSError("mine")
+try: store.write("bad", Broken())
+except OSError: pass
+""",
+    ("async", "normal use"): "",
+    ("async", "an error"): """
+    try: await store.read_bytes("absent")
+    except NotFound: pass
+    else: raise AssertionError
+""",
+    ("async", "a broken off read"): """
+    chunks = store.read("key")
+    await anext(chunks)
+    await chunks.aclose()
+""",
+    ("async", "a cancelled write"): """
+    task = asyncio.ensure_future(store.write("bad", endless()))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    try: await task
+    except asyncio.CancelledError: pass
+    else: raise AssertionError
+""",
+    ("async", "a cancelled read"): """
+    task = asyncio.ensure_future(store.read_bytes("key"))
+    await asyncio.sleep(0.005)
+    task.cancel()
+    try: await task
+    except asyncio.CancelledError: pass
+""",
+}
+
+
+@pytest.mark.parametrize(("which", "after"), STEPS, ids=[" after ".join(step) for step in STEPS])
+def test_nothing_stays_open(moto_server: S3Server, prefix: str, which: str, after: str) -> None:
+    life = SYNC_LIFE if which == "sync" else ASYNC_LIFE
+    names = f"BUCKET, PREFIX, OPTIONS = {BUCKET!r}, {prefix!r}, {moto_server.options!r}\n"
+    script = HEAD + names + life.format(step=STEPS[which, after])
+    command = [sys.executable, "-W", "error::ResourceWarning", "-W", "always::RuntimeWarning", "-c", script]
+    done = subprocess.run(command, capture_output=True, timeout=60)
+    assert done.stderr.decode() == ""
+    assert done.returncode == 0

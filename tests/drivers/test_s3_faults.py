@@ -1,0 +1,429 @@
+"""S3 over a network that fails: typed errors in time, nothing half done, and a store that goes on afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from servers.proxy import Fault, Proxy, proxy_to
+from servers.s3 import BUCKET, S3Server, client
+
+from remote_store import AlreadyExists, BackendUnavailable, NotFound, Store
+from remote_store.aio import AsyncS3Backend, AsyncStore
+from remote_store.backends import S3Backend
+from remote_store.certify.view import View
+
+MIB = 1 << 20
+PART = 5 * MIB
+DEADLINE = 1.0
+SLACK = 4.0
+"""What a deadline may be exceeded by on a busy machine, with the clean-up that follows it [s]."""
+
+
+@dataclass
+class Place:
+    """A store behind a proxy, and the server behind that."""
+
+    view: View
+    proxy: Proxy
+    client: Any
+    prefix: str
+
+    def uploads(self) -> list[str]:
+        """Multipart uploads that nobody finished."""
+        found = self.client.list_multipart_uploads(Bucket=BUCKET, Prefix=self.prefix + "/").get("Uploads", ())
+        return [upload["Key"] for upload in found if upload["Key"].startswith(self.prefix + "/")]
+
+    def keys(self) -> list[str]:
+        found = self.client.list_objects_v2(Bucket=BUCKET, Prefix=self.prefix + "/").get("Contents", ())
+        return [entry["Key"].removeprefix(self.prefix + "/") for entry in found]
+
+    def content(self, key: str) -> bytes:
+        data: bytes = self.client.get_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}")["Body"].read()
+        return data
+
+    async def fails(self, *work: Coroutine[Any, Any, Any]) -> None:
+        """Each of these ends in time and says that the storage cannot be reached."""
+        for one in work:
+            begun = time.monotonic()
+            with pytest.raises(BackendUnavailable) as caught:
+                await one
+            assert time.monotonic() - begun < DEADLINE + SLACK
+            assert caught.value.path == "key"
+            assert caught.value.backend == "s3"
+            assert caught.value.__cause__ is not None
+            assert "s3cret" not in str(caught.value)
+
+    async def works(self) -> None:
+        """The same store goes on through a healed network, and left nothing behind."""
+        self.proxy.heal()
+        assert self.uploads() == []
+        await self.view.write("after", b"fine", overwrite=True)
+        assert await self.view.read_bytes("after") == b"fine"
+
+
+@pytest.fixture
+def proxy(moto_server: S3Server) -> Iterator[Proxy]:
+    with proxy_to(moto_server.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def options(request: pytest.FixtureRequest, moto_server: S3Server, proxy: Proxy) -> dict[str, Any]:
+    return {
+        **moto_server.options,
+        "root": moto_server.fresh_prefix(),
+        "endpoint_url": proxy.endpoint,
+        # The SDK waits up to a second before it tries again.
+        "timeout": 30 if request.node.get_closest_marker("patient") else DEADLINE,
+        "part_size": PART,
+    }
+
+
+@pytest.fixture(params=["sync", "async"])
+async def place(
+    request: pytest.FixtureRequest, moto_server: S3Server, proxy: Proxy, options: dict[str, Any]
+) -> AsyncIterator[Place]:
+    look = client(moto_server)
+    if request.param == "sync":
+        with Store(S3Backend(BUCKET, **options)) as store:
+            store.ping()  # Connecting for the first time is not what is timed.
+            yield Place(View(store), proxy, look, options["root"])
+    else:
+        async with AsyncStore(AsyncS3Backend(BUCKET, **options)) as store:
+            await store.ping()
+            yield Place(View(store), proxy, look, options["root"])
+    look.close()
+
+
+@pytest.fixture
+async def asynchronous(moto_server: S3Server, proxy: Proxy, options: dict[str, Any]) -> AsyncIterator[Place]:
+    look = client(moto_server)
+    async with AsyncStore(AsyncS3Backend(BUCKET, **{**options, "timeout": 30})) as store:
+        yield Place(View(store), proxy, look, options["root"])
+    look.close()
+
+
+async def read(view: View) -> bytes:
+    return b"".join([chunk async for chunk in view.read("key")])
+
+
+async def listed(view: View) -> list[Any]:
+    return [entry async for entry in view.list_files("key")]
+
+
+def parts(count: int) -> list[bytes]:
+    return [bytes([number]) * PART for number in range(count)]
+
+
+# --- reading
+
+
+READS: dict[str, Callable[[View], Coroutine[Any, Any, bytes]]] = {
+    "read": read,
+    "read_bytes": lambda view: view.read_bytes("key"),
+    "read_range": lambda view: view.read_range("key", 1, 4 * MIB),
+}
+every_read = pytest.mark.parametrize("read", READS.values(), ids=READS)
+
+
+@every_read
+@pytest.mark.parametrize("act", ["reset", "stall"])
+async def test_a_body_that_breaks_off_is_an_error_never_a_short_file(place: Place, read: Any, act: Any) -> None:
+    data = bytes(range(256)) * (4 * MIB // 256)
+    await place.view.write("key", data)
+    place.proxy.arm(Fault(act, "response", after=MIB))
+    await place.fails(read(place.view))
+    assert place.proxy.struck.is_set()
+    await place.works()
+    assert await place.view.read_bytes("key") == data
+
+
+async def test_a_stream_gives_what_came_before_the_break_then_the_error(place: Place) -> None:
+    data = bytes(range(256)) * (4 * MIB // 256)
+    await place.view.write("key", data)
+    place.proxy.arm(Fault("stall", "response", after=MIB))
+    got = bytearray()
+
+    async def take() -> None:
+        async for chunk in place.view.read("key"):
+            got.extend(chunk)
+
+    await place.fails(take())
+    assert len(got) >= MIB // 2
+    assert data.startswith(got)
+    await place.works()
+
+
+# --- a network, or a service, that is not there
+
+
+FAULTS: dict[str, Callable[[Proxy], None]] = {
+    "black hole": lambda proxy: proxy.arm(Fault("stall", "request")),
+    "silence after the request": lambda proxy: proxy.arm(Fault("stall", "response")),
+    "refused": lambda proxy: proxy.refuse(),
+    "reset": lambda proxy: proxy.arm(Fault("reset", "request")),
+    "503 storm": lambda proxy: proxy.arm(Fault("busy", "request")),
+}
+
+
+@pytest.fixture(params=FAULTS.values(), ids=FAULTS)
+def fault(request: pytest.FixtureRequest) -> Callable[[Proxy], None]:
+    break_it: Callable[[Proxy], None] = request.param
+    return break_it
+
+
+@every_read
+async def test_an_unreachable_service_fails_reads_in_time(
+    place: Place, read: Any, fault: Callable[[Proxy], None]
+) -> None:
+    await place.view.write("key", b"content")
+    fault(place.proxy)
+    await place.fails(read(place.view))
+    await place.works()
+    assert await place.view.read_bytes("key") == b"content"
+
+
+async def test_an_unreachable_service_is_never_a_missing_file(place: Place, fault: Callable[[Proxy], None]) -> None:
+    await place.view.write("key", b"content")
+    fault(place.proxy)
+    view = place.view
+    await place.fails(view.exists("key"), view.is_folder("key"), view.get_file_info("key"))
+    await place.fails(view.delete("key", missing_ok=True), listed(view))
+    await place.works()
+    assert await view.read_bytes("key") == b"content"
+
+
+async def test_an_unreachable_service_fails_writes_in_time(place: Place, fault: Callable[[Proxy], None]) -> None:
+    await place.view.write("other", b"opens a connection")
+    silent = fault is FAULTS["silence after the request"]
+    fault(place.proxy)
+    await place.fails(place.view.write("key", b"content", overwrite=True))
+    place.proxy.heal()
+    assert place.keys() in (["other"], ["key", "other"] if silent else ["other"])
+    await place.works()
+
+
+@pytest.mark.parametrize("break_it", [FAULTS["black hole"], FAULTS["refused"], FAULTS["503 storm"]])
+async def test_an_unreachable_service_fails_long_writes_in_time(
+    place: Place, break_it: Callable[[Proxy], None]
+) -> None:
+    break_it(place.proxy)
+    await place.fails(place.view.write("key", place.view.stream(parts(2)), overwrite=True))
+    await place.works()
+    assert place.keys() == ["after"]
+
+
+# --- writing
+
+
+async def test_an_upload_that_is_reset_leaves_the_old_content(place: Place) -> None:
+    await place.view.write("key", b"old")
+    place.proxy.arm(Fault("reset", "request", after=MIB))
+    await place.fails(place.view.write("key", bytes(4 * MIB), overwrite=True))
+    assert place.proxy.struck.is_set()
+    assert place.content("key") == b"old"
+    await place.works()
+    assert place.keys() == ["after", "key"]
+
+
+@pytest.mark.parametrize("act", ["reset", "stall"])
+@pytest.mark.parametrize("method", ["write", "write_atomic", "open_atomic"])
+async def test_a_part_that_cannot_be_sent_ends_the_upload_without_a_trace(place: Place, act: Any, method: str) -> None:
+    await place.view.write("key", b"old")
+    place.proxy.arm(Fault(act, "request", after=MIB))
+
+    async def upload() -> None:
+        if method != "open_atomic":
+            await getattr(place.view, method)("key", place.view.stream(parts(3)), overwrite=True)
+            return
+        async with place.view.open_atomic("key", overwrite=True) as file:
+            for part in parts(3):
+                await file.write(part)
+
+    await place.fails(upload())
+    assert place.proxy.struck.is_set()
+    assert place.content("key") == b"old"
+    await place.works()
+    assert place.keys() == ["after", "key"]
+
+
+@pytest.mark.patient
+async def test_one_broken_connection_is_tried_again(place: Place) -> None:
+    place.proxy.arm(Fault("reset", "request", after=MIB, times=1))
+    result = await place.view.write("key", bytes(2 * MIB))
+    assert place.proxy.struck.is_set()
+    assert result.size == 2 * MIB
+    assert place.content("key") == bytes(2 * MIB)
+    await place.works()
+
+
+# --- a write that succeeded and whose reply was lost
+
+
+LOST = Fault("reset", "response", after=2 * len(b"HTTP/1.1 100 Continue\r\n\r\n"), times=1)
+"""The reply to a put is lost, not the leave to send its content, which this server gives twice."""
+
+
+def times_executed(server: S3Server, place: Place, method: str) -> int:
+    return sum(request.startswith(f"{method} /{BUCKET}/{place.prefix}/key") for request in server.requests)
+
+
+@pytest.mark.patient
+async def test_the_echo_of_an_own_create_is_no_conflict(place: Place, moto_server: S3Server) -> None:
+    place.proxy.arm(LOST)
+    result = await place.view.write("key", b"mine")
+    assert times_executed(moto_server, place, "PUT") == 2
+    assert place.content("key") == b"mine"
+    assert result.etag == (await place.view.get_file_info("key")).etag
+
+
+@pytest.mark.patient
+async def test_a_file_that_was_there_stays_a_conflict_when_a_reply_is_lost(place: Place, moto_server: S3Server) -> None:
+    await place.view.write("key", b"theirs")
+    place.proxy.arm(LOST)
+    with pytest.raises(AlreadyExists):
+        await place.view.write("key", b"mine")
+    assert times_executed(moto_server, place, "PUT") == 3
+    assert place.content("key") == b"theirs"
+
+
+@pytest.mark.patient
+async def test_the_echo_of_an_own_replacement_is_no_failed_precondition(place: Place, moto_server: S3Server) -> None:
+    old = await place.view.write("key", b"old")
+    place.proxy.arm(LOST)
+    result = await place.view.write("key", b"mine", if_match=old.etag)
+    assert times_executed(moto_server, place, "PUT") == 3
+    assert place.content("key") == b"mine"
+    assert result.etag == (await place.view.get_file_info("key")).etag
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.patient
+async def test_the_echo_of_an_own_completed_upload_is_no_error(
+    asynchronous: Place, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    place = asynchronous
+    driver = place.view.store._backend._driver
+    call = driver.call
+
+    async def losing_the_last_reply(verb: str, key: str, **request: Any) -> Any:
+        if verb == "complete_multipart_upload":
+            place.proxy.arm(Fault("reset", "response", times=1))
+        return await call(verb, key, **request)
+
+    monkeypatch.setattr(driver, "call", losing_the_last_reply)
+    result = await place.view.write("key", place.view.stream([*parts(2), b"end"]), overwrite=overwrite)
+    assert times_executed(moto_server, place, "POST") == 3  # One to begin, two to complete.
+    assert place.content("key") == b"".join(parts(2)) + b"end"
+    assert result.size == 2 * PART + 3
+    assert result.etag == (await place.view.get_file_info("key")).etag
+    assert place.uploads() == []
+
+
+# --- the caller's own failures
+
+
+class Mine(Exception):
+    pass
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_failing_content_passes_unchanged_and_uploads_nothing(place: Place, count: int) -> None:
+    error = Mine("the caller's")
+    with pytest.raises(Mine) as caught:
+        await place.view.write("key", place.view.stream([*parts(count), b"more", error]))
+    assert caught.value is error
+    assert place.keys() == []
+    await place.works()
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_an_exception_inside_open_atomic_uploads_nothing(place: Place, count: int) -> None:
+    error = Mine("the caller's")
+
+    async def work() -> None:
+        async with place.view.open_atomic("key") as file:
+            for part in parts(count):
+                await file.write(part)
+            await file.write(b"more")
+            raise error
+
+    with pytest.raises(Mine) as caught:
+        await work()
+    assert caught.value is error
+    assert place.keys() == []
+    with pytest.raises(NotFound):
+        await place.view.read_bytes("key")
+    await place.works()
+
+
+# --- cancellation
+
+
+async def struck(proxy: Proxy) -> None:
+    assert await asyncio.to_thread(proxy.struck.wait, 10)
+
+
+async def endless() -> AsyncIterator[bytes]:
+    while True:
+        yield bytes(MIB)
+
+
+@pytest.mark.parametrize("cancels", [1, 2])
+async def test_cancelling_a_long_write_leaves_nothing(asynchronous: Place, cancels: int) -> None:
+    asynchronous.proxy.arm(Fault("stall", "request", after=MIB, times=1))
+    task = asyncio.ensure_future(asynchronous.view.write("key", endless()))
+    await struck(asynchronous.proxy)
+    for _ in range(cancels):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    asynchronous.proxy.heal()
+    await asynchronous.works()
+    assert asynchronous.keys() == ["after"]
+
+
+async def test_cancelling_a_long_write_while_it_begins_leaves_nothing(asynchronous: Place) -> None:
+    await asynchronous.view.write("after", b"opens a connection")
+    asynchronous.proxy.arm(Fault("stall", "response", times=1))
+    task = asyncio.ensure_future(asynchronous.view.write("key", endless(), overwrite=True))
+    await struck(asynchronous.proxy)
+    assert len(asynchronous.uploads()) == 1
+    task.cancel()
+    await asyncio.sleep(0)
+    asynchronous.proxy.heal()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asynchronous.works()
+    assert asynchronous.keys() == ["after"]
+
+
+async def test_cancelling_a_short_write_or_a_read_leaves_the_store_usable(asynchronous: Place) -> None:
+    await asynchronous.view.write("key", bytes(4 * MIB))
+    for fault, work in (
+        (Fault("stall", "request", after=MIB), asynchronous.view.write("new", bytes(2 * MIB))),
+        (Fault("stall", "response", after=MIB), asynchronous.view.read_bytes("key")),
+    ):
+        asynchronous.proxy.arm(fault)
+        task = asyncio.ensure_future(work)
+        await struck(asynchronous.proxy)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asynchronous.works()
+    assert asynchronous.keys() == ["after", "key"]
+
+
+async def test_a_deadline_of_the_caller_leaves_no_upload(asynchronous: Place) -> None:
+    asynchronous.proxy.arm(Fault("stall", "request", after=MIB, times=1))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await asynchronous.view.write("key", endless())
+    await asynchronous.works()
+    assert asynchronous.keys() == ["after"]
