@@ -472,3 +472,106 @@ def test_one_unreadable_link_does_not_break_a_listing(tmp_path: Path, monkeypatc
     assert not store.exists("link")
     with pytest.raises(InvalidPath, match="escapes root"):
         store.read_bytes("link")
+
+
+# --- who runs what
+
+
+async def test_content_is_read_on_the_callers_loop() -> None:
+    from remote_store.aio import AsyncFsspecBackend
+
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def content() -> Any:
+        for _ in range(3):
+            loops.append(asyncio.get_running_loop())
+            yield b"1"
+
+    for asynchronous in (True, False):
+        fs = AsyncFileSystemWrapper(unknown_filesystem(), asynchronous=asynchronous)
+        store = AsyncStore(AsyncFsspecBackend(fs))
+        await store.write("f", content())
+        assert await store.read_bytes("f") == b"111"
+    assert set(loops) == {asyncio.get_running_loop()}
+
+
+def test_calls_of_one_connection_never_overlap() -> None:
+    fs = unknown_filesystem()
+    inside, overlaps = [0], [0]
+
+    def alone(method: Any) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            inside[0] += 1
+            overlaps[0] += inside[0] > 1
+            try:
+                for _ in range(50):
+                    pass
+                return method(*args, **options)
+            finally:
+                inside[0] -= 1
+
+        return call
+
+    for name in ("info", "ls", "cat_file", "pipe_file", "rm_file"):
+        setattr(fs, name, alone(getattr(fs, name)))
+    stores = [Store(FsspecBackend(fs)), Store(FsspecBackend(fs), "d")]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # Threads change places often enough to meet inside if they can.
+
+    def work(number: int) -> None:
+        for _ in range(10):
+            store = stores[number % 2]
+            store.write(f"f{number}", b"1", overwrite=True)
+            store.read_bytes(f"f{number}")
+            list(store.list_files())
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert overlaps == [0]
+
+
+def test_each_url_opens_a_filesystem_of_its_own(ftp_server: tuple[str, int]) -> None:
+    from servers.ftp import PASSWORD, USER
+
+    host, port = ftp_server
+    opened = [Store.from_url(f"ftp://{host}:{port}", username=USER, password=PASSWORD) for _ in range(2)]
+    assert opened[0].unwrap(object) is not opened[1].unwrap(object)
+    assert not opened[0].unwrap(object).dircache.use_listings_cache  # type: ignore[attr-defined]
+
+
+def test_a_folder_swapped_for_a_link_while_it_is_deleted_is_not_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, keep = tmp_path / "root", tmp_path / "root" / "keep"
+    store = Store(LocalBackend(root))
+    store.write("keep/f", b"precious")
+    store.write("d/e/f", b"1")
+    real = os.scandir
+
+    class Swapping:
+        """Reads a folder, then lets somebody put a link in the place of its subfolder."""
+
+        def __init__(self, where: Any) -> None:
+            with real(where) as entries:
+                self._entries = list(entries)
+            if [entry.name for entry in self._entries] == ["e"]:
+                (root / "d" / "e").rename(tmp_path / "gone")
+                (root / "d" / "e").symlink_to(keep)
+
+        def __enter__(self) -> Any:
+            return iter(self._entries)
+
+        def __exit__(self, *exc_info: object) -> None:
+            """Nothing is open."""
+
+    monkeypatch.setattr(os, "scandir", Swapping)
+    with pytest.raises(RemoteStoreError):
+        store.delete_folder("d", recursive=True)
+    monkeypatch.undo()
+    assert store.read_bytes("keep/f") == b"precious"
