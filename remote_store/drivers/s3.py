@@ -149,9 +149,10 @@ class S3Driver(Driver):
     async def call(self, verb: str, key: str, **request: Any) -> Any:
         """One SDK call with the SDK's retries, within the deadline."""
         with self.errors(key):
+            # Making the client, once, reads the SDK's service model and takes its time; no request waits for that.
+            method = getattr(await self._client(key), verb)
+            request["Bucket"] = self.bucket
             async with asyncio.timeout(self.timeout):
-                method = getattr(await self._client(key), verb)
-                request["Bucket"] = self.bucket
                 return await method(**self._fs._get_s3_method_kwargs(method, **request))
 
     # --- questions

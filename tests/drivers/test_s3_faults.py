@@ -20,8 +20,8 @@ from remote_store.certify.view import View
 
 MIB = 1 << 20
 PART = 5 * MIB
-DEADLINE = 1.0
-SLACK = 4.0
+DEADLINE = 2.0
+SLACK = 10.0
 """What a deadline may be exceeded by on a busy machine, with the clean-up that follows it [s]."""
 
 
