@@ -575,3 +575,47 @@ def test_a_folder_swapped_for_a_link_while_it_is_deleted_is_not_entered(
         store.delete_folder("d", recursive=True)
     monkeypatch.undo()
     assert store.read_bytes("keep/f") == b"precious"
+
+
+async def test_async_streams_and_writers_of_a_child_speak_its_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = AsyncMemoryBackend()
+    child = AsyncStore(backend).child("a")
+    await child.write("f", b"1")
+
+    async def gone(*args: object) -> Any:
+        raise NotFound("gone", path="a/f", backend="memory")
+
+    stream = await child.read_seekable("f")
+    monkeypatch.setattr(stream._reader, "read", gone)
+    with pytest.raises(NotFound) as caught:
+        await stream.read()
+    assert caught.value.path == "f"
+
+    async def write() -> None:
+        async with child.open_atomic("g") as file:
+            monkeypatch.setattr(file, "_write", gone)
+            await file.write(b"1")
+
+    with pytest.raises(NotFound) as caught:
+        await write()
+    assert caught.value.path == "f"
+    assert not await child.exists("g")
+
+
+def test_a_handle_is_closed_when_wrapping_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc")
+    from remote_store.backends import _fsspec
+
+    store = Store(LocalBackend(tmp_path))
+    store.write("f", b"1")
+
+    def fail(*args: object) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(_fsspec, "read_stream", fail)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises(MemoryError):
+            store.read("f")
+    assert len(os.listdir("/proc/self/fd")) == before
