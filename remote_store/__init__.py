@@ -17,6 +17,7 @@ from remote_store._lazy import lazy
 
 if TYPE_CHECKING:
     from remote_store._backend import Backend as Backend
+    from remote_store._bridge import AsyncBackendSyncAdapter as AsyncBackendSyncAdapter
     from remote_store._capabilities import Capability as Capability
     from remote_store._capabilities import CapabilitySet as CapabilitySet
     from remote_store._errors import AlreadyExists as AlreadyExists
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "remote_store._backend": ("Backend",),
+    "remote_store._bridge": ("AsyncBackendSyncAdapter",),
     "remote_store._capabilities": ("Capability", "CapabilitySet"),
     "remote_store._errors": (
         "AlreadyExists",
@@ -75,6 +77,7 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(__name__, {name: home for home, names in _HOMES.items() for name in names})
 __all__ = [
     "AlreadyExists",
+    "AsyncBackendSyncAdapter",
     "Backend",
     "BackendUnavailable",
     "Capability",

@@ -15,12 +15,22 @@ SPOOL_LIMIT = 8 * 1024 * 1024
 """Content of unknown length stays in memory up to here and goes to a temporary file beyond [bytes]."""
 
 
-class Source(Protocol):
+class Readable(Protocol):
+    """What is read piece by piece; `b""` at the end only."""
+
+    async def read(self, size: int) -> bytes: ...
+
+
+class Source(Readable, Protocol):
     """The caller's content: whole in `data`, else read piece by piece on the caller's side."""
 
     data: bytes | None
 
-    async def read(self, size: int) -> bytes: ...
+
+async def pieces(source: Readable) -> AsyncIterator[bytes]:
+    """All that is left of `source`, a part at a time."""
+    while data := await source.read(PART):
+        yield data
 
 
 def spool() -> tempfile.SpooledTemporaryFile[bytes]:

@@ -40,7 +40,7 @@ class Store(StoreBase[Backend]):
 
     def __init__(self, backend: Backend, root_path: Path = "") -> None:
         if getattr(type(backend), "is_async", False) is True:
-            raise TypeError("an asynchronous backend needs AsyncStore")
+            raise TypeError("an asynchronous backend needs AsyncStore, or AsyncBackendSyncAdapter around it")
         self._set_up(backend, root_path, owns=True)
 
     @classmethod

@@ -36,3 +36,8 @@ def write_options(
         if needed not in capabilities:
             capabilities.require(needed, backend, str(path))
     return given
+
+
+def given(options: dict[str, Any], overwrite: bool, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """Keywords for a wrapped backend's write: optional ones only where they were given."""
+    return {**options, "overwrite": overwrite, **({} if metadata is None else {"metadata": metadata})}

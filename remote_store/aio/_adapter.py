@@ -6,14 +6,16 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
+from functools import wraps
 from itertools import islice
 from typing import Any, TypeVar
 
 from remote_store._backend import Backend
 from remote_store._capabilities import CapabilitySet
 from remote_store._content import PART, SPOOL_LIMIT, IteratorSource, spool, spooling
-from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, WriteResult
+from remote_store._models import ResolutionPlan, WriteResult
 from remote_store._streams import CHUNK, AsyncAtomicFile, AsyncReadStream, ThreadReader
+from remote_store._writing import given
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 
 T = TypeVar("T")
@@ -44,6 +46,26 @@ async def open_in_thread(work: Callable[[], T], undo: Callable[[T], object]) -> 
         if not handed_over.acquire(blocking=False):
             asyncio.get_running_loop().run_in_executor(None, undo, opened[0])
         raise
+
+
+def _threaded(name: str) -> Any:
+    """A method that runs its sync twin in a thread."""
+
+    @wraps(getattr(AsyncBackend, name), updated=())
+    async def method(self: SyncBackendAdapter, *args: Any, **options: Any) -> Any:
+        return await in_thread(getattr(self._sync, name), *args, **options)
+
+    return method
+
+
+def _batched(name: str) -> Any:
+    """A method that iterates over its sync twin in threads."""
+
+    @wraps(getattr(AsyncBackend, name), updated=())
+    def method(self: SyncBackendAdapter, *args: Any, **options: Any) -> Any:
+        return _batches(lambda: getattr(self._sync, name)(*args, **options))
+
+    return method
 
 
 class SyncBackendAdapter(AsyncBackend):
@@ -89,14 +111,23 @@ class SyncBackendAdapter(AsyncBackend):
     def unwrap(self, type_hint: type[T]) -> T:
         return self._sync.unwrap(type_hint)
 
-    async def exists(self, path: str) -> bool:
-        return await in_thread(self._sync.exists, path)
-
-    async def is_file(self, path: str) -> bool:
-        return await in_thread(self._sync.is_file, path)
-
-    async def is_folder(self, path: str) -> bool:
-        return await in_thread(self._sync.is_folder, path)
+    exists = _threaded("exists")
+    is_file = _threaded("is_file")
+    is_folder = _threaded("is_folder")
+    get_file_info = _threaded("get_file_info")
+    get_folder_info = _threaded("get_folder_info")
+    read_bytes = _threaded("read_bytes")
+    read_range = _threaded("read_range")
+    delete = _threaded("delete")
+    delete_folder = _threaded("delete_folder")
+    move = _threaded("move")
+    copy = _threaded("copy")
+    check_health = _threaded("check_health")
+    list_files = _batched("list_files")
+    list_folders = _batched("list_folders")
+    walk_folders = _batched("walk_folders")
+    iter_children = _batched("iter_children")
+    glob = _batched("glob")
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
         stream = await open_in_thread(lambda: self._sync.read(path), lambda opened: opened.close())
@@ -110,12 +141,6 @@ class SyncBackendAdapter(AsyncBackend):
         stream = await open_in_thread(lambda: self._sync.read_seekable(path), lambda opened: opened.close())
         return AsyncReadStream(ThreadReader(stream))
 
-    async def read_bytes(self, path: str) -> bytes:
-        return await in_thread(self._sync.read_bytes, path)
-
-    async def read_range(self, path: str, start: int, end: int) -> bytes:
-        return await in_thread(self._sync.read_range, path, start, end)
-
     async def write(
         self,
         path: str,
@@ -125,7 +150,7 @@ class SyncBackendAdapter(AsyncBackend):
         metadata: Mapping[str, str] | None = None,
         **options: Any,
     ) -> WriteResult:
-        return await self._write(self._sync.write, path, content, _given(options, overwrite, metadata))
+        return await self._write(self._sync.write, path, content, given(options, overwrite, metadata))
 
     async def write_atomic(
         self,
@@ -136,7 +161,7 @@ class SyncBackendAdapter(AsyncBackend):
         metadata: Mapping[str, str] | None = None,
         **options: Any,
     ) -> WriteResult:
-        return await self._write(self._sync.write_atomic, path, content, _given(options, overwrite, metadata))
+        return await self._write(self._sync.write_atomic, path, content, given(options, overwrite, metadata))
 
     async def _write(
         self, write: Callable[..., WriteResult], path: str, content: AsyncWritableContent, options: dict[str, Any]
@@ -157,7 +182,7 @@ class SyncBackendAdapter(AsyncBackend):
     async def open_atomic(
         self, path: str, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None, **options: Any
     ) -> AsyncIterator[AsyncAtomicFile]:
-        opened = self._sync.open_atomic(path, **_given(options, overwrite, metadata))
+        opened = self._sync.open_atomic(path, **given(options, overwrite, metadata))
         gone = asyncio.CancelledError()
         target = await open_in_thread(opened.__enter__, lambda _: opened.__exit__(type(gone), gone, None))
 
@@ -175,55 +200,11 @@ class SyncBackendAdapter(AsyncBackend):
         await in_thread(opened.__exit__, None, None, None)
         file.result = target.result
 
-    async def delete(self, path: str, *, missing_ok: bool = False) -> None:
-        await in_thread(self._sync.delete, path, missing_ok=missing_ok)
-
-    async def delete_folder(self, path: str, *, recursive: bool = False, missing_ok: bool = False) -> None:
-        await in_thread(self._sync.delete_folder, path, recursive=recursive, missing_ok=missing_ok)
-
-    def list_files(
-        self, path: str, *, recursive: bool = False, max_depth: int | None = None
-    ) -> AsyncIterator[FileInfo]:
-        depth = {} if max_depth is None else {"max_depth": max_depth}
-        return _batches(lambda: self._sync.list_files(path, recursive=recursive, **depth))
-
-    def list_folders(self, path: str) -> AsyncIterator[FolderEntry]:
-        return _batches(lambda: self._sync.list_folders(path))
-
-    def walk_folders(self, path: str, max_depth: int) -> AsyncIterator[FolderEntry]:
-        return _batches(lambda: self._sync.walk_folders(path, max_depth))
-
-    def iter_children(self, path: str) -> AsyncIterator[FileInfo | FolderEntry]:
-        return _batches(lambda: self._sync.iter_children(path))
-
-    def glob(self, pattern: str) -> AsyncIterator[FileInfo]:
-        return _batches(lambda: self._sync.glob(pattern))
-
-    async def get_file_info(self, path: str) -> FileInfo:
-        return await in_thread(self._sync.get_file_info, path)
-
-    async def get_folder_info(self, path: str) -> FolderInfo:
-        return await in_thread(self._sync.get_folder_info, path)
-
-    async def move(self, src: str, dst: str, *, overwrite: bool = False) -> None:
-        await in_thread(self._sync.move, src, dst, overwrite=overwrite)
-
-    async def copy(self, src: str, dst: str, *, overwrite: bool = False) -> None:
-        await in_thread(self._sync.copy, src, dst, overwrite=overwrite)
-
-    async def check_health(self) -> None:
-        await in_thread(self._sync.check_health)
-
     async def aclose(self) -> None:
         await in_thread(self._sync.close)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._sync!r})"
-
-
-def _given(options: dict[str, Any], overwrite: bool, metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    """Keywords for the wrapped backend: optional ones only where they were given."""
-    return {**options, "overwrite": overwrite, **({} if metadata is None else {"metadata": metadata})}
 
 
 async def _collect(source: IteratorSource, stack: ExitStack, path: str, backend: str) -> Any:

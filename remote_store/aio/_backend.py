@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
 from remote_store._backend import BackendBase
-from remote_store._content import PART, spool, spooling
+from remote_store._content import pieces, spool, spooling
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store._paths import check_depth, check_range
 from remote_store._streams import AsyncAtomicFile, AsyncReadStream, ThreadReader
@@ -108,14 +108,14 @@ class AsyncBackend(BackendBase):
     async def read_range(self, path: str, start: int, end: int) -> bytes:
         """Bytes `[start, end)`; by reading up to there unless overridden."""
         check_range(start, end)
-        pieces, at = [], 0
+        parts, at = [], 0
         async with aclosing(self.read(path)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
-                pieces.append(chunk[max(0, start - at) : max(0, end - at)])
+                parts.append(chunk[max(0, start - at) : max(0, end - at)])
                 at += len(chunk)
                 if at >= end:
                     break
-        return b"".join(pieces)
+        return b"".join(parts)
 
     async def read_seekable(self, path: str) -> AsyncReadStream:
         """A seekable stream; spooled to a temporary file unless overridden."""
@@ -149,7 +149,7 @@ class AsyncBackend(BackendBase):
             finally:
                 file.close()
             copy.seek(0)
-            file.result = await self.write_atomic(path, _pieces(ThreadReader(copy)), overwrite=overwrite, **options)
+            file.result = await self.write_atomic(path, pieces(ThreadReader(copy)), overwrite=overwrite, **options)
 
     async def iter_children(self, path: str) -> AsyncIterator[FileInfo | FolderEntry]:
         """Files and folders directly in a folder."""
@@ -190,8 +190,3 @@ class AsyncBackend(BackendBase):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
-
-
-async def _pieces(reader: ThreadReader) -> AsyncIterator[bytes]:
-    while data := await reader.read(PART):
-        yield data

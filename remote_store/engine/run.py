@@ -7,7 +7,9 @@ import os
 import queue
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, BinaryIO, TypeVar
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from remote_store._content import FileSource, IteratorSource, Source
 from remote_store._errors import BackendUnavailable
@@ -23,6 +25,12 @@ def finish(operation: Any) -> Any:
         return stop.value
     operation.close()
     raise RuntimeError("an operation of a synchronous filesystem waited for something")
+
+
+def forget(operation: Awaitable[Any]) -> None:
+    """Drop an operation that was not begun."""
+    if asyncio.iscoroutine(operation):
+        operation.close()
 
 
 class Inline:
@@ -53,6 +61,62 @@ class Inline:
             self(pages.aclose())
 
 
+class Call(Generic[T]):
+    """An operation on its way on a loop in another thread; its result and errors arrive as they are.
+
+    (`asyncio.run_coroutine_threadsafe` hands on a copy of a TimeoutError, and has begun before it can be cancelled.)
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, operation: Awaitable[T]) -> None:
+        self._loop, self._operation = loop, operation
+        self._task: asyncio.Task[None] | None = None
+        self.future: Future[T] = Future()
+
+    def begin(self) -> None:
+        """Hand the operation to the loop."""
+        self._loop.call_soon_threadsafe(self._work_soon)
+
+    def drop(self) -> None:
+        """Forget an operation that is not to begin."""
+        forget(self._operation)
+
+    def _work_soon(self) -> None:
+        if self.future.cancelled():
+            self.drop()
+        else:
+            name = getattr(self._operation, "__qualname__", type(self._operation).__name__)
+            self._task = self._loop.create_task(self._work(), name=name)
+
+    async def _work(self) -> None:
+        try:
+            result = await self._operation
+        except (asyncio.CancelledError, GeneratorExit):
+            self.future.cancel()
+            raise
+        except BaseException as error:
+            self._settle(self.future.set_exception, error)
+        else:
+            self._settle(self.future.set_result, result)
+
+    def _settle(self, settle: Callable[[Any], None], outcome: object) -> None:
+        with suppress(InvalidStateError):  # Cancelled meanwhile.
+            settle(outcome)
+
+    def result(self) -> T:
+        """Wait for the end; raises what the operation raised."""
+        return self.future.result()
+
+    def cancel(self) -> None:
+        """Stop the operation, unless it has ended; safe in every state."""
+        if not self.future.done() and self.future.cancel():
+            with suppress(RuntimeError):  # The loop is closed.
+                self._loop.call_soon_threadsafe(self._cancel_task)
+
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
 class OnLoop(Inline):
     """Runs operations of an asynchronous filesystem on its own loop, one hop each.
 
@@ -66,12 +130,16 @@ class OnLoop(Inline):
 
     def __call__(self, operation: Awaitable[T]) -> T:
         self._check(operation)
-        future = asyncio.run_coroutine_threadsafe(_await(operation), self._loop)
-        try:
-            return future.result()
+        call = Call(self._loop, operation)
+        try:  # From before it begins, because an interrupt may come between any two steps.
+            self._begin(call)
+            return call.result()
         except BaseException:
-            future.cancel()
+            call.cancel()
             raise
+
+    def _begin(self, call: Call[Any]) -> None:
+        call.begin()
 
     def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
         """Run an operation that reads the caller's content."""
@@ -81,14 +149,15 @@ class OnLoop(Inline):
         requests: queue.SimpleQueue[tuple[int, asyncio.Future[bytes]] | None] = queue.SimpleQueue()
         operation = start(_FromCaller(requests))
         self._check(operation)
-        future = asyncio.run_coroutine_threadsafe(_await(operation), self._loop)
-        future.add_done_callback(lambda _: requests.put(None))
+        call = Call(self._loop, operation)
+        call.future.add_done_callback(lambda _: requests.put(None))
         try:
+            self._begin(call)
             while (request := requests.get()) is not None:
                 self._answer(local, *request)
-            return future.result()
+            return call.result()
         except BaseException:
-            future.cancel()
+            call.cancel()
             raise
 
     def _answer(self, local: FileSource, size: int, reply: asyncio.Future[bytes]) -> None:
@@ -106,8 +175,8 @@ class OnLoop(Inline):
         except RuntimeError:
             here = False
         gone = self._pid != os.getpid() or sys.is_finalizing() or not self._loop.is_running()
-        if (here or gone) and asyncio.iscoroutine(operation):
-            operation.close()
+        if here or gone:
+            forget(operation)
         if here:
             raise RuntimeError("a Store cannot be used on its filesystem's own event loop; use AsyncStore there")
         if gone:

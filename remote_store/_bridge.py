@@ -1,0 +1,316 @@
+"""An asynchronous backend in a synchronous program, on an event loop in a thread of its own (ASYNC-080…093)."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
+
+from remote_store._backend import Backend, WritableContent
+from remote_store._capabilities import Capability, CapabilitySet
+from remote_store._content import Source, pieces
+from remote_store._models import ResolutionPlan, WriteResult
+from remote_store._writing import given
+from remote_store.engine.private import END, PrivateLoop, Pull
+
+if TYPE_CHECKING:
+    from remote_store.aio._backend import AsyncBackend
+
+T = TypeVar("T")
+PEEK = 8192
+"""What reading line by line looks at [bytes]."""
+
+
+@runtime_checkable
+class SyncSafeHandles(Protocol):
+    """What an `AsyncBackend` implements to give out native handles that are bound to no event loop."""
+
+    def unwrap_sync_safe(self, type_hint: type[T]) -> T:
+        """The handle of type `type_hint`; raises `CapabilityNotSupported` where there is none."""
+
+
+def _blocking(name: str) -> Any:
+    """A method that runs its async twin on the private loop."""
+
+    @wraps(getattr(Backend, name), updated=())
+    def method(self: AsyncBackendSyncAdapter, *args: Any, **options: Any) -> Any:
+        self._run.check()
+        return self._run(getattr(self._async_backend, name)(*args, **options))
+
+    return method
+
+
+def _listing(name: str) -> Any:
+    """A method that iterates over its async twin on the private loop."""
+
+    @wraps(getattr(Backend, name), updated=())
+    def method(self: AsyncBackendSyncAdapter, *args: Any, **options: Any) -> Any:
+        self._run.check()
+        return BridgedItems(Pull(self._run, getattr(self._async_backend, name)(*args, **options)), self)
+
+    return method
+
+
+class AsyncBackendSyncAdapter(Backend):
+    """Serves an `AsyncBackend` to a `Store`.
+
+    The backend's coroutines run on an event loop in a daemon thread that belongs to this adapter, so the backend must
+    not be used elsewhere meanwhile. Any number of threads may call. Streams and listings are pulled one chunk or entry
+    at a time. The adapter is a one-shot resource: close it, or use it in a `with` block; after that, as in a thread
+    that runs an event loop and in a forked child, its methods raise RuntimeError.
+
+    Args:
+        backend: an asynchronous backend that no event loop has used yet.
+
+    Example:
+        >>> from remote_store import AsyncBackendSyncAdapter, Store
+        >>> from remote_store.aio import AsyncMemoryBackend
+        >>> with Store(AsyncBackendSyncAdapter(AsyncMemoryBackend())) as store:
+        ...     store.write("a", b"123").size
+        3
+    """
+
+    close_is_terminal = True
+
+    def __init__(self, backend: AsyncBackend) -> None:
+        if getattr(backend, "is_async", False) is not True:
+            raise TypeError(f"backend must be an AsyncBackend, not {type(backend).__name__}")
+        self._async_backend = backend
+        self.concurrency = backend.concurrency
+        self._run = PrivateLoop(type(self).__name__, backend.aclose)
+
+    # --- what needs no I/O
+
+    @property
+    def identity(self) -> object:
+        return self._async_backend.identity
+
+    @property
+    def name(self) -> str:
+        return self._async_backend.name
+
+    @property
+    def capabilities(self) -> CapabilitySet:
+        """Those of the wrapped backend, except that its streams do not seek here (ASYNC-084)."""
+        return CapabilitySet(set(self._async_backend.capabilities) - {Capability.SEEKABLE_READ})
+
+    def to_key(self, native_path: str) -> str:
+        return self._async_backend.to_key(native_path)
+
+    def native_path(self, path: str) -> str:
+        return self._async_backend.native_path(path)
+
+    def owns(self, native_path: str) -> bool:
+        return self._async_backend.owns(native_path)
+
+    def resolve(self, path: str) -> ResolutionPlan:
+        return self._async_backend.resolve(path)
+
+    def unwrap(self, type_hint: type[T]) -> T:
+        """A native handle, only where the wrapped backend says through `SyncSafeHandles` that it may leave its loop.
+
+        Raises:
+            CapabilityNotSupported: it does not say so, or has none of that type.
+        """
+        if isinstance(self._async_backend, SyncSafeHandles):
+            return self._async_backend.unwrap_sync_safe(type_hint)
+        return super().unwrap(type_hint)
+
+    # --- operations
+
+    exists = _blocking("exists")
+    is_file = _blocking("is_file")
+    is_folder = _blocking("is_folder")
+    get_file_info = _blocking("get_file_info")
+    get_folder_info = _blocking("get_folder_info")
+    read_bytes = _blocking("read_bytes")
+    read_range = _blocking("read_range")
+    delete = _blocking("delete")
+    delete_folder = _blocking("delete_folder")
+    move = _blocking("move")
+    copy = _blocking("copy")
+    check_health = _blocking("check_health")
+    list_files = _listing("list_files")
+    list_folders = _listing("list_folders")
+    walk_folders = _listing("walk_folders")
+    iter_children = _listing("iter_children")
+    glob = _listing("glob")
+
+    def read(self, path: str) -> Any:
+        """A stream that goes forward only; the first chunk is fetched now, so that a missing file is told now."""
+        self._run.check()
+        stream = BridgedStream(Pull(self._run, self._async_backend.read(path)), self)
+        stream.peek()
+        return stream
+
+    def write(
+        self,
+        path: str,
+        content: WritableContent,
+        *,
+        overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> WriteResult:
+        return self._write("write", path, content, given(options, overwrite, metadata))
+
+    def write_atomic(
+        self,
+        path: str,
+        content: WritableContent,
+        *,
+        overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> WriteResult:
+        return self._write("write_atomic", path, content, given(options, overwrite, metadata))
+
+    def _write(self, method: str, path: str, content: WritableContent, options: dict[str, Any]) -> WriteResult:
+        self._run.check()
+        write = getattr(self._async_backend, method)
+
+        async def start(source: Source) -> WriteResult:
+            result: WriteResult = await write(path, pieces(source) if source.data is None else source.data, **options)
+            return result
+
+        return self._run.with_content(start, content)
+
+    # --- life
+
+    def close(self, timeout: float | None = 30.0) -> None:
+        """Close the wrapped backend, wait for what is in flight, and end the loop and its thread; safe to repeat.
+
+        Args:
+            timeout: how long to wait [s]; None for ever. What is still running then is logged, and cancelled.
+
+        Raises:
+            RuntimeError: in a thread that runs an event loop.
+        """
+        self._run.close(timeout)
+
+    def __exit__(self, *exc_info: object) -> None:
+        try:
+            self.close()
+        except RuntimeError:
+            if exc_info[0] is None:  # What the block raised comes first.
+                raise
+
+    def __del__(self) -> None:
+        run: PrivateLoop | None = self.__dict__.get("_run")
+        if run is not None and not run.closed and not run.forked:
+            run.begin_close()
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._async_backend,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._async_backend!r})"
+
+
+class BridgedStream(io.RawIOBase):
+    """A file being read, a chunk at a time; forward only.
+
+    What is left of the chunk fetched last is all that is held. A stream that failed, or whose adapter was closed, is
+    at its end from then on; one that its user closed refuses to be read (ASYNC-081).
+    """
+
+    def __init__(self, pull: Pull[bytes], adapter: AsyncBackendSyncAdapter) -> None:
+        self._pull, self._adapter = pull, adapter  # The adapter must not be collected, and closed, before its streams.
+        self._chunk, self._at = b"", 0
+        self._failed = False
+        self._lock = threading.RLock()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes, all that is left when negative; fewer only at the end."""
+        wanted = -1 if size is None else size
+        taken = []
+        with self._lock:
+            while wanted and self._fill():
+                piece = self._chunk[self._at :] if wanted < 0 else self._chunk[self._at : self._at + wanted]
+                self._at += len(piece)
+                wanted -= len(piece) if wanted > 0 else 0
+                taken.append(piece)
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def readall(self) -> bytes:
+        return self.read()
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def peek(self, size: int = 0) -> bytes:
+        """The next bytes, without moving on; `io` reads lines with it."""
+        with self._lock:
+            return self._chunk[self._at : self._at + max(size, PEEK)] if self._fill() else b""
+
+    def _fill(self) -> bool:
+        """Fetch the next chunk if the last is used up; False at the end."""
+        if self._pull.loop.closed:
+            self._fail()
+        if self._failed:
+            return False
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        while self._at == len(self._chunk):
+            self._chunk, self._at = b"", 0
+            self._pull.loop.check()
+            try:
+                chunk = self._pull.next()
+            except BaseException:
+                self._fail()
+                raise
+            if chunk is END:
+                return False
+            self._chunk = chunk
+        return True
+
+    def _fail(self) -> None:
+        if not self.closed:
+            self._failed = True
+            self._end()
+
+    def _end(self) -> None:
+        self._chunk, self._at = b"", 0
+        super().close()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._end()
+            self._pull.close()
+
+    def __del__(self) -> None:
+        pull: Pull[bytes] | None = self.__dict__.get("_pull")
+        if pull is not None:
+            pull.abandon()
+
+
+class BridgedItems(Generic[T]):
+    """A listing, an entry at a time; `close` lets go of it early, as does its collection."""
+
+    def __init__(self, pull: Pull[T], adapter: AsyncBackendSyncAdapter) -> None:
+        self._pull, self._adapter = pull, adapter
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        item = self._pull.next()
+        if item is END:
+            raise StopIteration
+        return item
+
+    def close(self) -> None:
+        """Let go of the listing; safe to repeat."""
+        self._pull.close()
+
+    def __del__(self) -> None:
+        self._pull.abandon()
