@@ -37,6 +37,8 @@ def test_overheads_are_measured_against_their_targets() -> None:
         "memory get_file_info": (5.0, "µs"),
         "memory write, 1 KiB": (6.0, "µs"),
         "memory list_files, 1000": (4000.0, "µs"),
+        "bridged memory read_bytes, 1 KiB": (120.0, "µs"),
+        "bridged memory read, 64 MiB by 64 KiB": (320_000.0, "µs"),
         "import remote_store": (30.0, "ms"),
         "from remote_store import Store": (None, "ms"),
     }

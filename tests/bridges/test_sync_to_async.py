@@ -1,0 +1,278 @@
+"""`SyncBackendAdapter` against ASYNC-030 to ASYNC-037, an ID to a test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import io
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from helpers.scripted import DEADLINE
+
+import remote_store._content as content_module
+from remote_store import AsyncBackendSyncAdapter, BackendUnavailable, NotFound, PermissionDenied
+from remote_store.aio import AsyncBackend, AsyncMemoryBackend, AsyncStore, SyncBackendAdapter
+from remote_store.aio._adapter import LISTING_BATCH
+from remote_store.backends import MemoryBackend
+
+
+class Watched(MemoryBackend):
+    """Memory that notes which thread calls what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, bool]] = []
+        self.write("f", b"x" * 150_000)
+        self.write("d/g", b"1")
+        self.calls.clear()
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if name in CALLS or name in PASSED_THROUGH or name in ("read", "close", "open_atomic"):
+            self.calls.append((name, threading.current_thread() is threading.main_thread()))
+        return value
+
+
+async def drained(items: AsyncIterator[Any]) -> list[Any]:
+    return [item async for item in items]
+
+
+CALLS: dict[str, Callable[[AsyncBackend], Awaitable[Any]]] = {
+    "exists": lambda a: a.exists("f"),
+    "is_file": lambda a: a.is_file("f"),
+    "is_folder": lambda a: a.is_folder("f"),
+    "read_bytes": lambda a: a.read_bytes("f"),
+    "read_range": lambda a: a.read_range("f", 0, 1),
+    "read_seekable": lambda a: seekable(a),
+    "write": lambda a: a.write("w", b"1"),
+    "write_atomic": lambda a: a.write_atomic("w", b"1"),
+    "list_files": lambda a: drained(a.list_files("")),
+    "list_folders": lambda a: drained(a.list_folders("")),
+    "walk_folders": lambda a: drained(a.walk_folders("", 1)),
+    "iter_children": lambda a: drained(a.iter_children("")),
+    "glob": lambda a: drained(a.glob("*")),
+    "get_file_info": lambda a: a.get_file_info("f"),
+    "get_folder_info": lambda a: a.get_folder_info("d"),
+    "copy": lambda a: a.copy("f", "c"),
+    "move": lambda a: a.move("f", "m"),
+    "delete": lambda a: a.delete("f"),
+    "delete_folder": lambda a: a.delete_folder("d", recursive=True),
+    "check_health": lambda a: a.check_health(),
+}
+PASSED_THROUGH: dict[str, Callable[[AsyncBackend], Any]] = {
+    "name": lambda a: a.name,
+    "capabilities": lambda a: a.capabilities,
+    "to_key": lambda a: a.to_key("f"),
+    "native_path": lambda a: a.native_path("f"),
+    "resolve": lambda a: a.resolve("f"),
+    "unwrap": lambda a: a.unwrap(MemoryBackend),
+}
+
+
+async def seekable(adapter: AsyncBackend) -> None:
+    async with await adapter.read_seekable("f") as stream:
+        await stream.seek(1)
+        await stream.read(1)
+
+
+async def test_async_030_the_adapter_is_an_async_backend() -> None:
+    adapter = SyncBackendAdapter(MemoryBackend())
+    assert isinstance(adapter, AsyncBackend)
+    assert await AsyncStore(adapter).exists("") is True
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_async_031_every_operation_runs_in_a_thread(call: str) -> None:
+    backend = Watched()
+    adapter = SyncBackendAdapter(backend)
+    backend.calls.clear()
+    await CALLS[call](adapter)
+    assert backend.calls[0][0] == call
+    called = threading.Event()
+
+    def blocked(*args: Any, **options: Any) -> Any:
+        assert called.wait(DEADLINE)
+        raise PermissionDenied("no", path="f", backend="memory")
+
+    setattr(backend, call, blocked)
+    task = asyncio.ensure_future(CALLS[call](adapter))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    called.set()  # reached only because the loop is free
+    with pytest.raises(PermissionDenied):
+        await task
+
+
+async def test_async_032_a_listing_comes_in_batches_from_threads() -> None:
+    threads: list[bool] = []
+    taken: list[int] = []
+
+    class Long(MemoryBackend):
+        def list_folders(self, path: str) -> Any:
+            for index in range(3 * LISTING_BATCH):
+                threads.append(threading.current_thread() is threading.main_thread())
+                taken.append(index)
+                yield index
+
+    items = SyncBackendAdapter(Long()).list_folders("")
+    assert await anext(items) == 0
+    assert len(taken) == LISTING_BATCH
+    assert await drained(items) == list(range(1, 3 * LISTING_BATCH))
+    assert not any(threads)
+
+
+class Handle(io.BytesIO):
+    """A file that notes how it is read, and who closes it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(bytes(size))
+        self.sizes: list[int | None] = []
+        self.closers: list[bool] = []
+        self.gone = threading.Event()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.sizes.append(size)
+        return super().read(size)
+
+    def close(self) -> None:
+        self.closers.append(threading.current_thread() is threading.main_thread())
+        super().close()
+        self.gone.set()
+
+
+@pytest.fixture
+def reading() -> tuple[SyncBackendAdapter, Handle]:
+    backend, handle = MemoryBackend(), Handle(150_000)
+    backend.read = lambda path: handle  # type: ignore[method-assign, assignment, return-value]
+    return SyncBackendAdapter(backend), handle
+
+
+async def test_async_033_a_read_yields_chunks_and_closes_in_a_thread(
+    reading: tuple[SyncBackendAdapter, Handle],
+) -> None:
+    adapter, handle = reading
+    assert [len(chunk) async for chunk in adapter.read("f")] == [65536, 65536, 150_000 - 2 * 65536]
+    assert handle.sizes == [65536] * 4
+    assert handle.closers == [False]
+
+
+@pytest.mark.parametrize("how", ["left", "failed", "dropped"])
+async def test_async_033_the_file_is_closed_however_reading_ends(
+    reading: tuple[SyncBackendAdapter, Handle], how: str
+) -> None:
+    adapter, handle = reading
+    chunks = adapter.read("f")
+    await anext(chunks)
+    if how == "left":
+        await chunks.aclose()  # type: ignore[attr-defined]
+    elif how == "failed":
+        handle.read = lambda size: 1 // 0  # type: ignore[method-assign, assignment]
+        with pytest.raises(ZeroDivisionError):
+            await anext(chunks)
+    else:
+        del chunks
+        gc.collect()
+    assert await asyncio.to_thread(handle.gone.wait, DEADLINE)
+    assert not any(handle.closers)
+
+
+@pytest.mark.parametrize("what", PASSED_THROUGH)
+async def test_async_034_what_needs_no_io_is_passed_on_in_place(what: str) -> None:
+    backend = Watched()
+    adapter = SyncBackendAdapter(backend)
+    backend.calls.clear()
+    with contextlib.suppress(Exception):  # unwrap has nothing of that type
+        assert PASSED_THROUGH[what](adapter) == PASSED_THROUGH[what](backend)  # type: ignore[arg-type]
+    assert backend.calls[0] == (what, True)
+
+
+async def test_async_035_aclose_closes_in_a_thread() -> None:
+    backend = Watched()
+    await SyncBackendAdapter(backend).aclose()
+    assert backend.calls == [("close", True)]  # looked up here …
+    closers: list[bool] = []
+    backend.close = lambda: closers.append(threading.current_thread() is threading.main_thread())  # type: ignore[method-assign]
+    await SyncBackendAdapter(backend).aclose()
+    assert closers == [False]  # … and called there
+
+
+@pytest.mark.parametrize("method", ["write", "write_atomic"])
+async def test_async_036_an_iterator_becomes_bytes_or_beyond_a_limit_a_file_that_is_closed(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spools: list[Any] = []
+    make = content_module.spool
+    monkeypatch.setattr("remote_store.aio._adapter.spool", lambda: spools.append(make()) or spools[-1])
+    contents: list[Any] = []
+
+    class Noting(MemoryBackend):
+        def write(self, path: str, content: Any, **options: Any) -> Any:
+            contents.append(content)
+            return super().write(path, content, **options)
+
+        def write_atomic(self, path: str, content: Any, **options: Any) -> Any:
+            contents.append(content)
+            return super().write_atomic(path, content, **options)
+
+    async def pieces(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield bytes(1 << 20)
+
+    store = AsyncStore(Noting())
+    assert (await getattr(store, method)("small", pieces(2))).size == 2 << 20
+    assert contents == [bytes(2 << 20)]
+    assert (await getattr(store, method)("large", pieces(9))).size == 9 << 20
+    assert contents[1] is spools[0]
+    with pytest.raises(Exception, match="already exists"):
+        await getattr(store, method)("large", pieces(9))
+    assert [spool.closed for spool in spools] == [True, True]
+
+
+@pytest.mark.parametrize("error", [NotFound("n"), PermissionDenied("p"), BackendUnavailable("b"), TimeoutError("t")])
+async def test_async_037_check_health_tells_what_the_backend_tells(error: Exception) -> None:
+    backend = MemoryBackend()
+
+    def fail() -> None:
+        raise error
+
+    backend.check_health = fail  # type: ignore[method-assign]
+    for call in (SyncBackendAdapter(backend).check_health, AsyncStore(backend).ping):
+        with pytest.raises(type(error)) as caught:
+            await call()
+        # asyncio hands on a copy of a TimeoutError.
+        assert caught.value is error or repr(caught.value) == repr(error) == "TimeoutError('t')"
+
+
+async def test_round_trips_through_both_bridges() -> None:
+    adapter: Any = AsyncMemoryBackend()
+    for _ in range(3):
+        adapter = SyncBackendAdapter(AsyncBackendSyncAdapter(adapter))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"x" * 100_000
+
+    async with AsyncStore(adapter) as store:
+        assert (await store.write("d/f", pieces())).size == 300_000
+        assert b"".join([chunk async for chunk in store.read("d/f")]) == b"x" * 300_000
+        assert [str(info.path) async for info in store.list_files("", recursive=True)] == ["d/f"]
+        with pytest.raises(NotFound) as caught:
+            await store.read_bytes("d/none")
+        assert (caught.value.path, caught.value.backend) == ("d/none", "memory")
+
+
+async def test_a_thousand_reads_and_listings_leave_no_task() -> None:
+    store = AsyncStore(SyncBackendAdapter(MemoryBackend()))
+    await store.write("f", b"1")
+    threads = threading.active_count()
+    for _ in range(1000):
+        async with contextlib.aclosing(store.read("f")) as chunks:  # type: ignore[type-var]
+            await anext(chunks)
+        async with contextlib.aclosing(store.list_files("")) as files:  # type: ignore[type-var]
+            await anext(files)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert threading.active_count() <= threads + 32  # the default executor's
