@@ -35,7 +35,7 @@ class AsyncDriverBackend(EngineBackend, AsyncBackend):
     async def read_seekable(self, path: str) -> AsyncReadStream:
         if Capability.SEEKABLE_READ not in self.capabilities:
             return await super().read_seekable(path)
-        return AsyncReadStream(_RunReader(await self._run(self._engine.open_read(self._file(path))), self._run))
+        return AsyncReadStream(_RunReader(await self._run(self._engine.open_seekable(self._file(path))), self._run))
 
     @asynccontextmanager
     async def open_atomic(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, BinaryIO
 
 from remote_store._backend import Backend
 from remote_store._capabilities import Capability
-from remote_store._streams import AtomicFile, read_stream
+from remote_store._streams import AtomicFile, Reader, read_stream
 from remote_store.backends._engine import EngineBackend
 from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
@@ -24,7 +24,15 @@ class DriverBackend(EngineBackend, Backend):
         return OnLoop(self._driver.fs.loop) if self._driver.runs == "native" else Inline()
 
     def read(self, path: str) -> BinaryIO:
-        reader = self._run(self._engine.open_read(self._file(path)))
+        return self._stream(self._engine.open_read(self._file(path)))
+
+    def read_seekable(self, path: str) -> BinaryIO:
+        if Capability.SEEKABLE_READ not in self.capabilities:
+            return super().read_seekable(path)
+        return self._stream(self._engine.open_seekable(self._file(path)))
+
+    def _stream(self, opening: Awaitable[Reader]) -> BinaryIO:
+        reader = self._run(opening)
         try:
             return read_stream(reader, self._run, Capability.SEEKABLE_READ in self.capabilities)
         except BaseException:

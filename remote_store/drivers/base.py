@@ -125,6 +125,10 @@ class Driver:
     async def open_read(self, key: str) -> Reader:
         raise NotImplementedError
 
+    async def open_seekable(self, key: str) -> Reader:
+        """A reader for going to and fro; the same as any other where that costs nothing."""
+        return await self.open_read(key)
+
     async def open_write(self, key: str, options: WriteOptions) -> Sink:
         raise NotImplementedError
 

@@ -118,14 +118,24 @@ def _new_file(fs: MemoryFileSystem, path: str, data: bytes, metadata: Mapping[st
 
 
 class _Locks:
-    """The lock of the process-wide tree; a child forked while it was held gets a new one."""
+    """The lock of the process-wide tree; a child forked while it was held gets a new one.
+
+    Attributes:
+        moving: whether a file is being moved, the one change that takes two steps; readers, who take no lock else,
+            wait then.
+    """
 
     def __init__(self) -> None:
         self.after_fork()
         _fork.watch(self)
 
     def after_fork(self) -> None:
-        self.tree = threading.RLock()
+        self.tree, self.moving = threading.RLock(), False
+
+    def settle(self) -> None:
+        """Wait until nothing is being moved."""
+        with self.tree:
+            pass
 
 
 _shared = _Locks()
@@ -247,10 +257,14 @@ class MemoryDriver(Driver):
     # --- verbs
 
     async def kind(self, key: str) -> Kind | None:
+        if self._locks.moving:
+            self._locks.settle()
         path = self._prefix + key
         return FILE if path in self._files else FOLDER if self._is_folder(path) else None
 
     async def info(self, key: str) -> FileInfo | FolderEntry | None:
+        if self._locks.moving:
+            self._locks.settle()
         path = self._prefix + key
         file = self._files.get(path)
         if file is not None:
@@ -258,6 +272,8 @@ class MemoryDriver(Driver):
         return folder_entry(key) if self._is_folder(path) else None
 
     def _data(self, key: str) -> bytes:
+        if self._locks.moving:
+            self._locks.settle()
         file = self._files.get(self._prefix + key)
         if file is None:
             raise self._missing(key)
@@ -333,9 +349,13 @@ class MemoryDriver(Driver):
         with self._locks.tree:
             file = self._source(src)
             self._check_target(dst, target, WriteOptions(overwrite))
-            self._files[target] = file
-            file.path = target
-            del self._files[self._prefix + src]
+            self._locks.moving = True
+            try:
+                self._files[target] = file
+                file.path = target
+                del self._files[self._prefix + src]
+            finally:
+                self._locks.moving = False
 
     def _source(self, key: str) -> MemoryFile:
         file = self._files.get(self._prefix + key)

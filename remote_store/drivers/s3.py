@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 import hashlib
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -37,17 +37,23 @@ from remote_store.drivers.base import FILE, Driver, Kind, Page, Want, WriteOptio
 from remote_store.drivers.flat import KeyListing
 from remote_store.drivers.profiles import S3
 from remote_store.drivers.s3_io import MultipartUpload, S3Reader, S3Sink
+from remote_store.drivers.s3_seek import S3Seeker
 from remote_store.drivers.s3_wire import (
     CODES,
     CONFLICT,
     FAILED_CONDITION,
     MISSING_KEY,
+    TOO_LARGE,
     UNREACHABLE,
+    beyond_xml,
     code_of,
     conditions,
     decoded,
     digest,
     encoded,
+    end_redirects,
+    kept,
+    replaced,
     verdict,
     version,
     written,
@@ -57,6 +63,8 @@ MIB, GIB = 1 << 20, 1 << 30
 LARGEST_COPY = 5 * GIB
 """CopyObject takes no larger source [bytes]: S3 API reference."""
 COPY_PART = 512 * MIB
+MOST_PARTS = 10_000
+"""S3 takes no more for one object."""
 
 
 class S3Driver(Driver):
@@ -144,7 +152,9 @@ class S3Driver(Driver):
         elif self._loop is not loop:
             raise RuntimeError("an AsyncStore belongs to the event loop that used it first; make one for each loop")
         await self._fs.set_session()
-        return await self._fs.get_s3(self.bucket)
+        client = await self._fs.get_s3(self.bucket)
+        client.meta.events.register("needs-retry.s3.HeadBucket", end_redirects, unique_id="remote_store")
+        return client
 
     async def call(self, verb: str, key: str, **request: Any) -> Any:
         """One SDK call with the SDK's retries, within the deadline."""
@@ -183,7 +193,7 @@ class S3Driver(Driver):
     # --- reading
 
     async def read_bytes(self, key: str) -> bytes:
-        reader = await self.open_read(key)
+        reader = S3Reader(self, key)
         try:
             pieces = []
             while piece := await reader.read(MIB):
@@ -207,6 +217,9 @@ class S3Driver(Driver):
         await reader.open()
         return reader
 
+    async def open_seekable(self, key: str) -> S3Seeker:
+        return S3Seeker(await self.open_read(key))
+
     # --- writing
 
     async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
@@ -216,7 +229,8 @@ class S3Driver(Driver):
         try:
             return written(await self.conditional("put_object", key, options, **request))
         except (AlreadyExists, PreconditionFailed) as conflict:
-            return await self._own_echo(key, data, conflict)
+            own = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            return await self.own_echo(key, own, len(data), conflict)
 
     async def conditional(self, verb: str, key: str, options: WriteOptions, **request: Any) -> Any:
         """A conditional call, judged; a put that met a concurrent writer half-way is tried once more."""
@@ -234,14 +248,15 @@ class S3Driver(Driver):
                 raise
         raise AssertionError("unreachable")
 
-    async def _own_echo(self, key: str, data: bytes, conflict: AlreadyExists | PreconditionFailed) -> Mapping[str, Any]:
-        """A refused put whose first try was answered into the void may have met itself: compare the content."""
+    async def own_echo(self, key: str, etag: str | None, size: int, conflict: RemoteStoreError) -> Mapping[str, Any]:
+        """A refused write whose first try was answered into the void may have met itself: compare the content."""
         response = getattr(conflict.__cause__, "response", {})
-        if not response.get("ResponseMetadata", {}).get("RetryAttempts"):
+        if etag is None or not response.get("ResponseMetadata", {}).get("RetryAttempts"):
             raise conflict
-        info = await self.info(key)
-        own = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        if not isinstance(info, FileInfo) or info.etag != own or info.size != len(data):
+        info = None
+        with suppress(RemoteStoreError):
+            info = await self.info(key)
+        if not isinstance(info, FileInfo) or info.etag != etag or info.size != size:
             raise conflict
         return {"etag": info.etag, "version_id": info.extra.get("version_id"), "digest": info.digest}
 
@@ -258,24 +273,28 @@ class S3Driver(Driver):
             error.path = src if "container" not in error.__dict__ else error.path
             raise
         except RemoteStoreError as error:
-            if code_of(error.__cause__) not in ("InvalidRequest", "EntityTooLarge"):
+            if code_of(error.__cause__) not in TOO_LARGE:
                 raise
-            info = await self.info(src)
-            if not isinstance(info, FileInfo) or info.size <= LARGEST_COPY:
+            head = await self.call("head_object", src, Key=self.object(src))
+            if head["ContentLength"] <= LARGEST_COPY:
                 raise
-            await self._copy_parts(src, dst, info, options)
+            await self._copy_parts(src, dst, head, options)
 
-    async def _copy_parts(self, src: str, dst: str, info: FileInfo, options: WriteOptions) -> None:
-        metadata = dict(info.metadata) if info.metadata else None
-        upload = MultipartUpload(self, dst, options._replace(metadata=metadata))
+    async def _copy_parts(self, src: str, dst: str, head: Mapping[str, Any], options: WriteOptions) -> None:
+        tags = await self.call("get_object_tagging", src, Key=self.object(src)) if head.get("TagCount") else {}
+        upload = MultipartUpload(self, dst, options, kept(head, tags.get("TagSet", ())))
         source = {"Bucket": self.bucket, "Key": self.object(src)}
+        size = head["ContentLength"]
+        step = max(COPY_PART, -(-size // MOST_PARTS))
         try:
-            for start in range(0, info.size, COPY_PART):
-                span = f"bytes={start}-{min(start + COPY_PART, info.size) - 1}"
-                await upload.copy(CopySource=source, CopySourceRange=span, CopySourceIfMatch=info.etag)
+            for start in range(0, size, step):
+                span = (start, min(start + step, size))
+                await upload.copy(*span, CopySource=source, CopySourceIfMatch=head["ETag"])
             await upload.complete()
-        except BaseException:
+        except BaseException as error:
             await upload.abort()
+            if code_of(error.__cause__) in MISSING_KEY or isinstance(error, PreconditionFailed):
+                raise replaced("copied", src, self.name) from error.__cause__
             raise
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
@@ -300,8 +319,10 @@ class S3Driver(Driver):
             raise folder_missing(key, self.name)
 
     async def _delete_many(self, key: str, names: list[str]) -> None:
-        doomed = {"Objects": [{"Key": name} for name in names], "Quiet": True}
-        reply = await self.call("delete_objects", key, Delete=doomed)
+        for name in filter(beyond_xml, names):
+            await self.call("delete_object", key, Key=name)
+        spelled = [{"Key": name} for name in names if not beyond_xml(name)]
+        reply = await self.call("delete_objects", key, Delete={"Objects": spelled, "Quiet": True}) if spelled else {}
         if failures := reply.get("Errors"):
             first = failures[0]
             kind, message = CODES.get(first.get("Code", ""), (RemoteStoreError, "S3 did not delete it"))

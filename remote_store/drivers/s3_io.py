@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from aiobotocore.httpsession import AIOHTTPSession
 
-from remote_store._errors import BackendUnavailable, NotFound, PreconditionFailed, RemoteStoreError, target_exists
+from remote_store._errors import BackendUnavailable, NotFound, RemoteStoreError, target_exists
 from remote_store.drivers.base import FILE, Sink, WriteOptions
-from remote_store.drivers.s3_wire import CHECKSUMS, FAILED_CONDITION, code_of, conditions, encoded, written
+from remote_store.drivers.s3_wire import (
+    CHECKSUMS,
+    CONFLICT,
+    FAILED_CONDITION,
+    code_of,
+    combined,
+    conditions,
+    encoded,
+    replaced,
+    written,
+)
 
 if TYPE_CHECKING:
     from remote_store.drivers.s3 import S3Driver
@@ -35,20 +45,29 @@ class OneTryPerRequest(AIOHTTPSession):  # type: ignore[misc]
 
 
 class S3Reader:
-    """An object being read: one GET as long as reading goes forward, a ranged one after each seek."""
+    """An object being read: one GET as long as reading goes forward, a ranged one after each seek.
+
+    Attributes:
+        at: place of the next byte.
+    """
 
     def __init__(self, driver: S3Driver, key: str, start: int = 0, end: int | None = None) -> None:
         self._driver, self._key = driver, key
-        self._at, self._end = start, end
+        self.at, self._end = start, end
         self._size: int | None = None
         self._etag: str | None = None
         self._body: Any = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a body is at hand, which the next read goes on in."""
+        return self._body is not None
+
     async def open(self) -> None:
         """Send the GET for what is left."""
         request: dict[str, str] = {"Key": self._driver.object(self._key)}
-        if self._at or self._end is not None:
-            request["Range"] = f"bytes={self._at}-{'' if self._end is None else self._end - 1}"
+        if self.at or self._end is not None:
+            request["Range"] = f"bytes={self.at}-{'' if self._end is None else self._end - 1}"
         if self._etag is not None:
             request["IfMatch"] = self._etag
         try:
@@ -56,19 +75,18 @@ class S3Reader:
         except RemoteStoreError as error:
             code = code_of(error.__cause__)
             if code in ("InvalidRange", "416"):
-                self._size = self._at  # The file ends before the range begins.
+                self._size = self.at  # The file ends before the range begins.
                 return
             if self._etag is not None and (code in FAILED_CONDITION or isinstance(error, NotFound)):
-                message = "The file was replaced while it was being read"
-                raise PreconditionFailed(message, path=self._key, backend=self._driver.name) from error.__cause__
+                raise replaced("read", self._key, self._driver.name) from error.__cause__
             raise
         self._body, self._etag = reply["Body"], reply["ETag"]
         total = reply.get("ContentRange", "").rpartition("/")[2]
-        self._size = int(total) if total.isdecimal() else self._at + reply["ContentLength"]
+        self._size = int(total) if total.isdecimal() else self.at + reply["ContentLength"]
 
     async def read(self, size: int) -> bytes:
         stop = self._size if self._end is None or self._size is None else min(self._size, self._end)
-        if stop is not None and self._at >= stop:
+        if stop is not None and self.at >= stop:
             return b""
         if self._body is None:
             await self.open()
@@ -76,20 +94,25 @@ class S3Reader:
         with self._driver.errors(self._key):
             async with asyncio.timeout(self._driver.timeout):
                 data: bytes = await self._body.read(size)
-        self._at += len(data)
+        self.at += len(data)
         if not data:
             raise BackendUnavailable("The content ended early", path=self._key, backend=self._driver.name)
         return data
 
     async def seek(self, offset: int, whence: int) -> int:
+        target = await self.target(self.at, offset, whence)
+        if target != self.at:
+            await self.close()
+            self.at = target
+        return target
+
+    async def target(self, at: int, offset: int, whence: int) -> int:
+        """Where a seek from `at` leads to."""
         if whence == 2 and self._size is None:
             await self.open()
-        target = offset + (0, self._at, self._size or 0)[whence]
+        target = offset + (0, at, self._size or 0)[whence]
         if target < 0:
             raise ValueError(f"negative seek position {target}")
-        if target != self._at:
-            await self.close()
-            self._at = target
         return target
 
     async def close(self) -> None:
@@ -139,8 +162,12 @@ class S3Sink(Sink):
 class MultipartUpload:
     """Parts of one object, a few at a time, that become it together or not at all."""
 
-    def __init__(self, driver: S3Driver, key: str, options: WriteOptions) -> None:
+    def __init__(
+        self, driver: S3Driver, key: str, options: WriteOptions, kept: Mapping[str, Any] | None = None
+    ) -> None:
         self._driver, self._key, self._options = driver, key, options
+        self._kept = encoded(options.metadata) if kept is None else kept
+        self._size = 0
         self._id: str | None = None
         self._created: asyncio.Future[Any] | None = None
         self._parts: list[asyncio.Task[dict[str, Any]]] = []
@@ -152,16 +179,19 @@ class MultipartUpload:
 
     async def send(self, data: bytes) -> None:
         """Send a part once there is room for one more in flight."""
+        self._size += len(data)
         # As a file, because a body of bytes is copied whole into the socket's buffer.
         await self._start(lambda number: self._part("upload_part", number, Body=io.BytesIO(data)))
 
-    async def copy(self, **source: Any) -> None:
-        """Copy a part from another object."""
+    async def copy(self, start: int, end: int, **source: Any) -> None:
+        """Copy bytes `[start, end)` of another object as a part."""
+        self._size += end - start
+        source["CopySourceRange"] = f"bytes={start}-{end - 1}"
         await self._start(lambda number: self._part("upload_part_copy", number, **source))
 
     async def _start(self, work: Callable[[int], Awaitable[dict[str, Any]]]) -> None:
         if self._id is None:
-            request = {"Key": self._driver.object(self._key), **encoded(self._options.metadata)}
+            request = {**self._kept, "Key": self._driver.object(self._key)}
             create = self._driver.call("create_multipart_upload", self._key, **request)
             # Shielded, because a caller who is cancelled now must still learn the id in order to abort.
             self._created = asyncio.ensure_future(create)
@@ -189,9 +219,16 @@ class MultipartUpload:
             "MultipartUpload": {"Parts": parts},
             **conditions(self._options),
         }
-        reply = await self._driver.conditional("complete_multipart_upload", self._key, self._options, **request)
+        try:
+            reply = await self._driver.conditional("complete_multipart_upload", self._key, self._options, **request)
+            result = written(reply)
+        except RemoteStoreError as error:
+            if code_of(error.__cause__) not in FAILED_CONDITION | CONFLICT | {"NoSuchUpload"}:
+                raise
+            own = combined(part["ETag"] for part in parts)
+            result = await self._driver.own_echo(self._key, own, self._size, error)
         self._id = self._created = None
-        return written(reply)
+        return result
 
     async def abort(self) -> None:
         """Stop what is in flight and discard what arrived, however often the caller is cancelled meanwhile."""

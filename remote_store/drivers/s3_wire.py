@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import email.errors
 import email.header
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import botocore.exceptions as sdk
 
@@ -61,6 +63,8 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
 MISSING_KEY = frozenset({"NoSuchKey", "404", "NoSuchVersion", "NotFound"})
 CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
 FAILED_CONDITION = frozenset({"PreconditionFailed", "412"})
+TOO_LARGE = frozenset({"InvalidRequest", "EntityTooLarge"})
+"""How services refuse to copy an object that is too large for one request, and some other things."""
 
 
 def code_of(error: BaseException | None) -> str:
@@ -84,6 +88,26 @@ def verdict(error: sdk.ClientError, bucket: str, key: str, backend: str) -> Remo
     if status >= 500:
         return BackendUnavailable(UNREACHABLE, path=key, backend=backend)
     return RemoteStoreError(f"S3 answered {code or status}", path=key, backend=backend)
+
+
+def replaced(doing: str, key: str, backend: str) -> PreconditionFailed:
+    """The verdict on a file that is not the same any more."""
+    return PreconditionFailed(f"The file was replaced while it was being {doing}", path=key, backend=backend)
+
+
+def end_redirects(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
+    """Take a reply to HeadBucket that redirects without naming the region for the last word.
+
+    The SDK would ask HeadBucket for the region, again and again (botocore.utils.S3RegionRedirectorv2).
+    """
+    reply = response[1]["ResponseMetadata"] if response else {}
+    if reply.get("HTTPStatusCode") in (301, 302, 307) and "x-amz-bucket-region" not in reply["HTTPHeaders"]:
+        request_dict["context"]["s3_redirect"]["redirected"] = True
+
+
+def beyond_xml(name: str) -> bool:
+    """Whether a request in XML cannot carry a key as it is: XML 1.0, sections 2.2 and 2.11."""
+    return any((char < " " and char not in "\t\n") or char in "\ufffe\uffff" for char in name)
 
 
 CHECKSUMS = {
@@ -114,6 +138,33 @@ def version(reply: Mapping[str, Any]) -> dict[str, str]:
 def written(reply: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the reply to a write tells of the object."""
     return {"etag": reply["ETag"].strip('"'), "digest": digest(reply), **version(reply)}
+
+
+def combined(etags: Iterable[str]) -> str | None:
+    """The ETag of what parts with these ETags become, None where they are no MD5 sums."""
+    parts = [etag.strip('"') for etag in etags]
+    try:
+        sums = [bytes.fromhex(part) for part in parts]
+    except ValueError:
+        return None
+    if any(len(part) != 16 for part in sums):
+        return None
+    return f"{hashlib.md5(b''.join(sums), usedforsecurity=False).hexdigest()}-{len(sums)}"
+
+
+SYSTEM_METADATA = (
+    "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "Expires",
+)  # fmt: skip
+"""What CopyObject keeps of an object beside user metadata and tags; the storage class is not (S3 API reference)."""
+
+
+def kept(head: Mapping[str, Any], tags: Iterable[Mapping[str, str]]) -> dict[str, Any]:
+    """What a copy keeps, as it is told when an upload begins."""
+    system = {name: head[name] for name in SYSTEM_METADATA if head.get(name)}
+    # What is encoded already, in whichever way, stays as it is.
+    user = {key: value if value.isascii() else _header(value) for key, value in head.get("Metadata", {}).items()}
+    tagging = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
+    return {**system, "Metadata": user, **({"Tagging": tagging} if tagging else {})}
 
 
 def conditions(options: WriteOptions) -> dict[str, str]:

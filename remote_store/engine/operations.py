@@ -134,6 +134,9 @@ class Engine:
     async def open_read(self, key: str) -> Reader:
         return await self._reading(key, self.driver.open_read)
 
+    async def open_seekable(self, key: str) -> Reader:
+        return await self._reading(key, self.driver.open_seekable)
+
     async def read_bytes(self, key: str) -> bytes:
         return await self._reading(key, self.driver.read_bytes)
 

@@ -322,26 +322,6 @@ async def test_a_concurrent_conflict_is_tried_once_more(told: View, answers: Ans
         await told.write("a/key", b"x", if_match="0123")
 
 
-async def test_per_key_errors_of_a_bulk_delete_are_raised(
-    view: View, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await view.write("d/kept", b"x")
-    await view.write("d/gone", b"x")
-    driver = view.store._backend._driver
-    call = driver.call
-
-    async def refusing(verb: str, key: str, **request: Any) -> Any:
-        if verb != "delete_objects":
-            return await call(verb, key, **request)
-        return {"Errors": [{"Key": f"{prefix}/d/kept", "Code": "AccessDenied", "Message": SECRET}]}
-
-    monkeypatch.setattr(driver, "call", refusing)
-    with pytest.raises(PermissionDenied) as caught:
-        await view.delete_folder("d", recursive=True)
-    check(caught.value, PermissionDenied, "1 of 2", "d/kept")
-    assert await view.exists("d/kept")
-
-
 # --- a missing bucket
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -21,16 +21,18 @@ class Fault:
     """What goes wrong on each connection once `after` bytes of one side have passed since it was armed.
 
     Args:
-        act: `reset` the connection, `stall` it until healed, or answer 503 to requests (`busy`).
+        act: `reset` the connection, `stall` it until healed, answer 503 to requests (`busy`), or let bytes `drip`.
         side: whose bytes count, and stop; a stalled request is dropped when healed, a stalled reply delivered.
         after: bytes that still pass.
         times: connections it strikes.
+        pause: before each 64 KiB that drip [s].
     """
 
-    act: Literal["reset", "stall", "busy"]
+    act: Literal["reset", "stall", "busy", "drip"]
     side: Literal["request", "response"] = "request"
     after: int = 0
     times: int = 1 << 30
+    pause: float = 0
 
 
 class Proxy:
@@ -49,7 +51,7 @@ class Proxy:
         self._thread.start()
         self._fault, self._left, self._healed = Fault("reset", times=0), 0, asyncio.Event()
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.connections, self.struck, self.endpoint = 0, threading.Event(), "http://127.0.0.1:0"
         self.heal()
 
@@ -86,22 +88,28 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         self._server = None
-        connections = list(self._open)
+        connections = dict(self._open)
         for connection in connections:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
+        for writer in connections.values():  # A task that was cancelled before it began has closed nothing.
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A task of our own, because asyncio reports the cancellation of one it made itself as an error.
         self.connections += 1
         connection = asyncio.ensure_future(self._serve(reader, writer))
-        self._open.add(connection)
-        connection.add_done_callback(self._open.discard)
+        self._open[connection] = writer
+        connection.add_done_callback(self._open.pop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pumps: list[asyncio.Task[None]] = []
+        # Shielded, because a connection that is cancelled while it opens is closed by nobody.
+        opening = asyncio.ensure_future(asyncio.open_connection(self._upstream.hostname, self._upstream.port))
         try:
-            there = await asyncio.open_connection(self._upstream.hostname, self._upstream.port)
+            there = await asyncio.shield(opening)
             pumps.append(asyncio.ensure_future(self._pump("request", reader, there[1], writer)))
             pumps.append(asyncio.ensure_future(self._pump("response", there[0], writer, writer)))
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -111,8 +119,8 @@ class Proxy:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            if pumps:
-                there[1].close()
+            with suppress(OSError):
+                (await opening)[1].close()
             writer.close()
 
     async def _pump(
@@ -124,7 +132,10 @@ class Proxy:
             if armed is not self._fault:
                 armed, passed = self._fault, 0
             passed += len(data)
-            if armed.side == side and self._left and passed > armed.after:
+            if armed.act == "drip":
+                self.struck.set()
+                await asyncio.sleep(armed.pause if armed.side == side else 0)
+            elif armed.side == side and self._left and passed > armed.after:
                 cut = len(data) - (passed - armed.after)
                 sink.write(data[:cut])
                 self._left -= 1

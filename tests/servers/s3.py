@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
 import os
@@ -12,14 +13,33 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
+
+from remote_store import Store
+from remote_store.aio import AsyncS3Backend, AsyncStore
+from remote_store.backends import S3Backend
+from remote_store.certify.view import View
 
 KEY, SECRET = "AKIATESTKEY", "s3cret-access-key"
 BUCKET = "test-bucket"
 _serial = itertools.count()
+
+Environ = dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """What a server answers."""
+
+    status: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/xml"),)
+
+
+Hook = Callable[[Environ, Callable[[], Answer]], Answer | None]
+"""Answers a request itself, or lets it pass (None); the second argument carries the request out."""
 
 
 @dataclass
@@ -29,10 +49,12 @@ class S3Server:
     Attributes:
         endpoint: URL.
         requests: method and path with query of each request, where the server counts.
+        hook: sees each request first, where the server counts.
     """
 
     endpoint: str
     requests: list[str] = field(default_factory=list)
+    hook: Hook | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -42,6 +64,15 @@ class S3Server:
     def fresh_prefix(self) -> str:
         """A prefix that no other test uses."""
         return f"prefix-{next(_serial)}-{os.getpid()}"
+
+    @contextmanager
+    def hooked(self, hook: Hook) -> Iterator[None]:
+        """Let `hook` see each request first."""
+        self.hook = hook
+        try:
+            yield
+        finally:
+            self.hook = None
 
 
 @contextmanager
@@ -54,10 +85,15 @@ def moto() -> Iterator[S3Server]:
     served = S3Server("")
     app: Callable[..., Any] = DomainDispatcherApplication(create_backend_app)
 
-    def counting(environ: dict[str, Any], start_response: Any) -> Any:
+    def counting(environ: Environ, start_response: Any) -> Any:
         query = environ.get("QUERY_STRING", "")
         served.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}" + (f"?{query}" if query else ""))
-        return app(environ, start_response)
+        answer = served.hook and served.hook(environ, lambda: _carried_out(app, environ))
+        if not answer:
+            return app(environ, start_response)
+        headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
+        start_response(answer.status, [*headers, ("Content-Length", str(len(answer.body)))])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
     server = make_server("127.0.0.1", 0, counting, threaded=True)
     served.endpoint = f"http://127.0.0.1:{server.server_port}"
@@ -70,6 +106,35 @@ def moto() -> Iterator[S3Server]:
         server.shutdown()
         thread.join(10)
         server.server_close()
+
+
+def _carried_out(app: Callable[..., Any], environ: Environ) -> Answer:
+    told: list[Any] = []
+    body = b"".join(app(environ, lambda status, headers, *_: told.extend((status, tuple(headers)))))
+    return Answer(told[0], body, told[1])
+
+
+def refusal(status: str, code: str, message: str = "") -> Answer:
+    """What S3 answers when it refuses."""
+    return Answer(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode())
+
+
+def content(environ: Environ) -> bytes:
+    """The body of a request, which can still be carried out."""
+    body: bytes = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    set_content(environ, body)
+    return body
+
+
+def set_content(environ: Environ, body: bytes) -> None:
+    """Carry out a request with another body."""
+    environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
+
+
+def hang_up(environ: Environ) -> NoReturn:
+    """Lose the reply to a request."""
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    raise ConnectionResetError
 
 
 @contextmanager
@@ -125,3 +190,15 @@ def client(server: S3Server) -> Any:
 
 def _create_bucket(server: S3Server) -> None:
     client(server).create_bucket(Bucket=BUCKET)
+
+
+@asynccontextmanager
+async def view_of(kind: str, server: S3Server, prefix: str, **options: Any) -> AsyncIterator[View]:
+    """A `sync` or `async` store below a prefix of the bucket."""
+    options = {**server.options, **options}
+    if kind == "sync":
+        with Store(S3Backend(BUCKET, prefix, **options)) as store:
+            yield View(store)
+    else:
+        async with AsyncStore(AsyncS3Backend(BUCKET, prefix, **options)) as async_store:
+            yield View(async_store)

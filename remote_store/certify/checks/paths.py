@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from remote_store._capabilities import Capability
-from remote_store._errors import InvalidPath, NotFound
+from remote_store._errors import InvalidPath, NotFound, RemoteStoreError
 from remote_store.certify.rules import check, collect, equal, raises, refused, true
 from remote_store.certify.view import View
 
@@ -104,14 +104,19 @@ async def keys_are_literal(s: View) -> None:
 
 @check("PATH.round-trip", Capability.LIST)
 async def control_characters_are_carried_or_refused(s: View) -> None:
-    """A key with a newline or a tab works like any other, or is InvalidPath where a line protocol cannot carry it."""
-    for key in ("new\nline", "tab\t", "bell\a"):
+    """A key with a newline or a tab works like any other, or is refused and leaves nothing."""
+    carried = []
+    for key in ("new\nline", "return\r", "tab\t", "bell\a"):
         try:
             await s.write(f"d/{key}", key.encode())
-        except InvalidPath:
+        except RemoteStoreError:
             continue
+        carried.append(f"d/{key}")
         equal(await s.read_bytes(f"d/{key}"), key.encode(), f"content of {key!r}")
-        true(f"d/{key}" in await collect(s.list_files("d")), f"{key!r} in a listing")
+    equal(await collect(s.list_files("d")), sorted(carried), "files in a listing")
+    if carried and s.supports(Capability.DELETE):
+        await s.delete_folder("d", recursive=True)
+        equal(await collect(s.list_files("d")), [], "files after the folder was deleted")
 
 
 @check("PATH.round-trip", Capability.LIST, Capability.DELETE)

@@ -1,0 +1,92 @@
+"""S3 over a slow network: what makes progress outlives the deadline of one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from servers.proxy import Fault, Proxy, proxy_to
+from servers.s3 import S3Server, view_of
+
+from remote_store.certify.view import View
+
+KIB, MIB = 1 << 10, 1 << 20
+DEADLINE = 2.0
+PART = 5 * MIB
+DATA = bytes(range(256)) * (3 * MIB // 256)
+DRIP = Fault("drip", "response", pause=0.05)
+"""48 times 64 KiB, each well within the deadline, and all of them beyond it, on a machine of any speed."""
+TRICKLE = Fault("drip", "request", pause=0.004)
+"""80 times 64 KiB of a part, which together are well within the deadline."""
+
+
+@pytest.fixture
+def proxy(moto_server: S3Server) -> Iterator[Proxy]:
+    with proxy_to(moto_server.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture(params=["sync", "async"])
+async def view(request: pytest.FixtureRequest, moto_server: S3Server, proxy: Proxy) -> AsyncIterator[View]:
+    options = {"endpoint_url": proxy.endpoint, "timeout": DEADLINE, "part_size": PART, "max_concurrency": 1}
+    async with view_of(request.param, moto_server, moto_server.fresh_prefix(), **options) as view:
+        await view.ping()  # Connecting for the first time is not what is timed.
+        yield view
+
+
+async def streamed(view: View) -> bytes:
+    return b"".join([chunk async for chunk in view.read("key")])
+
+
+async def sought(view: View) -> bytes:
+    async with await view.read_seekable("key") as stream:
+        return await stream.read()
+
+
+async def timed(read: Any) -> tuple[bytes, float]:
+    begun = time.monotonic()
+    return await read, time.monotonic() - begun
+
+
+async def test_a_download_that_drips_outlives_the_deadline(view: View, proxy: Proxy) -> None:
+    await view.write("key", DATA)
+    proxy.arm(DRIP)
+    reads = (
+        lambda: streamed(view),
+        lambda: sought(view),
+        lambda: view.read_bytes("key"),
+        lambda: view.read_range("key", 1, len(DATA)),
+    )
+    results = await view.race([lambda read=read: timed(read()) for read in reads])  # type: ignore[misc]
+    for number, result in enumerate(results):
+        assert not isinstance(result, BaseException), result
+        data, took = result
+        assert data == DATA[number == 3 :]
+        assert took > DEADLINE
+
+
+@pytest.mark.parametrize("method", ["write", "open_atomic"])
+async def test_an_upload_that_drips_outlives_the_deadline(view: View, proxy: Proxy, method: str) -> None:
+    proxy.arm(TRICKLE)
+    begun, parts = time.monotonic(), 0
+
+    def content() -> Iterator[bytes]:
+        nonlocal parts
+        while time.monotonic() - begun < DEADLINE * 1.5:
+            parts += 1
+            yield bytes([parts]) * PART
+
+    if method == "open_atomic":
+        async with view.open_atomic("key") as file:
+            for part in content():
+                await file.write(part)
+        result = file.result
+    else:
+        result = await getattr(view, method)("key", view.stream(content()))
+    assert proxy.struck.is_set()
+    assert parts > 1
+    assert result.size == parts * PART
+    proxy.heal()
+    assert await view.read_bytes("key") == b"".join(bytes([number + 1]) * PART for number in range(parts))
