@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -48,3 +48,11 @@ def starting(name: str) -> Iterator[None]:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"{name} cannot be started: {error}")
+
+
+@pytest.fixture(scope="session")
+def rclone_server() -> Iterator[dict[str, Any]]:
+    from servers.rclone import rclone
+
+    with starting("rclone"), rclone() as options:
+        yield options

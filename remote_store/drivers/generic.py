@@ -69,16 +69,23 @@ _TYPE_KEYS = ("content_type", "ContentType", "contentType", "mimetype")
 
 
 class GenericDriver(Driver):
-    """Keys below `root` of any fsspec filesystem, synchronous or asynchronous."""
+    """Keys below `root` of any fsspec filesystem, synchronous or asynchronous.
+
+    Args:
+        fs: the filesystem.
+        root: folder of it that is the root, as it spells it.
+        name: of the backend.
+        capabilities: what `certify` proved of this kind of filesystem; what any has, unless given.
+    """
 
     profile = GENERIC
 
-    def __init__(self, fs: Any, root: str, name: str) -> None:
+    def __init__(self, fs: Any, root: str, name: str, capabilities: CapabilitySet | None = None) -> None:
         super().__init__(name, root)
         self._fs = fs
         self._async = is_async(fs)
         self.runs = "native" if self._async else "thread"
-        self.capabilities = _capabilities(fs)
+        self.capabilities = _capabilities(fs) if capabilities is None else capabilities
         self._turn = _turn_of(fs)
 
     @property

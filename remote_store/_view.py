@@ -1,0 +1,141 @@
+"""One way to talk to both kinds of store, so that what is built on them is written once.
+
+A coroutine over a `StoreView` awaits an `AsyncStore`; over a `Store` it never waits, so `engine.run.finish` runs it to
+its end in the caller's thread.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+from remote_store._store import Store
+from remote_store._streams import AsyncAtomicFile, AsyncReadStream
+from remote_store.aio._store import AsyncStore
+from remote_store.engine.run import finish
+
+T = TypeVar("T")
+Piece = bytes | BaseException | Callable[[], Awaitable[object]]
+_ITERATING = frozenset({"list_files", "list_folders", "iter_children", "glob"})
+_IMMEDIATE = frozenset({"supports", "to_key", "native_path", "resolve", "unwrap"})
+
+
+class StoreView:
+    """An `AsyncStore`-shaped handle on a store of either kind.
+
+    Args:
+        store: a `Store` or an `AsyncStore`.
+    """
+
+    def __init__(self, store: Store | AsyncStore) -> None:
+        self.store = store
+        self.is_async = isinstance(store, AsyncStore)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.store, name)
+        if self.is_async or name in _IMMEDIATE or not callable(method):
+            return method
+        if name in _ITERATING:
+            return lambda *args, **options: _iterate(method(*args, **options))
+        return _awaitable(method)
+
+    def read(self, path: str) -> AsyncIterator[bytes]:
+        """The content, chunk by chunk."""
+        return self.store.read(path) if isinstance(self.store, AsyncStore) else _chunks(self.store.read(path))
+
+    async def read_seekable(self, path: str) -> AsyncReadStream:
+        """A seekable stream."""
+        if isinstance(self.store, AsyncStore):
+            return await self.store.read_seekable(path)
+        return AsyncReadStream(_Blocking(self.store.read_seekable(path)))
+
+    def open_atomic(self, path: str, **options: Any) -> AbstractAsyncContextManager[Any]:
+        """A writer that publishes when its block ends."""
+        if isinstance(self.store, AsyncStore):
+            return self.store.open_atomic(path, **options)
+        return _enter(self.store.open_atomic(path, **options))
+
+    def stream(self, pieces: Iterable[Piece]) -> Any:
+        """Content of unknown length in the shape this kind of store takes.
+
+        An exception among the pieces is raised; a function is awaited, for what happens while the content is read.
+        """
+        return _pieces(pieces) if self.is_async else io.BufferedReader(_Pieces(pieces))
+
+
+def _awaitable(method: Callable[..., T]) -> Callable[..., Awaitable[T]]:
+    async def call(*args: Any, **options: Any) -> T:
+        return method(*args, **options)
+
+    return call
+
+
+async def _iterate(items: Iterable[T]) -> AsyncIterator[T]:
+    for item in items:
+        yield item
+
+
+async def _chunks(stream: Any) -> AsyncIterator[bytes]:
+    with stream:
+        while chunk := stream.read(64 * 1024):
+            yield chunk
+
+
+async def _pieces(pieces: Iterable[Piece]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        if isinstance(piece, BaseException):
+            raise piece
+        if isinstance(piece, bytes):
+            yield piece
+        else:
+            await piece()
+
+
+class _Pieces(io.RawIOBase):
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        self._pieces = (piece for piece in pieces if piece)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._rest or next(self._pieces, b"")
+        while not isinstance(piece, bytes):
+            if isinstance(piece, BaseException):
+                raise piece
+            finish(piece())
+            piece = next(self._pieces, b"")
+        count = min(len(buffer), len(piece))
+        buffer[:count], self._rest = piece[:count], piece[count:]
+        return count
+
+
+class _Blocking:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    async def read(self, size: int) -> bytes:
+        data: bytes = self._file.read(size)
+        return data
+
+    async def seek(self, offset: int, whence: int) -> int:
+        position: int = self._file.seek(offset, whence)
+        return position
+
+    async def close(self) -> None:
+        self._file.close()
+
+
+@asynccontextmanager
+async def _enter(opened: Any) -> AsyncIterator[AsyncAtomicFile]:
+    with opened as target:
+
+        async def put(data: bytes) -> None:
+            target.write(data)
+
+        file = AsyncAtomicFile(put)
+        yield file
+    file.result = target.result

@@ -1,0 +1,45 @@
+"""A driver for a filesystem that has none, with the capabilities that were proved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from remote_store._capabilities import Capability
+from remote_store.certify.report import CapabilityFinding
+
+RACED = frozenset({Capability.ATOMIC_MOVE, Capability.ATOMIC_WRITE})
+_SOURCE = '''\
+"""A driver for {protocol} filesystems, with what `certify` proved."""
+
+from remote_store import Capability, CapabilitySet
+from remote_store.drivers.generic import GenericDriver
+
+PROVED = CapabilitySet(
+    {{
+{capabilities}
+    }}
+)
+
+
+def driver(fs, root, name):
+    """For the entry point of the group `remote_store.drivers` with the name "{protocol}"."""
+    return GenericDriver(fs, root, name, PROVED)
+'''
+
+
+def proposed_driver(store: Any, findings: tuple[CapabilityFinding, ...]) -> str | None:
+    """Source of a driver where the store has only the generic one; None where it has its own."""
+    backend = store._backend
+    driver = getattr(getattr(backend, "_sync", backend), "_driver", None)
+    if driver is None or type(driver).__module__ != "remote_store.drivers.generic":
+        return None
+    held = [f for f in findings if f.observed or (f.observed is None and f.declared)]
+    lines = "\n".join(_line(finding) for finding in held)
+    return _SOURCE.format(protocol=driver.name, capabilities=lines)
+
+
+def _line(finding: CapabilityFinding) -> str:
+    line = f"Capability.{finding.capability.name},"
+    if finding.capability in RACED and not finding.declared:  # Not to have seen it break is no proof.
+        line = f"# {line}  # held in every race; claim it if the service promises it"
+    return "        " + line

@@ -1,0 +1,98 @@
+"""A report as Markdown, as one HTML page, and as JUnit XML."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from importlib.resources import files
+
+from remote_store.certify.report import CapabilityFinding, CertificationReport
+
+MARKS = {"proved": "✓", "lie": "✗", "works undeclared": "+", "absent": "\N{EN DASH}", "not tried": "?"}
+
+
+def summary(report: CertificationReport) -> str:
+    """The outcome in a sentence."""
+    kept = sum(rule.outcome == "kept" for rule in report.rules)
+    tried = sum(rule.outcome != "not applicable" for rule in report.rules)
+    proved = sum(finding.verdict == "proved" for finding in report.capabilities)
+    declared = sum(finding.declared for finding in report.capabilities)
+    text = f"{proved} of {declared} declared capabilities were proved, {kept} of {tried} rules kept"
+    if report.lies:
+        names = ", ".join(finding.capability.name for finding in report.lies)
+        text += f"; declared but not so: {names}"
+    if report.litter:
+        text += f"; {len(report.litter)} files could not be removed"
+    return text
+
+
+def markdown(report: CertificationReport) -> str:
+    """The report as Markdown."""
+    where = f"{report.backend} at `{report.place}`" if report.place else report.backend
+    lines = [
+        f"# {'Certified' if report.ok else 'Not certified'}: {where}",
+        "",
+        f"{summary(report)}. {report.started:%Y-%m-%d %H:%M} UTC, {report.seconds} s, {report.workers} workers.",
+        "",
+        "| capability | declared | verdict | evidence |",
+        "| --- | :-: | --- | --- |",
+    ]
+    lines += [_row(finding) for finding in report.capabilities]
+    for title, outcome in (("Broken rules", "broken"), ("Kept", "kept"), ("Not applicable", "not applicable")):
+        found = [rule for rule in report.rules if rule.outcome == outcome]
+        if found:
+            lines += ["", f"## {title} ({len(found)})", ""]
+        for rule in found:
+            lines.append(f"- **{rule.name}** ({rule.rule}): {rule.text}")
+            if outcome == "broken":
+                lines += ["", *(f"      {call}" for call in rule.evidence), ""]
+    if report.litter:
+        lines += ["", "## Left behind", "", *(f"- `{path}`" for path in report.litter)]
+    if report.proposal:
+        lines += ["", "## Proposed driver", "", "```python", report.proposal.rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _row(finding: CapabilityFinding) -> str:
+    evidence = "<br>".join(note.replace("|", "\\|") for note in finding.evidence)
+    declared = "✓" if finding.declared else "\N{EN DASH}"
+    return f"| `{finding.capability.name}` | {declared} | {MARKS[finding.verdict]} {finding.verdict} | {evidence} |"
+
+
+def html(report: CertificationReport) -> str:
+    """The report as one page that needs no network; it takes the extra `certify`."""
+    try:
+        from jinja2 import Environment
+    except ImportError as error:
+        raise ImportError("to_html needs jinja2: pip install 'remote-store-fsspec[certify]'") from error
+    source = files("remote_store.certify").joinpath("report.html").read_text(encoding="utf-8")
+    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
+    return page.render(report=report, summary=summary(report), marks=MARKS)
+
+
+def junit(report: CertificationReport) -> str:
+    """The report as JUnit XML: a suite of capabilities and one of rules."""
+    root = ET.Element("testsuites", name="remote-store certify")
+    capabilities = ET.SubElement(root, "testsuite", name="capabilities")
+    for finding in report.capabilities:
+        case = ET.SubElement(capabilities, "testcase", classname=report.backend, name=finding.capability.name)
+        if finding.verdict == "lie":
+            _told(case, "failure", finding.evidence)
+        elif finding.verdict != "proved":
+            _told(case, "skipped", (finding.verdict,))
+    rules = ET.SubElement(root, "testsuite", name="rules")
+    for rule in report.rules:
+        case = ET.SubElement(rules, "testcase", classname=report.backend, name=rule.name, time=str(rule.seconds))
+        if rule.outcome == "broken":
+            _told(case, "failure", rule.evidence)
+        elif rule.outcome == "not applicable":
+            _told(case, "skipped", (rule.outcome,))
+    for suite in (capabilities, rules):
+        suite.set("tests", str(len(suite)))
+        suite.set("failures", str(len(suite.findall("testcase/failure"))))
+        suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
+    return ET.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _told(case: ET.Element, what: str, notes: tuple[str, ...]) -> None:
+    printable = ["".join(c if c.isprintable() else repr(c)[1:-1] for c in note) for note in notes]
+    ET.SubElement(case, what, message=printable[-1] if printable else what).text = "\n".join(printable)

@@ -1,0 +1,42 @@
+"""The findings of a certification as tests; `pytest --pyargs remote_store.certify --store-url=URL` runs them."""
+
+from __future__ import annotations
+
+import pytest
+
+from remote_store._capabilities import Capability
+from remote_store.certify import live
+from remote_store.certify.checks import CHECKS, absent
+from remote_store.certify.report import CertificationReport
+
+RULES = [
+    *(check.name for check in CHECKS),
+    absent.refuses_what_it_lacks.__name__,
+    live.changes_of_another_client_show_at_once.__name__,
+    live.a_missing_container_reads_as_a_missing_path.__name__,
+]
+
+
+@pytest.mark.parametrize("name", [capability.name for capability in Capability])
+def test_capability(name: str, certification: CertificationReport) -> None:
+    """A capability that is declared holds."""
+    finding = next(finding for finding in certification.capabilities if finding.capability.name == name)
+    if finding.verdict == "lie":
+        pytest.fail("\n".join(("declared, but it does not hold:", *finding.evidence)), pytrace=False)
+    if finding.verdict != "proved":
+        pytest.skip(finding.verdict)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule(name: str, certification: CertificationReport) -> None:
+    """A rule of the contract is kept."""
+    finding = next((finding for finding in certification.rules if finding.name == name), None)
+    if finding is None or finding.outcome == "not applicable":
+        pytest.skip("not applicable")
+    if finding.outcome == "broken":
+        pytest.fail("\n".join((finding.text, *finding.evidence)), pytrace=False)
+
+
+def test_nothing_is_left_behind(certification: CertificationReport) -> None:
+    """The scratch folder is gone."""
+    assert certification.litter == ()

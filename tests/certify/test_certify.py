@@ -1,0 +1,314 @@
+"""Certification: honest storage passes, every lie is caught, nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec.implementations.zip import ZipFileSystem
+from helpers.kinds import unknown_filesystem
+from helpers.liars import LIARS, interrupted
+from servers.ftp import ftp_kind
+from servers.s3 import BUCKET, S3Server
+
+from remote_store import Capability, FsspecBackend, RemoteStoreError, Store
+from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backend, AsyncStore
+from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+from remote_store.certify import CertificationReport, certify, certify_async
+
+FEW = 4
+
+
+def verdicts(report: CertificationReport) -> dict[str, str]:
+    return {finding.capability.name: finding.verdict for finding in report.capabilities}
+
+
+def passes(report: CertificationReport, *missing: Capability) -> None:
+    assert report.ok, report.to_markdown()
+    found = verdicts(report)
+    assert {name for name, verdict in found.items() if verdict == "proved"} == {
+        capability.name for capability in Capability if capability not in missing
+    }
+    assert sum(rule.outcome == "kept" for rule in report.rules) > 60
+
+
+# --- honest storage
+
+
+def test_memory_passes() -> None:
+    store = Store(MemoryBackend())
+    store.write("mine", b"1")
+    passes(certify(store, workers=FEW))
+    assert [str(info.path) for info in store.list_files("", recursive=True)] == ["mine"]
+
+
+def test_local_passes_and_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"1")
+    report = certify(Store(LocalBackend(tmp_path)), workers=FEW)
+    passes(report, Capability.CONDITIONAL_WRITE, Capability.WRITE_RESULT_NATIVE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
+
+
+async def test_async_stores_pass(tmp_path: Path) -> None:
+    passes(await certify_async(AsyncStore(AsyncMemoryBackend()), workers=FEW), Capability.SEEKABLE_READ)
+    report = await certify_async(AsyncStore(AsyncLocalBackend(tmp_path)), workers=FEW)
+    missing = Capability.CONDITIONAL_WRITE, Capability.WRITE_RESULT_NATIVE, Capability.SEEKABLE_READ
+    passes(report, *missing)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(params=["moto", "ministack"])
+def server(request: pytest.FixtureRequest) -> S3Server:
+    server: S3Server = request.getfixturevalue(f"{request.param}_server")
+    return server
+
+
+@pytest.mark.timeout(60)
+def test_s3_passes_and_is_left_as_it_was(server: S3Server) -> None:
+    prefix = server.fresh_prefix()
+    with Store(S3Backend(BUCKET, prefix, **server.options)) as store, S3Nowhere(server) as missing:
+        report = certify(store, missing=missing)
+        passes(report, Capability.ATOMIC_MOVE)
+        assert list(store.list_files("", recursive=True)) == []
+        assert report.rules[-1].name == "a_missing_container_reads_as_a_missing_path"
+    for text in (report.to_json(), report.to_markdown(), report.to_html(), report.to_junit(), repr(report)):
+        assert server.options["secret"] not in text
+    from servers.s3 import client
+
+    uploads = client(server).list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+    assert [upload["Key"] for upload in uploads if upload["Key"].startswith(prefix)] == []
+
+
+def S3Nowhere(server: S3Server) -> Store:
+    return Store(S3Backend("no-such-bucket", **server.options))
+
+
+@pytest.mark.timeout(60)
+async def test_s3_passes_from_a_loop(moto_server: S3Server) -> None:
+    async with AsyncStore(AsyncS3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
+        passes(await certify_async(store), Capability.ATOMIC_MOVE, Capability.SEEKABLE_READ)
+
+
+def test_ftp_passes(ftp_server: tuple[str, int]) -> None:
+    with ftp_kind(*ftp_server).view() as view:
+        report = certify(view.store, workers=FEW)
+    assert report.ok, report.to_markdown()
+    assert verdicts(report)["EXCLUSIVE_CREATE"] == "absent"
+
+
+@pytest.mark.parametrize("mode", ["r", "w"])
+def test_a_zip_archive_passes_and_stays_as_it_was(tmp_path: Path, mode: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("mine", "1")
+    before = (tmp_path / "a.zip").read_bytes()
+    fs = ZipFileSystem(str(tmp_path / "a.zip"), mode="r" if mode == "r" else "a", skip_instance_cache=True)
+    report = certify(Store(FsspecBackend(fs)), workers=FEW)
+    assert report.ok
+    assert set(verdicts(report).values()) == {"not tried"}
+    assert [rule.name for rule in report.rules if rule.outcome == "kept"] == ["refuses_what_it_lacks"]
+    fs.close()
+    assert (tmp_path / "a.zip").read_bytes() == before
+
+
+# --- what has no driver
+
+
+def test_an_unknown_filesystem_gets_a_driver_proposed(tmp_path: Path) -> None:
+    fs = unknown_filesystem(str(tmp_path))
+    report = certify(Store(FsspecBackend(fs)), workers=FEW)
+    assert report.ok, report.to_markdown()
+    found = verdicts(report)
+    assert found["SEEKABLE_READ"] == found["LAZY_READ"] == "works undeclared"
+    assert found["EXCLUSIVE_CREATE"] == found["USER_METADATA"] == found["ATOMIC_MOVE"] == "absent"
+    assert report.proposal is not None
+    made: dict[str, Any] = {}
+    exec(compile(report.proposal, "proposal", "exec"), made)
+    driver = made["driver"](fs, "", "dir")
+    assert {Capability.SEEKABLE_READ, Capability.LAZY_READ, Capability.WRITE} <= driver.capabilities
+    assert not {Capability.EXCLUSIVE_CREATE, Capability.ATOMIC_MOVE, Capability.ATOMIC_WRITE} & driver.capabilities
+
+
+def test_a_known_filesystem_gets_none(tmp_path: Path) -> None:
+    assert certify(Store(LocalBackend(tmp_path)), workers=2).proposal is None
+
+
+# --- lies
+
+
+@pytest.mark.parametrize("capability", Capability)
+def test_every_lie_is_caught(capability: Capability, tmp_path: Path) -> None:
+    liar = LIARS[capability]
+    backend = liar(tmp_path) if issubclass(liar, LocalBackend) else liar()  # type: ignore[arg-type]
+    report = certify(Store(backend))
+    assert not report.ok
+    assert verdicts(report)[capability.name] == "lie", report.to_markdown()
+    assert next(f for f in report.lies if f.capability is capability).evidence
+
+
+def test_a_service_that_ignores_conditions_is_caught(rclone_server: dict[str, Any]) -> None:
+    with Store(S3Backend(**rclone_server)) as store:
+        report = certify(store, workers=FEW)
+    assert not report.ok
+    assert {"EXCLUSIVE_CREATE", "CONDITIONAL_WRITE"} <= {finding.capability.name for finding in report.lies}
+    assert "EXCLUSIVE_CREATE" in report.to_markdown().split("\n")[2]
+
+
+def test_a_broken_rule_fails_the_certificate() -> None:
+    class Silent(MemoryBackend):
+        def delete(self, path: str, *, missing_ok: bool = False) -> None:
+            super().delete(path, missing_ok=missing_ok or not path.endswith("missing"))
+
+    class Stale(MemoryBackend):
+        def exists(self, path: str) -> bool:
+            return super().exists(path) or path.endswith("dd/nothing")
+
+    for backend in (Silent(), Stale()):
+        report = certify(Store(backend), workers=2)
+        assert report.ok is (not report.broken)
+
+
+def test_a_refusal_told_as_absence_is_caught() -> None:
+    class Hiding(MemoryBackend):
+        """What this client may not read it is told is not there."""
+
+    report = certify(Store(MemoryBackend()), workers=2, denied=Store(Hiding()))
+    assert [rule.name for rule in report.broken] == ["a_refusal_is_no_absence"]
+
+
+# --- interrupts, litter, arguments
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize(("method", "after"), [("write", 1), ("write", 9), ("read_bytes", 3), ("delete", 4)])
+def test_an_interrupt_leaves_nothing(tmp_path: Path, method: str, after: int, error: type[BaseException]) -> None:
+    backend = LocalBackend(tmp_path)
+    with interrupted(backend, method, after, error), pytest.raises(error):
+        certify(Store(backend), workers=FEW)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_cancellation_leaves_nothing(tmp_path: Path) -> None:
+    seen = asyncio.Event()
+    store = AsyncStore(AsyncLocalBackend(tmp_path))
+    work = certify_async(store, workers=FEW, progress=lambda what, done, total: seen.set() if done == 20 else None)
+    task = asyncio.ensure_future(work)
+    await seen.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_removed_is_named() -> None:
+    class Clinging(MemoryBackend):
+        def delete_folder(self, path: str, **options: Any) -> None:
+            raise RemoteStoreError("no", path=path, backend="memory")
+
+        def delete(self, path: str, *, missing_ok: bool = False) -> None:
+            if path.endswith("glob/a.csv"):
+                raise RemoteStoreError("no", path=path, backend="memory")
+            super().delete(path, missing_ok=missing_ok)
+
+    report = certify(Store(Clinging()), workers=2)
+    assert [path.partition("/")[2] for path in report.litter] == ["glob/a.csv"]
+    assert not report.ok
+
+
+def test_progress_is_told_and_workers_are_checked() -> None:
+    told: list[tuple[str, int, int]] = []
+    certify(Store(MemoryBackend()), workers=2, progress=lambda *step: told.append(step))
+    assert told[0][0] == "READ"
+    assert [done for _, done, _ in told] == list(range(len(told)))
+    assert all(done < total for _, done, total in told)
+    with pytest.raises(ValueError, match="workers"):
+        certify(Store(MemoryBackend()), workers=1)
+
+
+def test_a_store_that_does_not_answer_is_no_lie(tmp_path: Path) -> None:
+    with pytest.raises(RemoteStoreError):
+        certify(Store(LocalBackend(tmp_path / "gone", create=False)))
+
+
+# --- reports
+
+
+@pytest.fixture(scope="module")
+def report() -> CertificationReport:
+    return certify(Store(LIARS[Capability.EXCLUSIVE_CREATE]()), workers=FEW)
+
+
+def test_a_report_is_data(report: CertificationReport) -> None:
+    data = json.loads(report.to_json())
+    assert data["ok"] is False
+    exclusive = next(item for item in data["capabilities"] if item["capability"] == "exclusive_create")
+    assert (exclusive["declared"], exclusive["observed"], exclusive["verdict"]) == (True, False, "lie")
+    assert any(rule["outcome"] == "kept" and rule["evidence"] for rule in data["rules"])
+
+
+def test_a_report_is_markdown_html_and_junit(report: CertificationReport, tmp_path: Path) -> None:
+    text = report.to_markdown()
+    assert text.startswith("# Not certified: memory")
+    assert "| `EXCLUSIVE_CREATE` | ✓ | ✗ lie |" in text
+    page = report.to_html()
+    assert "Not certified" in page
+    assert "src=" not in page
+    assert "href=" not in page
+    suites = ET.fromstring(report.to_junit())
+    assert [suite.get("name") for suite in suites] == ["capabilities", "rules"]
+    failed = [case.get("name") for case in suites.iter("testcase") if case.find("failure") is not None]
+    assert "EXCLUSIVE_CREATE" in failed
+    for name in ("r.json", "r.md", "r.html", "r.xml"):
+        report.save(tmp_path / name)
+    assert (tmp_path / "r.html").read_text("utf-8") == page
+    with pytest.raises(ValueError, match=r"\.json"):
+        report.save(tmp_path / "r.pdf")
+
+
+# --- the plugin
+
+
+def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "remote_store.certify"]
+    return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=100)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    return tmp_path
+
+
+def test_the_plugin_certifies_a_url(project: Path) -> None:
+    done = run_pytest(project, f"--store-url=file://{project}/data", "--store-report=r.json", "--store-workers=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((project / "r.json").read_text())["ok"] is True
+    assert list((project / "data").iterdir()) == []
+
+
+def test_the_plugin_certifies_what_a_conftest_gives(project: Path) -> None:
+    tests = Path(__file__).parent.parent
+    (project / "conftest.py").write_text(
+        "import sys, pytest\n"
+        f"sys.path.append({str(tests)!r})\n"
+        "from remote_store import Store\n"
+        "from helpers.liars import LooksThenWrites\n"
+        "@pytest.fixture(scope='session')\n"
+        "def certified_store(): return Store(LooksThenWrites())\n"
+    )
+    done = run_pytest(project, "--rootdir", str(project), "-c", str(project / "pytest.ini"), "-p", "conftest")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "test_capability[EXCLUSIVE_CREATE]" in done.stdout
+    assert "declared, but it does not hold" in done.stdout
+
+
+def test_the_plugin_wants_a_store(project: Path) -> None:
+    done = run_pytest(project)
+    assert done.returncode == 0
+    assert "passed" not in done.stdout

@@ -1,0 +1,173 @@
+"""Backends that declare every capability, and do not have one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from remote_store import Capability, CapabilitySet, WriteResult
+from remote_store.backends import LocalBackend, MemoryBackend
+
+EVERYTHING = CapabilitySet(Capability)
+
+
+class Liar(MemoryBackend):
+    """Memory, except for what a subclass does wrong."""
+
+    @property
+    def capabilities(self) -> CapabilitySet:
+        return EVERYTHING
+
+
+class ReadsWrongBytes(Liar):
+    def read_bytes(self, path: str) -> bytes:
+        return bytes(super().read_bytes(path))[::-1]
+
+
+class DropsEmptyFiles(Liar):
+    def write(self, path: str, content: Any, **options: Any) -> WriteResult:
+        result: WriteResult = super().write(path, content, **options)
+        if not result.size:
+            super().delete(path)
+        return result
+
+
+class DeletesNothing(Liar):
+    def delete_folder(self, path: str, **options: Any) -> None:
+        pass
+
+
+class ListsOneLevel(Liar):
+    def list_files(self, path: str, **options: Any) -> Any:
+        return super().list_files(path)
+
+
+class GlobsLikeAShell(Liar):
+    def glob(self, pattern: str) -> Any:
+        return super().glob(pattern.replace("**/", ""))
+
+
+class MovesByCopy(Liar):
+    def move(self, src: str, dst: str, **options: Any) -> None:
+        super().copy(src, dst, **options)
+
+
+class CopiesOverFiles(Liar):
+    def copy(self, src: str, dst: str, *, overwrite: bool = False) -> None:
+        super().copy(src, dst, overwrite=True)
+
+
+class WritesInPlace(Liar):
+    """What is written shows as it arrives."""
+
+    def write_atomic(self, path: str, content: Any, *, overwrite: bool = False, **options: Any) -> WriteResult:
+        stream = io.BytesIO(content) if isinstance(content, bytes) else content
+        data = b""
+        while piece := stream.read(1 << 20):
+            data += piece
+            result: WriteResult = super().write(path, data, overwrite=overwrite or len(data) > len(piece), **options)
+        return result
+
+
+class TellsWrongSizes(Liar):
+    def get_file_info(self, path: str) -> Any:
+        info = super().get_file_info(path)
+        return replace(info, size=info.size + 1)
+
+
+class ForgetsMetadata(Liar):
+    def write(self, path: str, content: Any, *, metadata: Any = None, **options: Any) -> WriteResult:
+        result: WriteResult = super().write(path, content, **options)
+        return replace(result, metadata=metadata)
+
+
+class IgnoresEtags(Liar):
+    def write(self, path: str, content: Any, *, if_match: Any = None, **options: Any) -> WriteResult:
+        result: WriteResult = super().write(path, content, **{**options, "overwrite": True} if if_match else options)
+        return result
+
+
+class MovesInTwoSteps(Liar):
+    def move(self, src: str, dst: str, **options: Any) -> None:
+        super().copy(src, dst, **options)
+        super().delete(src)
+
+
+class SeeksNowhere(Liar):
+    def read(self, path: str) -> Any:
+        class Forward(io.BytesIO):
+            def seekable(self) -> bool:
+                return False
+
+        return Forward(super().read_bytes(path))
+
+
+class InventsEtags(Liar):
+    def write(self, path: str, content: Any, **options: Any) -> WriteResult:
+        result: WriteResult = super().write(path, content, **options)
+        return replace(result, etag="0" * 32)
+
+
+class LooksThenWrites(Liar):
+    """Two writers that look at the same time both write."""
+
+    def write(self, path: str, content: Any, *, overwrite: bool = False, **options: Any) -> WriteResult:
+        if not overwrite and self.exists(path):
+            refused: WriteResult = super().write(path, b"", **options)
+            return refused
+        data = content if isinstance(content, bytes) else content.read()
+        result: WriteResult = super().write(path, data, overwrite=True, **options)
+        return result
+
+
+class FetchesFirst(LocalBackend):
+    """Files that are read whole before the first byte is given out."""
+
+    @property
+    def capabilities(self) -> CapabilitySet:
+        return CapabilitySet(set(super().capabilities) | {Capability.LAZY_READ})
+
+    def read(self, path: str) -> Any:
+        return io.BytesIO(super().read_bytes(path))
+
+
+LIARS: dict[Capability, Callable[..., Any]] = {
+    Capability.READ: ReadsWrongBytes,
+    Capability.WRITE: DropsEmptyFiles,
+    Capability.DELETE: DeletesNothing,
+    Capability.LIST: ListsOneLevel,
+    Capability.GLOB: GlobsLikeAShell,
+    Capability.MOVE: MovesByCopy,
+    Capability.COPY: CopiesOverFiles,
+    Capability.ATOMIC_WRITE: WritesInPlace,
+    Capability.METADATA: TellsWrongSizes,
+    Capability.USER_METADATA: ForgetsMetadata,
+    Capability.CONDITIONAL_WRITE: IgnoresEtags,
+    Capability.ATOMIC_MOVE: MovesInTwoSteps,
+    Capability.SEEKABLE_READ: SeeksNowhere,
+    Capability.LAZY_READ: FetchesFirst,
+    Capability.WRITE_RESULT_NATIVE: InventsEtags,
+    Capability.EXCLUSIVE_CREATE: LooksThenWrites,
+}
+
+
+@contextmanager
+def interrupted(backend: Any, method: str, after: int, error: type[BaseException]) -> Iterator[None]:
+    """Let a method of a backend raise an interrupt at one of its calls."""
+    original, calls = getattr(backend, method), 0
+
+    def call(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == after:
+            raise error
+        return original(*args, **options)
+
+    setattr(backend, method, call)
+    try:
+        yield
+    finally:
+        delattr(backend, method)
