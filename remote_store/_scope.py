@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fnmatch import translate
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from remote_store import _errors as errors
 from remote_store._backend import BackendBase
@@ -28,6 +28,7 @@ from remote_store.engine.globs import Glob, escape
 
 B = TypeVar("B", bound=BackendBase)
 T = TypeVar("T")
+S = TypeVar("S", bound="StoreBase[Any]")
 
 
 def mark_foreign(error: RemoteStoreError) -> None:
@@ -71,6 +72,17 @@ class ErrorScope:
             error.path = error.path if own is None else own or "."
 
 
+class Origin(Protocol):
+    """Where a store comes from that pickles by name."""
+
+    @property
+    def place(self) -> object:
+        """What two stores must share to be equal."""
+
+    def reduce(self, store: StoreBase[Any]) -> tuple[Any, ...]:
+        """What pickles in place of a store of this origin, or of a child of it."""
+
+
 class StoreBase(Generic[B]):
     """A root below a backend. Immutable; equal by backend and root."""
 
@@ -78,14 +90,16 @@ class StoreBase(Generic[B]):
     _root: str
     _owns: bool
     _errors: ErrorScope
+    _origin: Origin | None = None
 
-    def _set_up(self, backend: B, root_path: str | RemotePath, owns: bool) -> None:
+    def _set_up(self, backend: B, root_path: str | RemotePath, owns: bool, origin: Origin | None = None) -> None:
         if not hasattr(backend, "capabilities"):
             raise TypeError(
                 f"backend must be a Backend, not {type(backend).__name__}; see also {type(self).__name__}.from_url"
             )
         root = key_of(root_path)
-        self.__dict__.update(_backend=backend, _root=root, _owns=owns, _errors=ErrorScope(backend, root))
+        scope = ErrorScope(backend, root)
+        self.__dict__.update(_backend=backend, _root=root, _owns=owns, _errors=scope, _origin=origin)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in StoreBase.__annotations__:
@@ -178,7 +192,7 @@ class StoreBase(Generic[B]):
             InvalidPath: malformed, or nothing left after normalizing.
         """
         store = type(self).__new__(type(self))
-        store._set_up(self._backend, self._key(subpath, file_key), owns=False)
+        store._set_up(self._backend, self._key(subpath, file_key), owns=False, origin=self._origin)
         return store
 
     def to_key(self, path: str) -> str:
@@ -230,23 +244,27 @@ class StoreBase(Generic[B]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StoreBase):
             return NotImplemented
-        return _identity(self._backend) is _identity(other._backend) and self._root == other._root
+        return _place(self) is _place(other) and self._root == other._root
 
     def __hash__(self) -> int:
-        return hash((id(_identity(self._backend)), self._root))
+        return hash((id(_place(self)), self._root))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(backend={self._backend.name!r}, root_path={self._root!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._backend, self._root, self._owns)
+        if self._origin is not None:
+            return self._origin.reduce(self)
+        return rebuild, (type(self), self._backend, self._root, self._owns)
 
 
-def _identity(backend: Any) -> object:
-    return getattr(backend, "identity", backend)
+def _place(store: StoreBase[Any]) -> object:
+    backend = store._backend
+    return getattr(backend, "identity", backend) if store._origin is None else store._origin.place
 
 
-def _rebuild(cls: type[StoreBase[Any]], backend: Any, root: str, owns: bool) -> StoreBase[Any]:
+def rebuild(cls: type[S], backend: Any, root: str, owns: bool, origin: Origin | None = None) -> S:
+    """A store, with what its constructor does not take."""
     store = cls.__new__(cls)
-    store._set_up(backend, root, owns)
+    store._set_up(backend, root, owns, origin)
     return store
