@@ -130,9 +130,9 @@ class _Certification:
             observed = None
             bench.saw(f"not tried: {reason}")
         except RuleBroken as reason:
-            bench.saw(str(reason))
+            bench.saw(shortened(str(reason), 200))
         except Exception as error:
-            bench.saw(f"{type(error).__name__}: {error}")
+            bench.saw(shortened(f"{type(error).__name__}: {error}", 200))
         return CapabilityFinding(capability, declared, observed, tuple(bench.evidence))
 
     async def _rule(self, check: Check) -> RuleFinding:

@@ -21,7 +21,7 @@ def summary(report: CertificationReport) -> str:
         names = ", ".join(finding.capability.name for finding in report.lies)
         text += f"; declared but not so: {names}"
     if report.litter:
-        text += f"; {len(report.litter)} files could not be removed"
+        text += f"; what could not be removed: {', '.join(report.litter[:3])}"
     return text
 
 

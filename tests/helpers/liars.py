@@ -115,9 +115,9 @@ class LooksThenWrites(Liar):
     """Two writers that look at the same time both write."""
 
     def write(self, path: str, content: Any, *, overwrite: bool = False, **options: Any) -> WriteResult:
-        if not overwrite and self.exists(path):
-            refused: WriteResult = super().write(path, b"", **options)
-            return refused
+        if "if_match" in options or (not overwrite and self.exists(path)):
+            honest: WriteResult = super().write(path, content, **options)
+            return honest
         data = content if isinstance(content, bytes) else content.read()
         result: WriteResult = super().write(path, data, overwrite=True, **options)
         return result
