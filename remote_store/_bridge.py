@@ -6,6 +6,7 @@ import io
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -143,8 +144,22 @@ class AsyncBackendSyncAdapter(Backend):
         """A stream that goes forward only; the first chunk is fetched now, so that a missing file is told now."""
         self._run.check()
         stream = BridgedStream(Pull(self._run, self._async_backend.read(path)), self)
-        stream.peek()
+        if not stream.peek():
+            self._run.check()  # A close in between is no empty file.
         return stream
+
+    def read_seekable(self, path: str) -> Any:
+        copy = super().read_seekable(path)
+        if self._run.closed:
+            copy.close()
+            self._run.check()
+        return copy
+
+    @contextmanager
+    def open_atomic(self, path: str, **options: Any) -> Iterator[Any]:
+        self._run.check()
+        with super().open_atomic(path, **options) as file:
+            yield file
 
     def write(
         self,
@@ -231,38 +246,46 @@ class BridgedStream(io.RawIOBase):
         """At most `size` bytes, all that is left when negative; fewer only at the end."""
         wanted = -1 if size is None else size
         taken = []
+        self._pull.loop.check_thread()  # Before the lock, which may be held by what this thread stands in the way of.
         with self._lock:
-            while wanted and self._fill():
+            while (self._fill() if wanted else self._readable()) and wanted:
                 piece = self._chunk[self._at :] if wanted < 0 else self._chunk[self._at : self._at + wanted]
                 self._at += len(piece)
                 wanted -= len(piece) if wanted > 0 else 0
                 taken.append(piece)
+            if taken and self._failed:  # What is there is no whole.
+                self._pull.loop.check()
         return taken[0] if len(taken) == 1 else b"".join(taken)
 
     def readall(self) -> bytes:
         return self.read()
 
     def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
         return len(data)
 
     def peek(self, size: int = 0) -> bytes:
         """The next bytes, without moving on; `io` reads lines with it."""
+        self._pull.loop.check_thread()
         with self._lock:
             return self._chunk[self._at : self._at + max(size, PEEK)] if self._fill() else b""
 
+    def _readable(self) -> bool:
+        """Whether there may be more; False after a failure."""
+        if self._pull.loop.closed and not self._pull.ended:
+            self._fail()
+        if self.closed and not self._failed:
+            raise ValueError("I/O operation on closed file.")
+        return not self._failed
+
     def _fill(self) -> bool:
         """Fetch the next chunk if the last is used up; False at the end."""
-        if self._pull.loop.closed:
-            self._fail()
-        if self._failed:
+        if not self._readable():
             return False
-        if self.closed:
-            raise ValueError("I/O operation on closed file.")
         while self._at == len(self._chunk):
             self._chunk, self._at = b"", 0
-            self._pull.loop.check()
             try:
                 chunk = self._pull.next()
             except BaseException:
@@ -270,7 +293,7 @@ class BridgedStream(io.RawIOBase):
                 raise
             if chunk is END:
                 return False
-            self._chunk = chunk
+            self._chunk = bytes(chunk)
         return True
 
     def _fail(self) -> None:
@@ -283,6 +306,8 @@ class BridgedStream(io.RawIOBase):
         super().close()
 
     def close(self) -> None:
+        if self._pull.loop.closed and not self._pull.ended:
+            self._fail()
         if not self.closed:
             self._end()
             self._pull.close()
@@ -298,18 +323,28 @@ class BridgedItems(Generic[T]):
 
     def __init__(self, pull: Pull[T], adapter: AsyncBackendSyncAdapter) -> None:
         self._pull, self._adapter = pull, adapter
+        self._over = False
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        item = self._pull.next()
-        if item is END:
-            raise StopIteration
-        return item
+        try:
+            item = END if self._over else self._pull.next()
+        except BaseException as error:
+            if not isinstance(error, Exception):  # An interrupt may have cost an entry: there must be no next one.
+                self.close()
+            raise
+        if item is not END:
+            return item
+        cut, self._over = self._pull.loop.closed and not (self._over or self._pull.ended), True
+        if cut:
+            self._pull.loop.check()
+        raise StopIteration
 
     def close(self) -> None:
         """Let go of the listing; safe to repeat."""
+        self._over = True
         self._pull.close()
 
     def __del__(self) -> None:

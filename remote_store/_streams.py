@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import IO, Any, BinaryIO, Generic, Protocol, TypeVar, cast
@@ -336,16 +337,24 @@ class AsyncReadStream:
 
 
 class ThreadReader:
-    """A reader over a blocking file, each call in a thread."""
+    """A reader over a blocking file, each call in a thread, one at a time.
+
+    (A call whose caller was cancelled may still be on its way when the file is closed.)
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._turn = threading.Lock()
 
     async def read(self, size: int) -> bytes:
-        return await asyncio.to_thread(self._file.read, size)
+        return await asyncio.to_thread(self._in_turn, self._file.read, size)
 
     async def seek(self, offset: int, whence: int) -> int:
-        return await asyncio.to_thread(self._file.seek, offset, whence)
+        return await asyncio.to_thread(self._in_turn, self._file.seek, offset, whence)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._file.close)
+        await asyncio.to_thread(self._in_turn, self._file.close)
+
+    def _in_turn(self, call: Callable[..., T], *args: Any) -> T:
+        with self._turn:
+            return call(*args)

@@ -25,7 +25,14 @@ LISTING_BATCH = 256
 
 async def in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:
     """Run blocking work in the default executor."""
-    return await asyncio.to_thread(work, *args, **options)
+    return await asyncio.to_thread(_no_stop_iteration, work, *args, **options)
+
+
+def _no_stop_iteration(work: Callable[..., T], *args: Any, **options: Any) -> T:
+    try:
+        return work(*args, **options)
+    except StopIteration as error:  # No future takes one, so that the caller would wait for ever.
+        raise RuntimeError("a backend raised StopIteration") from error
 
 
 async def open_in_thread(work: Callable[[], T], undo: Callable[[T], object]) -> T:
@@ -111,6 +118,8 @@ class SyncBackendAdapter(AsyncBackend):
     def unwrap(self, type_hint: type[T]) -> T:
         return self._sync.unwrap(type_hint)
 
+    unwrap_sync_safe = unwrap  # No loop binds the handles of a synchronous backend.
+
     exists = _threaded("exists")
     is_file = _threaded("is_file")
     is_folder = _threaded("is_folder")
@@ -131,11 +140,12 @@ class SyncBackendAdapter(AsyncBackend):
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
         stream = await open_in_thread(lambda: self._sync.read(path), lambda opened: opened.close())
+        reader = ThreadReader(stream)
         try:
-            while chunk := await in_thread(stream.read, CHUNK):
+            while chunk := await reader.read(CHUNK):
                 yield chunk
         finally:
-            await in_thread(stream.close)
+            await reader.close()
 
     async def read_seekable(self, path: str) -> AsyncReadStream:
         stream = await open_in_thread(lambda: self._sync.read_seekable(path), lambda opened: opened.close())
@@ -182,23 +192,33 @@ class SyncBackendAdapter(AsyncBackend):
     async def open_atomic(
         self, path: str, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None, **options: Any
     ) -> AsyncIterator[AsyncAtomicFile]:
-        opened = self._sync.open_atomic(path, **given(options, overwrite, metadata))
-        gone = asyncio.CancelledError()
-        target = await open_in_thread(opened.__enter__, lambda _: opened.__exit__(type(gone), gone, None))
+        stack, turn = ExitStack(), threading.Lock()
 
-        async def put(data: bytes) -> None:
-            await in_thread(target.write, data)
+        def enter() -> Any:
+            return stack.enter_context(self._sync.open_atomic(path, **given(options, overwrite, metadata)))
 
-        file = AsyncAtomicFile(put)
+        def put(data: bytes) -> None:
+            with turn:
+                target.write(data)
+
+        def leave(error: BaseException | None) -> None:
+            with turn:  # A write whose caller was cancelled may still be on its way.
+                if error is None:
+                    stack.close()
+                else:
+                    stack.__exit__(type(error), error, error.__traceback__)
+
+        target = await open_in_thread(enter, lambda _: leave(asyncio.CancelledError()))
+        file = AsyncAtomicFile(lambda data: in_thread(put, data))
         try:
             yield file
         except BaseException as error:
             file.close()
-            await in_thread(opened.__exit__, type(error), error, error.__traceback__)
+            await in_thread(leave, error)
             raise
         file.close()
-        await in_thread(opened.__exit__, None, None, None)
-        file.result = target.result
+        await in_thread(leave, None)
+        file.result = getattr(target, "result", None)
 
     async def aclose(self) -> None:
         await in_thread(self._sync.close)
@@ -232,18 +252,27 @@ async def _batches(start: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
     # A batch that is on its way in a thread when the caller is cancelled must end before the iterator is closed.
     turn = threading.Lock()
 
-    def batch() -> list[T]:
+    def batch(failed: list[BaseException]) -> list[T]:
+        """The next entries; those before an error come first."""
+        page: list[T] = []
         with turn:
-            return list(islice(items, LISTING_BATCH))
+            try:
+                page.extend(islice(items, 0 if failed else LISTING_BATCH))
+            except Exception as error:
+                failed.append(error)
+        return page
 
     def close() -> None:
         with turn:
             items.close()  # type: ignore[attr-defined]
 
     try:
-        while page := await in_thread(batch):
+        failed: list[BaseException] = []
+        while page := await in_thread(batch, failed):
             for item in page:
                 yield item
+        if failed:
+            raise failed.pop()
     finally:
         if hasattr(items, "close"):
             await in_thread(close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from remote_store._backend import Backend
 from remote_store._content import check_async_content, encode
@@ -15,6 +15,9 @@ from remote_store._scope import StoreBase, foreign_errors
 from remote_store._streams import AsyncAtomicFile, AsyncItems, AsyncReadStream
 from remote_store.aio._adapter import SyncBackendAdapter
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
+
+if TYPE_CHECKING:
+    from remote_store.interop import StoreFileSystem
 
 Path = str | RemotePath
 
@@ -304,6 +307,12 @@ class AsyncStore(StoreBase[AsyncBackend]):
                 await getattr(self._backend, verb)(source, target, overwrite=overwrite)
             elif not await self._backend.is_file(source):
                 raise self._not_a_file(source, await self._backend.is_folder(source))
+
+    def to_fsspec(self) -> StoreFileSystem:
+        """This store as an asynchronous fsspec filesystem, for zarr and others: see `remote_store.interop`."""
+        from remote_store.interop import StoreFileSystem
+
+        return StoreFileSystem(self)
 
     # --- life
 

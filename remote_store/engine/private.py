@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import os
 import sys
 import threading
-import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Generic, TypeVar, cast
 
@@ -19,6 +20,8 @@ from remote_store.engine.run import Call, OnLoop, forget
 T = TypeVar("T")
 END: Any = object()
 """What a pull gives after the last item."""
+CLOSING = 30.0
+"""How long a stream or listing that is closed waits for its producer to end [s]."""
 _log = logging.getLogger("remote_store")
 
 
@@ -50,9 +53,17 @@ class PrivateLoop(OnLoop):
         self.closed = False
         # A finalizer may come in the middle of anything, also of what holds the gate in the same thread.
         self._gate = threading.RLock()
-        self._pulls: weakref.WeakSet[Pull[Any]] = weakref.WeakSet()
-        self._thread = threading.Thread(target=_run, args=(loop,), name=owner, daemon=True)
-        self._thread.start()
+        self.pulls: set[Pull[Any]] = set()
+        """Those that have begun; for the loop's thread alone."""
+        self._drained = threading.Event()
+        self._drainer: asyncio.Task[None] | None = None
+        self._given_up = False
+        self._thread = threading.Thread(target=_run, args=(loop, self._drained), name=owner, daemon=True)
+        try:
+            self._thread.start()
+        except BaseException:
+            loop.close()
+            raise
 
     @property
     def forked(self) -> bool:
@@ -65,10 +76,14 @@ class PrivateLoop(OnLoop):
         Raises:
             RuntimeError: in a forked child, after close, or in a thread that runs an event loop.
         """
+        if not self.forked and (self.closed or sys.is_finalizing()):
+            raise LoopClosed(f"{self._owner} is closed")
+        self.check_thread()
+
+    def check_thread(self) -> None:
+        """The part of `check` that is about the caller, not about the state of the loop."""
         if self.forked:
             raise RuntimeError(f"{self._owner} cannot be used in a forked process; make a new one there")
-        if self.closed:
-            raise LoopClosed(f"{self._owner} is closed")
         if in_running_loop():
             raise RuntimeError(f"{self._owner} cannot be called from a running event loop; use AsyncStore there")
 
@@ -87,15 +102,15 @@ class PrivateLoop(OnLoop):
         raise LoopClosed(f"{self._owner} is closed")
 
     def __call__(self, operation: Awaitable[T]) -> T:
-        with self._ended():
+        with self.ended():
             return super().__call__(operation)
 
     def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
-        with self._ended():
+        with self.ended():
             return super().with_content(start, content)
 
     @contextmanager
-    def _ended(self) -> Iterator[None]:
+    def ended(self) -> Iterator[None]:
         """Tell a call that was cancelled by a close what happened."""
         try:
             yield
@@ -114,10 +129,6 @@ class PrivateLoop(OnLoop):
         call.drop()
         return None
 
-    def watch(self, pull: Pull[Any]) -> None:
-        """Close `pull` with the loop."""
-        self._pulls.add(pull)
-
     # --- the end
 
     def close(self, timeout: float | None) -> None:
@@ -129,14 +140,17 @@ class PrivateLoop(OnLoop):
         if self.forked:
             self.closed = True
             return
-        if in_running_loop():
-            self.check()
+        if sys.is_finalizing() or self._given_up or (self.closed and not self._thread.is_alive()):
+            return
+        self.check_thread()
         self.begin_close()
         self._thread.join(timeout)
         if self._thread.is_alive():
-            left = self._unfinished()
-            _log.warning("%s close timed out after %s s; %d unfinished: %r", self._owner, timeout, len(left), left)
-            self._loop.call_soon_threadsafe(self._give_up)
+            self._given_up = True
+            left = ", ".join(tasks := [repr(task) for task in self._unfinished()])  # As they are now.
+            _log.warning("%s close timed out after %s s; %d unfinished: [%s]", self._owner, timeout, len(tasks), left)
+            with suppress(RuntimeError):  # It has ended meanwhile.
+                self._loop.call_soon_threadsafe(self._cancel_all)
 
     def begin_close(self) -> None:
         """Let the loop drain and end, without waiting for it; safe to repeat, and in a finalizer."""
@@ -149,87 +163,166 @@ class PrivateLoop(OnLoop):
     async def _drain(self) -> None:
         self._drainer = asyncio.current_task()
         try:
-            for endings in ([self._last], [pull.aclose for pull in list(self._pulls)]):
-                tasks = [asyncio.ensure_future(self._quietly(ending)) for ending in endings]
-                await self._others()
-                await asyncio.gather(*tasks)
+            # All at once, because the end of one may be waiting for the end of another.
+            endings = [self._last, *(pull.aclose for pull in self.pulls)]
+            tasks = [asyncio.ensure_future(self._quietly(ending)) for ending in endings]
+            while others := self._unfinished():
+                await asyncio.wait(others)
+            await asyncio.gather(*tasks)
             await self._loop.shutdown_asyncgens()
-            await self._loop.shutdown_default_executor()
+            with suppress(RuntimeError):  # No thread can be begun any more when the interpreter ends.
+                await self._loop.shutdown_default_executor()
         finally:
+            self._drained.set()
             self._loop.stop()
 
-    async def _others(self) -> None:
-        while others := self._unfinished():
-            await asyncio.wait(others)
-
     def _unfinished(self) -> list[asyncio.Task[Any]]:
-        drainer = self.__dict__.get("_drainer")
-        return [task for task in asyncio.all_tasks(self._loop) if task is not drainer]
+        return [task for task in asyncio.all_tasks(self._loop) if task is not self._drainer]
 
     async def _quietly(self, ending: Callable[[], Awaitable[None]]) -> None:
         try:
             await ending()
-        except Exception:
-            _log.warning("%s: an error while closing", self._owner, exc_info=True)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            if not (self._given_up and isinstance(error, asyncio.CancelledError)):
+                _log.warning("%s: an error while closing", self._owner, exc_info=True)
 
-    def _give_up(self) -> None:
+    def _cancel_all(self) -> None:
         for task in self._unfinished():
             task.cancel()
+        self._loop.call_later(1.0, self._cancel_all)  # The end of what was cancelled may hang, too.
 
 
-def _run(loop: asyncio.AbstractEventLoop) -> None:
+def _run(loop: asyncio.AbstractEventLoop, drained: threading.Event) -> None:
     asyncio.set_event_loop(loop)
     try:
-        loop.run_forever()
+        while not drained.is_set():
+            with suppress(SystemExit, KeyboardInterrupt):  # A task of the backend's own must not end the loop.
+                loop.run_forever()
     finally:
         asyncio.set_event_loop(None)
         loop.close()
 
 
 class Pull(Generic[T]):
-    """An async iterator that is consumed from another thread, one item at a time."""
+    """An async iterator that is consumed from another thread, one item at a time.
+
+    It runs in one task from its first item to its end, as it would in an `async for`, so that a timeout, a task group
+    or a context variable may span its yields.
+
+    Attributes:
+        done: whether it is over, in whatever way.
+        ended: whether it came to its own end.
+    """
 
     def __init__(self, loop: PrivateLoop, items: AsyncIterator[T]) -> None:
         self.loop, self._items = loop, items
-        self.done = False
-        self._turn = asyncio.Lock()  # A pull that was cancelled may still be on its way out.
-        loop.watch(self)
+        self.done = self.ended = False
+        self._task: asyncio.Task[None] | None = None
+        self._wanted: asyncio.Queue[asyncio.Future[Any] | None] = asyncio.Queue()
+        self._error: BaseException | None = None
+        self._context = contextvars.copy_context()
 
     def next(self) -> T:
         """The next item, or `END`, which is also what comes of a loop that was closed before."""
-        return cast("T", END) if self.done or self.loop.closed else self.loop(self._next())
+        return cast("T", END) if (self.done and self._error is None) or self.loop.closed else self.loop(self._next())
 
     async def _next(self) -> T:
-        async with self._turn:
-            if self.done:
-                return cast("T", END)
-            try:
-                return await anext(self._items)
-            except StopAsyncIteration:
-                await self._let_go()
-                return cast("T", END)
-            except BaseException:
-                with suppress(Exception):
-                    await self._let_go()
-                raise
+        if self.done:
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
+            return cast("T", END)
+        loop = asyncio.get_running_loop()
+        if self._task is None:
+            self._task = loop.create_task(self._run(), context=self._context)
+            self._task._log_destroy_pending = False  # type: ignore[attr-defined]  # An unclosed adapter warns itself.
+            self.loop.pulls.add(self)
+        reply: asyncio.Future[T] = loop.create_future()
+        self._wanted.put_nowait(reply)
+        try:
+            return await reply
+        except asyncio.CancelledError:
+            self._task.cancel()
+            raise
+        finally:
+            del reply  # The error it gave knows this frame.
 
-    async def aclose(self) -> None:
-        """Let go of the iterator; safe to repeat."""
-        async with self._turn:
-            if not self.done:
-                await self._let_go()
+    async def _run(self) -> None:
+        """Answer each request with an item, until there is none, or None is wanted."""
+        reply: asyncio.Future[Any] | None = None
+        outcome: Any = END
+        try:
+            while (reply := await self._wanted.get()) is not None:
+                if (outcome := await anext(self._items, END)) is END:
+                    self.ended = True
+                    break
+                _settle(reply, outcome)
+                reply, outcome = None, END
+        except BaseException as error:
+            outcome = error if reply is not None else await self._told(error)
+        try:
+            await self._let_go()
+        except BaseException as error:
+            if outcome is END:
+                outcome = error
+        if reply is not None:
+            _settle(reply, outcome)
+        elif outcome is not END:
+            self._error = outcome
+        outcome = reply = None  # An error knows this frame.
+        while not self._wanted.empty():
+            if (late := self._wanted.get_nowait()) is not None:
+                _settle(late, END)
+
+    async def _told(self, error: BaseException) -> BaseException:
+        """What an iterator makes of a cancellation while nobody pulls it: that of a timeout of its own, perhaps."""
+        try:
+            if hasattr(self._items, "athrow"):
+                await self._items.athrow(error)
+        except BaseException as outcome:
+            return outcome
+        return error
 
     async def _let_go(self) -> None:
         self.done = True
-        if hasattr(self._items, "aclose"):
-            await self._items.aclose()
+        try:
+            if hasattr(self._items, "aclose"):
+                await self._items.aclose()
+        finally:
+            self.loop.pulls.discard(self)
+
+    async def aclose(self) -> None:
+        """Let go of the iterator, after the pull that is under way; safe to repeat."""
+        if self._task is not None:
+            self._wanted.put_nowait(None)
+            await asyncio.shield(self._task)
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
+        elif not self.done:
+            await self._let_go()
 
     def close(self) -> None:
         """Let go of the iterator, and wait for that unless this thread runs an event loop."""
         closing = self.abandon()
         if closing is not None and not in_running_loop():
-            closing.result()
+            # Bounded, because a collector may call this while it holds what the iterator's end needs.
+            with self.loop.ended(), suppress(FutureTimeout):
+                closing.result(CLOSING)
 
     def abandon(self) -> Call[None] | None:
         """Let go of the iterator without waiting; safe in a finalizer, in any thread."""
         return None if self.done else self.loop.begin(self.aclose())
+
+
+def _settle(reply: asyncio.Future[Any], outcome: Any) -> None:
+    if reply.done():
+        return
+    if isinstance(outcome, StopIteration):  # No future takes one.
+        outcome = RuntimeError("an async iterator raised StopIteration")
+    if isinstance(outcome, BaseException):
+        reply.set_exception(outcome)
+    else:
+        reply.set_result(outcome)

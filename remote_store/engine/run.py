@@ -97,14 +97,19 @@ class Call(Generic[T]):
             self._settle(self.future.set_exception, error)
         else:
             self._settle(self.future.set_result, result)
+        finally:
+            del self
 
     def _settle(self, settle: Callable[[Any], None], outcome: object) -> None:
         with suppress(InvalidStateError):  # Cancelled meanwhile.
             settle(outcome)
 
-    def result(self) -> T:
-        """Wait for the end; raises what the operation raised."""
-        return self.future.result()
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the end, at most `timeout` seconds; raises what the operation raised."""
+        try:
+            return self.future.result(timeout)
+        finally:
+            del self
 
     def cancel(self) -> None:
         """Stop the operation, unless it has ended; safe in every state."""
@@ -137,6 +142,8 @@ class OnLoop(Inline):
         except BaseException:
             call.cancel()
             raise
+        finally:
+            del call  # The error knows this frame, and the call knows the error.
 
     def _begin(self, call: Call[Any]) -> None:
         call.begin()
@@ -159,14 +166,18 @@ class OnLoop(Inline):
         except BaseException:
             call.cancel()
             raise
+        finally:
+            del call
 
     def _answer(self, local: FileSource, size: int, reply: asyncio.Future[bytes]) -> None:
+        failure: Exception | None = None
+        data: bytes | None
         try:
             data = finish(local.read(size))
         except Exception as error:
-            self._loop.call_soon_threadsafe(_settle, reply, None, error)
-        else:
-            self._loop.call_soon_threadsafe(_settle, reply, data, None)
+            data, failure = None, error
+        with suppress(RuntimeError):  # The loop is closed, and the call cancelled.
+            self._loop.call_soon_threadsafe(_settle, reply, data, failure)
 
     def _check(self, operation: Awaitable[Any]) -> None:
         """Refuse what would wait for ever: a loop that is gone, or that this very thread should run."""

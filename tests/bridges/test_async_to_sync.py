@@ -586,10 +586,13 @@ def test_async_090_closing_ends_open_streams_and_listings() -> None:
     assert backend.events.count("end") == 2
     assert stream.read() == b""
     assert stream.readinto(bytearray(1)) == 0
+    with pytest.raises(RuntimeError, match=CLOSED):  # no listing is short without a word
+        next(items)
     assert list(items) == []
     stream.close()
     items.close()
     assert stream.read() == b""
+    assert stream.closed
 
 
 class Source(io.BytesIO):
