@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from remote_store._backend import Backend, WritableContent
 from remote_store._content import check_content, encode
@@ -13,6 +13,9 @@ from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals
 from remote_store._paths import RemotePath, check_depth, check_range, key_of
 from remote_store._scope import StoreBase, foreign_errors
 from remote_store._streams import ScopedStream, ScopedWriter
+
+if TYPE_CHECKING:
+    from remote_store.interop import StoreFileSystem
 
 Path = str | RemotePath
 
@@ -408,6 +411,12 @@ class Store(StoreBase[Backend]):
                 getattr(self._backend, verb)(source, target, overwrite=overwrite)
             elif not self._backend.is_file(source):
                 raise self._not_a_file(source, self._backend.is_folder(source))
+
+    def to_fsspec(self) -> StoreFileSystem:
+        """This store as an fsspec filesystem, for pandas, Dask, pyarrow and others: see `remote_store.interop`."""
+        from remote_store.interop import StoreFileSystem
+
+        return StoreFileSystem(self)
 
     # --- life
 

@@ -1,0 +1,215 @@
+"""What fsspec does with many keys at once, less what breaks the contract.
+
+The loops are fsspec's own: one key after another in a synchronous filesystem, side by side in an asynchronous one.
+What they loop over is decided here. A key that exists is meant literally, whatever characters it has; only where there
+is none is a pattern expanded, and never in order to delete.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from glob import has_magic
+from inspect import signature
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem, make_path_posix, trailing_sep
+from fsspec.utils import other_paths, stringify_path
+
+from remote_store._errors import DirectoryNotEmpty, InvalidPath, file_missing
+from remote_store.interop._listing import DEEPEST, Found, ListingOperations, folder, is_folder
+from remote_store.interop._operations import FileFound, builtin_errors, here, operation
+
+Paths = Any
+"""A path, or a list of them."""
+Plan = tuple[list[str], list[str]]
+"""Files, and where they go."""
+
+
+def pair(source: Paths, found: Found, target: str, inside: bool, shallow: bool, literal: bool) -> dict[str, str]:
+    """Where each path found goes, by the rules of fsspec's documentation ("Copying files and directories").
+
+    Args:
+        source: as the caller gave it.
+        found: what that stands for.
+        target: as the caller gave it.
+        inside: whether `target` is a folder that is there, or is spelled like one.
+        shallow: whether folders are left out.
+        literal: whether `source` is one path rather than a pattern or a list.
+    """
+    listed = isinstance(source, list)
+    paths = [path for path, info in found.items() if listed or not (shallow and is_folder(info))]
+    if not paths:
+        return {}
+    keeps_name = inside and not trailing_sep(source) if literal else len(paths) == 1 and not listed
+    rooted = ["/" + path.lstrip("/") for path in paths]  # It takes a name without a slash for a folder.
+    return dict(zip(paths, other_paths(rooted, target, exists=keeps_name, flatten=listed), strict=True))
+
+
+def _planned(name: str, plan: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """fsspec's bulk operation `name` and its coroutine, over the files that `plan` finds from the same arguments."""
+    ours = signature(plan).parameters.keys()
+
+    @wraps(plan)
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        files, targets = here(self, plan(self, *args, **{key: options.pop(key) for key in ours & options.keys()}))
+        return getattr(super(BulkOperations, self), name)(files, targets, **options)
+
+    @wraps(plan)
+    async def coroutine(self: Any, *args: Any, **options: Any) -> Any:
+        files, targets = await plan(self, *args, **{key: options.pop(key) for key in ours & options.keys()})
+        return await getattr(super(BulkOperations, self), f"_{name}")(files, targets, **options)
+
+    method.__name__, coroutine.__name__ = name, f"_{name}"
+    return method, coroutine
+
+
+class BulkOperations(ListingOperations):
+    """What a `StoreFileSystem` does with many keys."""
+
+    # --- what is meant
+
+    async def _expand(self, path: Paths, recursive: bool, maxdepth: int | None, literal: bool = False) -> Found:
+        """What paths stand for. Of plain ones, unless `recursive`, nothing is known, not even that they exist."""
+        if maxdepth is not None and maxdepth < 1:
+            raise ValueError("maxdepth must be at least 1")
+        found: Found = {}
+        for key in map(self._strip_protocol, path if isinstance(path, list) else [path]):
+            if literal or not has_magic(key) or await self._exists(key):
+                found |= await self._all_of(key, maxdepth) if recursive else {key: {}}
+                continue
+            found |= (matches := await self._glob(key, maxdepth=maxdepth, detail=True))
+            if recursive and maxdepth != 1:
+                for name in [name for name, info in matches.items() if is_folder(info)]:
+                    found |= await self._all_of(name, maxdepth and maxdepth - 1)
+        if not found:
+            raise file_missing(str(path), self.backend_name)
+        return dict(sorted(found.items()))
+
+    async def _all_of(self, key: str, maxdepth: int | None) -> Found:
+        found: Found = await self._find(key, maxdepth=maxdepth, withdirs=True, detail=True)
+        return found if key else {"": folder("")} | found
+
+    @operation
+    async def _expand_path(
+        self, path: Paths, recursive: bool = False, maxdepth: int | None = None, assume_literal: bool = False, **_: Any
+    ) -> list[str]:
+        return list(await self._expand(path, recursive, maxdepth, assume_literal))
+
+    async def _pairs(
+        self, source: Paths, target: Any, recursive: bool, maxdepth: int | None, exists: Callable[[str], Any]
+    ) -> tuple[dict[str, str], Found]:
+        """Where each key goes, folders included, and what is known of the keys."""
+        found = await self._expand(source, recursive, maxdepth)
+        key = None if isinstance(source, list) else self._strip_protocol(source)
+        if key in found and not found[key]:
+            found[key] = await self._info(key)
+        inside = trailing_sep(target) or await exists(target)
+        shallow = not recursive or maxdepth is not None
+        return pair(source, found, target, inside, shallow, key in found), found
+
+    async def _copies(
+        self, path1: Paths, path2: Paths, recursive: bool = False, *, maxdepth: int | None = None
+    ) -> Plan:
+        """Copy files within the store, on the server's side where that can."""
+        if isinstance(path1, list) and isinstance(path2, list):
+            return path1, path2
+        pairs, found = await self._pairs(path1, stringify_path(path2), recursive, maxdepth, self._isdir)
+        files = [path for path in pairs if not is_folder(found[path])]
+        return files, [pairs[path] for path in files]
+
+    async def _downloads(
+        self, rpath: Paths, lpath: Paths, recursive: bool = False, *, maxdepth: int | None = None
+    ) -> Plan:
+        """Copy files to this machine."""
+        if isinstance(rpath, list) and isinstance(lpath, list):
+            return rpath, lpath
+
+        async def exists(target: str) -> bool:
+            return os.path.isdir(target)
+
+        # None of the names leads out of the target: keys have no ".." and are never absolute.
+        pairs, found = await self._pairs(rpath, make_path_posix(lpath), recursive, maxdepth, exists)
+        for path in [path for path in pairs if is_folder(found[path])]:
+            os.makedirs(pairs.pop(path), exist_ok=True)
+        return list(pairs), list(pairs.values())
+
+    async def _uploads(
+        self, lpath: Paths, rpath: Paths, recursive: bool = False, *, maxdepth: int | None = None
+    ) -> Plan:
+        """Copy files from this machine."""
+        if isinstance(lpath, list) and isinstance(rpath, list):
+            return lpath, rpath
+        source, target = lpath if isinstance(lpath, list) else make_path_posix(lpath), stringify_path(rpath)
+        local, found = LocalFileSystem(), dict[str, dict[str, Any]]()
+        for path in source if isinstance(source, list) else [source]:
+            exact = os.path.lexists(path)
+            for name in local.expand_path([path], recursive=recursive, maxdepth=maxdepth, assume_literal=exact):
+                found[name] = {"type": "directory" if os.path.isdir(name) else "file"}
+        inside = trailing_sep(target) or await self._isdir(target)
+        literal = not isinstance(source, list) and os.path.lexists(source)
+        pairs = pair(source, found, target, inside, not recursive or maxdepth is not None, literal)
+        files = [path for path in pairs if not is_folder(found[path])]
+        return files, [pairs[path] for path in files]
+
+    # --- what is done
+
+    copy, _copy = _planned("copy", _copies)
+    get, _get = _planned("get", _downloads)
+    put, _put = _planned("put", _uploads)
+
+    def cat(self, path: Paths, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
+        """The content of a file, or a dict of the contents of files."""
+        return super().cat(here(self, self._contents(path, recursive)), on_error=on_error, **options)
+
+    async def _cat(self, path: Paths, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
+        return await super()._cat(await self._contents(path, recursive), on_error=on_error, **options)
+
+    async def _contents(self, path: Paths, recursive: bool) -> Paths:
+        """The files among what `path` stands for; `path` where that is just what it says."""
+        files = [name for name, info in (await self._expand(path, recursive, None)).items() if not is_folder(info)]
+        return path if not isinstance(path, list) and files == [self._strip_protocol(path)] else files
+
+    @operation
+    async def _mv(self, path1: Paths, path2: Paths, recursive: bool = False, maxdepth: int | None = None) -> None:
+        if isinstance(path1, list) and isinstance(path2, list):
+            pairs, found = dict(zip(path1, path2, strict=True)), dict[str, dict[str, Any]]()
+        else:
+            pairs, found = await self._pairs(path1, stringify_path(path2), recursive, maxdepth, self._isdir)
+        folders = {path for path in pairs if path in found and is_folder(found[path])}
+        for source in pairs.keys() - folders:
+            await self._mv_file(source, pairs[source])
+        for path in folders:
+            if path and self._parent(path) not in folders:
+                await self._prune(path)
+
+    async def _prune(self, top: str) -> None:
+        """Remove a folder and those in it that are empty; what others put there meanwhile stays."""
+        left = [entry.path.as_posix() async for entry in self._view.list_folders(top, max_depth=DEEPEST)]
+        for path in (*sorted(left, reverse=True), top):
+            with suppress(DirectoryNotEmpty, InvalidPath):
+                await self._view.delete_folder(path, missing_ok=True)
+
+    @operation
+    async def _rm(
+        self, path: Paths, recursive: bool = False, maxdepth: int | None = None, batch_size: int | None = None
+    ) -> None:
+        for key in map(self._strip_protocol, path if isinstance(path, list) else [path]):
+            if not recursive:
+                await self._rm_file(key)
+            elif maxdepth is None:
+                await self._rm_all_of(key)
+            else:
+                for file in await self._find(key, maxdepth=maxdepth):
+                    await self._rm_file(file)
+
+    async def _rm_all_of(self, key: str) -> None:
+        try:
+            with builtin_errors:
+                await self._view.delete_folder(key, recursive=True)
+        except InvalidPath as error:
+            if not isinstance(error, FileFound) and not await self._isfile(key):
+                raise
+            await self._rm_file(key)

@@ -1,0 +1,121 @@
+"""Which store a filesystem is over: found by name, told apart by token, written down without secrets."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+from fsspec import AbstractFileSystem
+
+from remote_store._paths import below, redact
+from remote_store._store import Store
+from remote_store.aio._store import AsyncStore
+from remote_store.backends._over import OverFilesystem
+
+AnyStore = Store | AsyncStore
+
+_SECRET = re.compile(r"secret|token|pass|pwd|cred|key|sas|auth|cookie|connection", re.I)
+_PLAIN = frozenset(
+    {"anon", "create", "durable", "endpoint_url", "max_concurrency", "part_size", "region_name"}
+    | {"reject_write_under_file_ancestor", "timeout"}
+)
+"""Options that tell where a store is and how it works, and nothing else."""
+
+
+# --- finding
+
+
+def by_name(name: str, asynchronous: bool) -> AnyStore:
+    """A store of the configuration."""
+    from remote_store.config import default_registry
+
+    registry = default_registry()
+    store: AnyStore = registry.get_async_store(name) if asynchronous else registry.get_store(name)
+    return store
+
+
+def rebuilt(recipe: Mapping[str, Any], asynchronous: bool) -> AnyStore:
+    """The store of a `recipe`."""
+    if "name" in recipe:
+        store = by_name(recipe["name"], asynchronous)
+        return store.child(recipe["root"]) if recipe["root"] else store
+    home = importlib.import_module(
+        "remote_store.aio" if recipe["backend"].startswith("Async") else "remote_store.backends"
+    )
+    if recipe["backend"] not in home.__all__:
+        raise ValueError(f"{recipe['backend']!r} is not a backend")
+    backend = getattr(home, recipe["backend"])(*recipe["args"], **recipe["options"])
+    return (AsyncStore if asynchronous else Store)(backend, recipe["root"])
+
+
+def name_of(store: AnyStore) -> str | None:
+    """What the configuration calls a store; None for others, and for their children."""
+    origin: Any = store._origin
+    return origin.name if origin is not None and origin.root == store._root else None
+
+
+# --- writing down
+
+
+def recipe(store: AnyStore) -> dict[str, Any]:
+    """What builds an equal store elsewhere, as JSON can hold it.
+
+    Raises:
+        ValueError: it would take a secret, or what lives in this process alone.
+    """
+    origin: Any = store._origin
+    if origin is not None:
+        return {"name": origin.name, "root": below(origin.root, store._root)}
+    backend: Any = store._backend.identity
+    try:
+        _, (cls, args, options), *_ = backend.__reduce__()
+        known = cls.__module__.startswith("remote_store.") and options.keys() <= _PLAIN
+        known = known and cls.is_async <= isinstance(store, AsyncStore)
+    except Exception:
+        known = False
+    if not known or not all(_plain(value) for value in (*args, *options.values())):
+        raise ValueError(f"{store!r} has no form without secrets; configure it, and use its name")
+    return {"backend": cls.__name__, "args": list(args), "options": dict(options), "root": store._root}
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, (int, float)) or value is None or (isinstance(value, str) and redact(value) == value)
+
+
+# --- telling apart
+
+
+def token(store: AnyStore | str, asynchronous: bool) -> str:
+    """The same for equal stores in any process, without anything secret in it."""
+    what = store if isinstance(store, str) else _place(store)
+    return sha256(repr((what, asynchronous)).encode()).hexdigest()[:32]
+
+
+def _place(store: AnyStore) -> object:
+    backend, plan = store._backend.identity, store.resolve("")
+    try:
+        backend.__reduce_ex__(4)
+        known = bool(plan.details)
+    except Exception:
+        known = False
+    if not known:  # Its files are wherever this very object keeps them.
+        return backend.__dict__.setdefault("_interop_token", uuid4().hex), plan.native_path
+    fs = _described(backend._recipe[0][0]) if isinstance(backend, OverFilesystem) else None
+    return plan.backend, plan.native_path, sorted(plan.details.items()), fs
+
+
+def _described(value: Any) -> Any:
+    """An argument of a filesystem, the same in any process."""
+    if isinstance(value, AbstractFileSystem):
+        given = inspect.signature(type(value).__init__).bind_partial(value, *value.storage_args).arguments
+        return type(value).__qualname__, _described({**given, "self": None, **value.storage_options})
+    if isinstance(value, Mapping):
+        return sorted((str(name), _described(item)) for name, item in value.items() if not _SECRET.search(str(name)))
+    if isinstance(value, (list, tuple)):
+        return [_described(item) for item in value]
+    return redact(value) if isinstance(value, str) else value if _plain(value) else type(value).__qualname__

@@ -1,0 +1,193 @@
+"""Files that are read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import uuid4
+
+from fsspec.asyn import AbstractAsyncStreamedFile
+from fsspec.caching import BaseCache, register_cache
+from fsspec.spec import AbstractBufferedFile
+
+from remote_store._errors import PreconditionFailed
+from remote_store.interop._listing import NEAR
+from remote_store.interop._operations import builtin_errors
+
+if TYPE_CHECKING:
+    from remote_store._streams import AsyncReadStream
+
+BLOCKS = {"s3": 50 << 20, "local": 256 << 10, "memory": 256 << 10}
+"""What is read ahead, by backend [bytes]; of S3 as much as by s3fs, so that Parquet takes no more requests."""
+BLOCK = 5 << 20
+"""Elsewhere, as in fsspec [bytes]."""
+LINE = 64 << 10
+
+
+class Windows(BaseCache):  # type: ignore[misc]
+    """fsspec's "readahead" with a memory: pyarrow's threads read a file in any order.
+
+    It fetches only what "readahead" would have fetched by then, in one piece and without what is there already at
+    either end; so for no sequence of reads does it take more requests, or more bytes. While a file is read from front
+    to back one block is kept, else four.
+    """
+
+    name = "windows"
+
+    def __init__(self, blocksize: int, fetcher: Callable[[int, int], bytes], size: int) -> None:
+        super().__init__(blocksize, fetcher, size)
+        self._kept: list[tuple[int, bytes]] = []  # Start and content, without overlaps; what was used last comes last.
+        self._ahead = 0, 0  # What "readahead" would hold now.
+        self._at, self._scattered = 0, False
+
+    def _fetch(self, start: int | None, stop: int | None) -> bytes:
+        start, stop = start or 0, self.size if stop is None else min(stop, self.size)
+        if start >= stop:
+            return b""
+        self._at, self._scattered = stop, self._scattered or start != self._at
+        first, last = self._ahead
+        if not first <= start < stop <= last:
+            first, last = last if first <= start < last else start, min(self.size, stop + self.blocksize)
+            self._ahead = first, last
+        begin, end = self._lacking(start, stop)
+        if begin < end:
+            begin, end = self._lacking(min(start, first), last)
+            data = self.fetcher(begin, end)
+            self._kept = [piece for piece in self._kept if not begin <= piece[0] < end] + [(begin, data)]
+        return self._take(start, stop)
+
+    def _lacking(self, start: int, stop: int) -> tuple[int, int]:
+        """A range without what is there already at its ends."""
+        for first, data in sorted(self._kept):
+            if first <= start < first + len(data):
+                start = first + len(data)
+        for first, data in sorted(self._kept, reverse=True):
+            if first < stop <= first + len(data):
+                stop = first
+        return start, stop
+
+    def _take(self, start: int, stop: int) -> bytes:
+        used = sorted(piece for piece in self._kept if piece[0] < stop and start < piece[0] + len(piece[1]))
+        taken = [data[max(0, start - first) : stop - first] for first, data in used]
+        self._kept = [piece for piece in self._kept if piece not in used] + used
+        self._forget(self.blocksize * (4 if self._scattered else 1))
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def _forget(self, room: int) -> None:
+        """Drop what was used least recently, but nothing of what lies ahead."""
+        first, last = self._ahead
+        for piece in list(self._kept):
+            if sum(len(data) for _, data in self._kept) <= room:
+                break
+            if piece[0] >= last or piece[0] + len(piece[1]) <= first:
+                self._kept.remove(piece)
+
+
+register_cache(Windows, clobber=True)
+
+
+class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
+    """A file being read in ranges, a block ahead.
+
+    That it was replaced is noticed by its size. Files nearby are read from one stream, which stays with one version.
+    """
+
+    def __init__(
+        self,
+        fs: Any,
+        path: str,
+        size: int,
+        block_size: int | None,
+        *,
+        cache_type: str = Windows.name,
+        cache_options: dict[str, Any] | None = None,
+        version_id: str | None = None,
+        **hints: Any,
+    ) -> None:
+        if version_id is not None:
+            raise NotImplementedError("versions of files are not supported")
+        self._stream: BinaryIO | None = None
+        self._store, self._near = fs.store, fs.backend_name in NEAR
+        block = block_size or BLOCKS.get(fs.backend_name, BLOCK)
+        super().__init__(fs, path, "rb", block, size=size, cache_type=cache_type, cache_options=cache_options)
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        end = min(end, self.size)
+        # A byte beyond the end costs nothing, and tells whether the file has grown.
+        data = self._read(start, end + (end == self.size))
+        if len(data) != end - start:
+            message = "The file was replaced while it was being read"
+            raise PreconditionFailed(message, path=self.path, backend=self.fs.backend_name)
+        return data
+
+    def _read(self, start: int, end: int) -> bytes:
+        with builtin_errors:
+            if not self._near:
+                return bytes(self._store.read_range(self.path, start, end))
+            if self._stream is None:
+                self._stream = self._store.read_seekable(self.path)
+            self._stream.seek(start)
+            return self._stream.read(end - start)
+
+    def readline(self) -> bytes:
+        """All up to the end of the line; fsspec's own copies a whole block to find it."""
+        return bytes(self.readuntil(b"\n", LINE))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        super().close()
+        if self._stream is not None:
+            self._stream.close()
+
+
+class AsyncStoreReader(AbstractAsyncStreamedFile):  # type: ignore[misc]
+    """A file being read by `await`."""
+
+    def __init__(self, fs: Any, path: str, stream: AsyncReadStream) -> None:
+        self.fs, self.path, self.mode, self.closed = fs, path, "rb", False
+        self.loc, self.size = 0, None  # Nobody has asked for the size.
+        self._stream = stream
+
+    async def read(self, length: int = -1) -> bytes:
+        """At most `length` bytes, all that is left when negative."""
+        if self._stream.tell() != self.loc:
+            await self._stream.seek(self.loc)
+        data = await self._stream.read(length)
+        self.loc += len(data)
+        return data
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        self.closed = True
+        await self._stream.aclose()
+
+    def __del__(self) -> None:
+        """Nothing: there may be no loop left to close it on."""
+
+
+@contextmanager
+def download_to(path: Any) -> Iterator[BinaryIO]:
+    """A file of this machine that takes its name when the block ends, and is not there when it raises."""
+    if not isinstance(path, str):
+        yield path  # An open file, which is the caller's.
+        return
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as file:  # A device or a pipe, which stays what it is; a folder refuses.
+            yield file
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = os.path.join(os.path.dirname(path), f".{uuid4().hex}.part")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+        if os.path.exists(path):
+            shutil.copymode(path, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise

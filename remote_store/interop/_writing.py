@@ -1,0 +1,206 @@
+"""Files that are written: published whole, or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from remote_store._capabilities import Capability
+from remote_store._content import spool
+from remote_store._errors import RemoteStoreError
+from remote_store.interop._operations import builtin_errors
+
+if TYPE_CHECKING:
+    from remote_store._store import Store
+
+
+class _Discarded(Exception):
+    """Tells a context manager that nothing is to be published."""
+
+
+class _Publishing:
+    """What files being written have in common: only closing them in peace publishes them."""
+
+    closed: bool
+    close: Callable[[], None]
+
+    def writable(self) -> bool:
+        return True
+
+    def discard(self) -> None:
+        """Close without publishing anything."""
+        raise NotImplementedError
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        """Nothing, where `io` would close: the writer underneath goes last, and discards."""
+
+
+class StoreWriter(_Publishing, io.RawIOBase):
+    """A file being written, published when it is closed, or with the transaction it belongs to.
+
+    A block of `with` that raises publishes nothing, nor does a writer that failed or was forgotten.
+    """
+
+    _opened: Any = None
+
+    def __init__(self, fs: Any, path: str, mode: str, autocommit: bool, **options: Any) -> None:
+        self.fs, self.path, self.mode, self.autocommit = fs, path, mode, autocommit
+        self._size = 0
+        self._before = sys.exc_info()[1]
+        opened = _open(fs.store, path, overwrite="x" not in mode, **options)
+        with builtin_errors:
+            self._file = opened.__enter__()
+        self._opened = opened
+
+    def write(self, data: Any) -> int:
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        if self._opened is None:
+            return memoryview(data).nbytes  # What a codec still has to say is of no interest.
+        try:
+            with builtin_errors:
+                written: int = self._file.write(data)
+        except BaseException:
+            self.abandon()
+            raise
+        self._size += written
+        return written
+
+    def tell(self) -> int:
+        return self._size
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        if _raised_since(self._before):
+            self.abandon()
+        super().close()
+        if self.autocommit:
+            self.commit()
+
+    def commit(self) -> None:
+        """Publish what was written; fsspec calls it when a transaction ends.
+
+        Raises:
+            ValueError: the file is still open, and so discarded.
+        """
+        if not self.closed:
+            self.discard()
+            raise ValueError(f"{self.path!r} is still open at the end of its transaction: it was not published")
+        opened, self._opened, self._before = self._opened, None, None
+        if opened is not None:
+            with builtin_errors:
+                opened.__exit__(None, None, None)
+
+    def abandon(self) -> None:
+        """Give up what was written, and ignore what comes until the file is closed."""
+        opened, self._opened, self._before = self._opened, None, None
+        if opened is not None:
+            with suppress(RemoteStoreError):  # What made the caller give up comes first.
+                opened.__exit__(_Discarded, _Discarded(), None)
+
+    def discard(self) -> None:
+        self.abandon()
+        super().close()
+
+    def __del__(self) -> None:
+        if self._opened is not None:
+            with suppress(Exception):  # The interpreter may be on its way out.
+                self.abandon()
+            if not self.closed:
+                warnings.warn(f"unclosed {self!r}: nothing was published", ResourceWarning, source=self, stacklevel=2)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path!r}>"
+
+
+@contextmanager
+def _open(store: Store, path: str, **options: Any) -> Iterator[Any]:
+    """The atomic writer of a store, or where it has none a spool that is written at the end."""
+    if store.supports(Capability.ATOMIC_WRITE):
+        with store.open_atomic(path, **options) as file:
+            yield file
+    else:
+        store._target("write", path, options.get("metadata"), options.get("if_match"))
+        with spool() as file:
+            yield file
+            file.seek(0)
+            store.write(path, file, **options)  # type: ignore[arg-type]
+
+
+class CompressedWriter(_Publishing, io.BufferedIOBase):
+    """A codec over a file being written; closing it closes both."""
+
+    def __init__(self, codec: Any, file: StoreWriter) -> None:
+        self._codec, self._file = codec, file
+
+    def write(self, data: Any) -> int:
+        written: int = self._codec.write(data)
+        return written
+
+    def close(self) -> None:
+        if not self.closed:
+            try:
+                self._codec.close()
+            except BaseException:
+                self._file.discard()
+                raise
+            self._file.close()
+            super().close()
+
+    def discard(self) -> None:
+        self._file.abandon()
+        self.close()
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self._codec.close()  # Some complain when they are left open.
+
+
+class TextWriter(_Publishing, io.TextIOWrapper):
+    """Text over a file being written."""
+
+    def discard(self) -> None:
+        self.buffer.discard()  # type: ignore[attr-defined]
+
+
+_UNTOLD = frozenset(
+    {
+        ("contextlib", "closing.__exit__"),
+        ("fsspec.core", "OpenFile.__exit__"),
+        ("pandas.io.common", "IOHandles.__exit__"),
+        ("pyarrow.parquet.core", "ParquetWriter.__exit__"),
+    }
+)
+"""Where files are closed without being told that the block of `with` around them has raised."""
+
+
+def _raised_since(before: BaseException | None) -> bool:
+    """Whether a file is being closed because a block of `with` raised something else than `before`."""
+    frame = sys._getframe(2) if sys.exc_info()[1] is not None else None
+    while frame is not None:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_qualname) in _UNTOLD:
+            told = [each for value in frame.f_locals.values() for each in (value if type(value) is tuple else (value,))]
+            return any(isinstance(each, BaseException) and each is not before for each in told)
+        frame = frame.f_back
+    return False
+
+
+def pieces_of(path: str, callback: Any, size: int = 1 << 20) -> Iterator[bytes]:
+    """The content of a file of this machine; `callback` is told what has been taken."""
+    with open(path, "rb") as file:
+        callback.set_size(os.fstat(file.fileno()).st_size)
+        while piece := file.read(size):
+            yield piece
+            callback.relative_update(len(piece))

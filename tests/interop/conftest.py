@@ -1,0 +1,54 @@
+"""Filesystems over stores of three kinds, each to be called in one way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from filesystems import Ops
+from servers.s3 import BUCKET, S3Server
+
+from remote_store import Store
+from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backend, AsyncStore
+from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+
+KINDS = ("local", "memory", "s3")
+
+
+@pytest.fixture(params=[f"{kind}-{mode}" for kind in KINDS for mode in ("sync", "async")])
+async def ops(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[Ops]:
+    kind, mode = request.param.split("-")
+    args, options = (tmp_path / "store",) if kind == "local" else (), {}
+    if kind == "s3":
+        server: S3Server = request.getfixturevalue("moto_server")
+        args, options = (BUCKET, server.fresh_prefix()), server.options
+    if mode == "sync":
+        backends: Any = {"local": LocalBackend, "memory": MemoryBackend, "s3": S3Backend}
+        with Store(backends[kind](*args, **options)) as store:
+            yield Ops(store)
+    else:
+        backends = {"local": AsyncLocalBackend, "memory": AsyncMemoryBackend, "s3": AsyncS3Backend}
+        async with AsyncStore(backends[kind](*args, **options)) as async_store:
+            yield Ops(async_store)
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Store]:
+    if request.param == "s3":
+        server: S3Server = request.getfixturevalue("moto_server")
+        with Store(S3Backend(BUCKET, server.fresh_prefix(), **server.options)) as store:
+            yield store
+    else:
+        yield Store(MemoryBackend() if request.param == "memory" else LocalBackend(tmp_path / "store"))
+
+
+@pytest.fixture
+def fs(store: Store) -> Any:
+    return store.to_fsspec()
+
+
+@pytest.fixture
+def s3(moto_server: S3Server) -> Iterator[Store]:
+    with Store(S3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
+        yield store

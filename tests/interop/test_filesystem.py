@@ -1,0 +1,750 @@
+"""A store as an fsspec filesystem: questions, listings, and what is done with keys."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime as dt
+import os
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filesystems import Ops
+from fsspec.callbacks import Callback
+from servers.s3 import BUCKET, S3Server
+
+from remote_store import (
+    AlreadyExists,
+    BackendUnavailable,
+    Capability,
+    CapabilityNotSupported,
+    CapabilitySet,
+    DirectoryNotEmpty,
+    InvalidPath,
+    NotFound,
+    RemotePath,
+    Store,
+)
+from remote_store._models import UNKNOWN_TIME
+from remote_store.aio import AsyncS3Backend, AsyncStore
+from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+
+TREE = ("a", "d/b", "d/e/c", "d/e/f/g", "h/i")
+
+
+# --- questions
+
+
+async def test_info_tells_what_the_store_knows(ops: Ops) -> None:
+    await ops.store.write("d/f", b"123", metadata={"who": "me"})
+    known = await ops.store.get_file_info("d/f")
+    info = await ops.info("d/f")
+    assert (info["name"], info["size"], info["type"]) == ("d/f", 3, "file")
+    assert info["mtime"] == known.modified_at
+    assert isinstance(info["mtime"], dt.datetime)
+    assert info["metadata"] == {"who": "me"}
+    for field in ("etag", "content_type"):
+        assert info.get(field) == getattr(known, field)
+    assert info.get("ETag") == known.etag
+    assert await ops.modified("d/f") == known.modified_at
+    assert await ops.info("remote-store:///d//f") == info
+    assert await ops.info(RemotePath("d/f")) == info
+
+
+async def test_info_of_folders_and_of_what_is_missing(ops: Ops) -> None:
+    await ops.fill("d/f")
+    assert await ops.info("d") == {"name": "d", "size": 0, "type": "directory"}
+    for root in ("", "/", ".", "remote-store:///"):
+        assert await ops.info(root) == {"name": "", "size": 0, "type": "directory"}
+    for path in ("none", "d/none", "d/f/none"):
+        with pytest.raises(NotFound) as caught:
+            await ops.info(path)
+        assert isinstance(caught.value, FileNotFoundError)
+        assert (caught.value.path, caught.value.backend) == (path, ops.fs.backend_name)
+    with pytest.raises(InvalidPath, match="escapes root"):
+        await ops.info("d/../f")
+    with pytest.raises(NotImplementedError, match="modified"):
+        await ops.modified("d")
+
+
+async def test_probes(ops: Ops) -> None:
+    await ops.fill("d/f")
+    told = {path: (await ops.exists(path), await ops.isfile(path), await ops.isdir(path)) for path in ("d/f", "d", "")}
+    assert told == {"d/f": (True, True, False), "d": (True, False, True), "": (True, False, True)}
+    assert not any([await probe(path) for probe in (ops.exists, ops.isfile, ops.isdir) for path in ("no", "d/f/no")])
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_an_outage_is_no_absence(mode: str, moto_server: S3Server) -> None:
+    ops = Ops(
+        Store(S3Backend(BUCKET, **moto_server.options))
+        if mode == "sync"
+        else AsyncStore(AsyncS3Backend(BUCKET, **moto_server.options))
+    )
+    await ops.exists("x")
+    await (ops.store.aclose() if mode == "async" else ops.store.close())
+    for verb in ("exists", "isfile", "isdir", "info", "ls", "find", "du", "cat", "rm", "touch", "expand_path"):
+        with pytest.raises(BackendUnavailable):
+            await getattr(ops, verb)("a*b")
+    with pytest.raises(BackendUnavailable):
+        await ops.glob("*")
+    with pytest.raises(BackendUnavailable):
+        await walked(ops, "")
+
+
+async def test_wrong_types_are_the_builtins_too(ops: Ops, tmp_path: Path) -> None:
+    await ops.fill("d/f")
+    for call in (
+        lambda: ops.cat_file("d"),
+        lambda: ops.cat_file("d", 0, 1),
+        lambda: ops.rm_file("d"),
+        lambda: ops.rm("d"),
+        lambda: ops.cp_file("d", "x"),
+        lambda: ops.mv_file("d", "x"),
+        lambda: ops.get_file("d", str(tmp_path / "x")),
+    ):
+        with pytest.raises(InvalidPath, match="exists as a directory") as caught:
+            await call()
+        assert isinstance(caught.value, IsADirectoryError)
+        assert caught.value.path == "d"
+    with pytest.raises(InvalidPath) as caught:
+        await ops.rmdir("d/f")
+    assert isinstance(caught.value, NotADirectoryError)
+    assert await ops.keys() == {"d/f"}
+    assert not (tmp_path / "x").exists()
+
+
+# --- listings
+
+
+async def test_ls(ops: Ops) -> None:
+    await ops.fill(*TREE)
+    assert await ops.ls("", detail=False) == ["a", "d", "h"]
+    assert await ops.ls("d/", detail=False) == ["d/b", "d/e"]
+    assert [(info["name"], info["size"], info["type"]) for info in await ops.ls("d")] == [
+        ("d/b", 3, "file"),
+        ("d/e", 0, "directory"),
+    ]
+    assert await ops.ls("a") == [await ops.info("a")] or ops.fs.backend_name == "s3"  # Where listings tell less.
+    assert await ops.ls("a", detail=False) == ["a"]
+    with pytest.raises(NotFound):
+        await ops.ls("none")
+
+
+async def test_ls_of_an_empty_root(ops: Ops) -> None:
+    assert await ops.ls("") == []
+
+
+async def test_find(ops: Ops) -> None:
+    await ops.fill(*TREE)
+    assert await ops.find("") == sorted(TREE)
+    assert await ops.find("d") == ["d/b", "d/e/c", "d/e/f/g"]
+    assert await ops.find("d", maxdepth=2) == ["d/b", "d/e/c"]
+    assert await ops.find("", maxdepth=1) == ["a"]
+    assert await ops.find("d", withdirs=True) == ["d", "d/b", "d/e", "d/e/c", "d/e/f", "d/e/f/g"]
+    assert await ops.find("", maxdepth=2, withdirs=True) == ["a", "d", "d/b", "d/e", "h", "h/i"]
+    assert await ops.find("", maxdepth=1, withdirs=True) == ["a", "d", "h"]
+    assert await ops.find("d", maxdepth=1, withdirs=True) == ["d", "d/b", "d/e"]
+    assert await ops.find("d", maxdepth=2, withdirs=True) == ["d", "d/b", "d/e", "d/e/c", "d/e/f"]
+    assert await ops.find("d", prefix="e/") == ["d/e/c", "d/e/f/g"]
+    assert (await ops.find("d", detail=True))["d/e/c"]["size"] == 5
+    assert await ops.find("a") == ["a"]
+    assert await ops.find("none") == await ops.find("a/none") == []
+    with pytest.raises(ValueError, match="maxdepth"):
+        await ops.find("", maxdepth=0)
+
+
+async def walked(ops: Ops, path: str, **options: Any) -> list[Any]:
+    if ops.fs.asynchronous:
+        return [step async for step in ops.fs._walk(path, **options)]
+    return list(ops.fs.walk(path, **options))
+
+
+async def test_walk(ops: Ops) -> None:
+    await ops.fill(*TREE)
+    assert await walked(ops, "") == [
+        ("", ["d", "h"], ["a"]),
+        ("d", ["e"], ["b"]),
+        ("d/e", ["f"], ["c"]),
+        ("d/e/f", [], ["g"]),
+        ("h", [], ["i"]),
+    ]
+    assert await walked(ops, "d", maxdepth=1) == [("d", ["e"], ["b"])]
+    with pytest.raises(NotFound):
+        await walked(ops, "none", on_error="raise")
+
+
+async def test_glob(ops: Ops) -> None:
+    await ops.fill(*TREE)
+    for pattern, found in {
+        "*": ["a", "d", "h"],
+        "d/*": ["d/b", "d/e"],
+        "d/**": ["d", "d/b", "d/e", "d/e/c", "d/e/f", "d/e/f/g"],
+        "**/c": ["d/e/c"],
+        "[ah]": ["a", "h"],
+        "?/?": ["d/b", "d/e", "h/i"],
+        "d/e/c": ["d/e/c"],
+        "none*": [],
+        "none": [],
+    }.items():
+        assert await ops.glob(pattern) == found, pattern
+
+
+async def test_du(ops: Ops) -> None:
+    await ops.fill(*TREE)
+    assert await ops.du("") == sum(map(len, TREE))
+    assert await ops.du("d", total=False, maxdepth=2) == {"d/b": 3, "d/e/c": 5}
+    assert await ops.du("d", total=False, maxdepth=1, withdirs=True) == {"d": 0, "d/b": 3, "d/e": 0}
+
+
+async def test_what_others_write_is_seen_at_once(ops: Ops) -> None:
+    await ops.fill("d/f")
+    assert await ops.ls("d", detail=False) == ["d/f"]
+    assert not await ops.exists("d/g")
+    await ops.fill("d/g")
+    assert await ops.ls("d", detail=False) == ["d/f", "d/g"]
+    assert await ops.exists("d/g")
+    await ops.store.write("d/g", b"longer", overwrite=True)
+    assert (await ops.info("d/g"))["size"] == 6
+    await ops.store.delete("d/g")
+    assert not await ops.exists("d/g")
+    ops.fs.invalidate_cache()
+
+
+def test_empty_folders_of_a_hierarchical_store_are_found(tmp_path: Path) -> None:
+    fs = Store(LocalBackend(tmp_path / "store")).to_fsspec()
+    (tmp_path / "store/d/e/f").mkdir(parents=True)
+    assert fs.find("", withdirs=True) == ["d", "d/e", "d/e/f"]
+    assert fs.find("d/e/f", withdirs=True) == ["d/e/f"]
+    assert fs.find("", maxdepth=2, withdirs=True) == ["d", "d/e"]
+    assert fs.find("") == fs.ls("d/e/f") == []
+    assert fs.glob("d/*") == ["d/e"]
+    fs.get("d", str(tmp_path / "back"), recursive=True)
+    assert (tmp_path / "back/e/f").is_dir()
+
+
+# --- content
+
+
+async def test_cat_file_slices_as_python_does(ops: Ops) -> None:
+    await ops.store.write("f", b"0123456789")
+    for start in (None, 0, 3, 10, 11, -4, -11):
+        for end in (None, 0, 7, 10, 12, -1, -12):
+            assert await ops.cat_file("f", start=start, end=end) == b"0123456789"[start:end], (start, end)
+
+
+async def test_cat_ranges(ops: Ops) -> None:
+    await ops.fill("abcdef", "ghijkl")
+    found = await ops.cat_ranges(["abcdef", "ghijkl", "none"], [0, -2, 0], [2, None, 1])
+    assert found[:2] == [b"ab", b"kl"]
+    assert isinstance(found[2], NotFound)
+    with pytest.raises(NotFound):
+        await ops.cat_ranges(["none"], 0, 1, on_error="raise")
+
+
+async def test_cat_of_several(ops: Ops) -> None:
+    await ops.fill(*TREE)
+    assert await ops.cat("d/b") == b"d/b"
+    assert await ops.cat(["a", "d/b"]) == {"a": b"a", "d/b": b"d/b"}
+    everything = {"d/b": b"d/b", "d/e/c": b"d/e/c", "d/e/f/g": b"d/e/f/g"}
+    assert await ops.cat("d", recursive=True) == everything
+    assert await ops.cat("d/?") == {"d/b": b"d/b"}
+    assert await ops.cat(["a", "none"], on_error="omit") == {"a": b"a"}
+    with pytest.raises(NotFound):
+        await ops.cat("none*")
+    with pytest.raises(NotFound):
+        await ops.cat("none")
+
+
+@pytest.mark.parametrize("value", [b"bytes", bytearray(b"bytes"), memoryview(b"bytes")])
+async def test_pipe_file(value: Any, ops: Ops) -> None:
+    await ops.pipe_file("d/f", value, metadata={"k": "v"})
+    assert await ops.store.read_bytes("d/f") == b"bytes"
+    assert (await ops.info("d/f"))["metadata"] == {"k": "v"}
+    with pytest.raises(AlreadyExists):
+        await ops.pipe_file("d/f", b"other", mode="create")
+    with pytest.raises(FileExistsError):
+        await ops.pipe_file("d/f", b"other", mode="create")
+    assert await ops.store.read_bytes("d/f") == b"bytes"
+    await ops.pipe({"d/f": b"1", "d/g": b"2"})
+    assert await ops.cat(["d/f", "d/g"]) == {"d/f": b"1", "d/g": b"2"}
+    with pytest.raises(ValueError, match="mode"):
+        await ops.pipe_file("d/f", b"", mode="append")
+    with pytest.raises(TypeError):
+        await ops.pipe_file("d/f", "text")
+    with pytest.raises(TypeError):
+        await ops.pipe_file("d/f", b"", ContentType="text/plain")
+
+
+async def test_touch(ops: Ops) -> None:
+    await ops.touch("d/f")
+    assert await ops.cat_file("d/f") == b""
+    await ops.fill("d/f")
+    with pytest.raises(NotImplementedError):
+        await ops.touch("d/f", truncate=False)
+    assert await ops.cat_file("d/f") == b"d/f"
+    await ops.touch("d/f")
+    assert await ops.cat_file("d/f") == b""
+
+
+# --- keys are literal
+
+ODD = ("a*b", "d/a?b", "d/[ab]", "d/a[b]c/f*")
+NEIGHBOURS = ("aXb", "d/aXb", "d/a", "d/abc/fX")
+
+
+@pytest.mark.parametrize("verb", ["rm_file", "rm", "rm -r"])
+async def test_deleting_touches_no_neighbours(verb: str, ops: Ops) -> None:
+    for odd in ODD:
+        await ops.fill(*ODD, *NEIGHBOURS)
+        await (ops.rm(odd, recursive=True) if verb == "rm -r" else getattr(ops, verb)(odd))
+        assert await ops.keys() == {*ODD, *NEIGHBOURS} - {odd}
+        with pytest.raises(NotFound):
+            await (ops.rm(odd, recursive=True) if verb == "rm -r" else getattr(ops, verb)(odd))
+        assert await ops.keys() == {*ODD, *NEIGHBOURS} - {odd}
+
+
+async def test_no_pattern_deletes_anything(ops: Ops) -> None:
+    await ops.fill(*TREE)
+    for pattern in ("*", "a*", "d/*", "**", "d/**", "[ad]", "?*"):
+        for options in ({}, {"recursive": True}):
+            with pytest.raises(NotFound):
+                await ops.rm(pattern, **options)
+            with pytest.raises(NotFound):
+                await ops.rm([pattern], **options)
+        await ops.rm(pattern, recursive=True, maxdepth=1)  # There is nothing below.
+    assert await ops.keys() == set(TREE)
+
+
+@pytest.mark.parametrize("verb", ["cp_file", "copy", "mv_file", "mv"])
+async def test_copying_and_moving_mean_just_the_key(verb: str, ops: Ops) -> None:
+    for odd in ODD:
+        await ops.fill(*ODD, *NEIGHBOURS)
+        await getattr(ops, verb)(odd, "na*me")
+        assert await ops.keys() == {*ODD, *NEIGHBOURS, "na*me"} - ({odd} if verb.startswith("mv") else set())
+        assert await ops.cat_file("na*me") == odd.encode()
+        await ops.rm_file("na*me")
+        if not verb.endswith("_file"):
+            await ops.fill(odd)
+            await getattr(ops, verb)(odd, "new/")
+            await ops.fill(odd)
+            await getattr(ops, verb)(odd, "new")
+            assert await ops.find("new") == ["new/" + odd.rpartition("/")[2]]
+            await ops.rm("new", recursive=True)
+
+
+async def test_reading_and_downloading_mean_just_the_key(ops: Ops, tmp_path: Path) -> None:
+    await ops.fill(*ODD, *NEIGHBOURS)
+    for number, odd in enumerate(ODD):
+        assert await ops.cat(odd) == await ops.cat_file(odd) == odd.encode()
+        assert await ops.cat([odd]) == {odd: odd.encode()}
+        assert await ops.expand_path(odd) == [odd]
+        await ops.get(odd, str(tmp_path / "x*"))
+        assert (tmp_path / "x*").read_text() == odd
+        folder = tmp_path / f"in{number}"
+        folder.mkdir()
+        await ops.get(odd, str(folder))
+        assert os.listdir(folder) == [odd.rpartition("/")[2]]
+
+
+async def test_uploading_means_just_the_file(ops: Ops, tmp_path: Path) -> None:
+    for name in ("a*b", "aXb"):
+        (tmp_path / name).write_text(name)
+    await ops.put(str(tmp_path / "a*b"), "d/[x]")
+    assert await ops.keys() == {"d/[x]"}
+    await ops.put(str(tmp_path / "a*b"), "d/")
+    assert await ops.keys() == {"d/[x]", "d/a*b"}
+    (tmp_path / "a*b").unlink()
+    await ops.put(str(tmp_path / "a*b"), "e/")
+    assert await ops.keys() == {"d/[x]", "d/a*b", "e/aXb"}
+
+
+async def test_folders_with_odd_names(ops: Ops, tmp_path: Path) -> None:
+    await ops.fill("d*/a", "d*/e/b", "dX/c")
+    await ops.copy("d*", "new", recursive=True)
+    assert await ops.keys() == {"d*/a", "d*/e/b", "dX/c", "new/a", "new/e/b"}
+    await ops.get("d*", str(tmp_path / "new"), recursive=True)
+    assert (tmp_path / "new/e/b").read_text() == "d*/e/b"
+    await ops.rm("d*", recursive=True)
+    assert await ops.keys() == {"dX/c", "new/a", "new/e/b"}
+
+
+# --- deleting and moving
+
+
+async def test_rm_recursive(ops: Ops) -> None:
+    await ops.fill(*TREE)
+    await ops.rm("d", recursive=True, maxdepth=1)
+    assert await ops.keys() == {"a", "d/e/c", "d/e/f/g", "h/i"}
+    await ops.rm("d", recursive=True)
+    assert not await ops.exists("d")
+    await ops.rm(["a", "h"], recursive=True)
+    assert await ops.keys() == set()
+    with pytest.raises(NotFound):
+        await ops.rm("none", recursive=True)
+
+
+async def test_rm_refuses_the_root(ops: Ops) -> None:
+    await ops.fill(*TREE)
+    for root in ("", "/", ".", "remote-store:///"):
+        for options in ({}, {"recursive": True}):
+            with pytest.raises(InvalidPath):
+                await ops.rm(root, **options)
+    assert await ops.keys() == set(TREE)
+
+
+async def test_rmdir_removes_no_content(ops: Ops) -> None:
+    await ops.fill("d/f")
+    with pytest.raises(DirectoryNotEmpty):
+        await ops.rmdir("d")
+    assert await ops.keys() == {"d/f"}
+
+
+async def test_mkdir_makes_nothing_and_refuses_files(ops: Ops) -> None:
+    await ops.fill("f")
+    await ops.mkdir("d/e")
+    await ops.makedirs("d/e", exist_ok=True)
+    assert not await ops.exists("d")
+    with pytest.raises(FileExistsError):
+        await ops.mkdir("f")
+    with pytest.raises(FileExistsError):
+        await ops.makedirs("f", exist_ok=True)
+
+
+async def test_mv_of_a_folder_leaves_nothing_behind(ops: Ops) -> None:
+    await ops.fill(*TREE)
+    await ops.mv("d", "new", recursive=True)
+    assert await ops.keys() == {"a", "h/i", "new/b", "new/e/c", "new/e/f/g"}
+    assert await ops.cat_file("new/e/c") == b"d/e/c"
+    assert not await ops.exists("d")
+    with pytest.raises(NotFound):
+        await ops.mv("none", "x")
+
+
+async def test_mv_keeps_what_others_put_there_meanwhile(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ops.fill(*TREE)
+    prune = ops.fs._prune
+
+    async def late(path: str) -> None:
+        await ops.fill("d/e/late")
+        await prune(path)
+
+    monkeypatch.setattr(ops.fs, "_prune", late)
+    await ops.mv("d", "new", recursive=True)
+    assert await ops.keys() == {"a", "h/i", "new/b", "new/e/c", "new/e/f/g", "d/e/late"}
+
+
+async def test_mv_to_itself_and_onto_a_file(ops: Ops) -> None:
+    await ops.fill("f", "g")
+    await ops.mv("f", "f")
+    assert await ops.keys() == {"f", "g"}
+    await ops.mv("f", "g")
+    assert await ops.keys() == {"g"}
+    assert await ops.cat_file("g") == b"f"
+
+
+async def test_metadata_goes_along(ops: Ops) -> None:
+    await ops.pipe_file("f", b"", metadata={"k": "v"})
+    await ops.cp_file("f", "g")
+    await ops.mv_file("g", "h")
+    assert (await ops.info("h"))["metadata"] == {"k": "v"}
+
+
+# --- local files
+
+
+async def test_a_tree_goes_there_and_back(ops: Ops, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for key in TREE:
+        (source / key).parent.mkdir(parents=True, exist_ok=True)
+        (source / key).write_text(key)
+    await ops.put(str(source) + "/", "up", recursive=True)
+    assert await ops.keys() == {f"up/{key}" for key in TREE}
+    await ops.get("up/", str(target), recursive=True)
+    assert {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()} == set(TREE)
+    assert all((target / key).read_text() == key for key in TREE)
+    await ops.get("", str(tmp_path / "whole"), recursive=True)
+    assert (tmp_path / "whole/up/d/e/c").read_text() == "d/e/c"
+    with pytest.raises(FileNotFoundError):
+        await ops.put(str(tmp_path / "none"), "x")
+    with pytest.raises(FileNotFoundError):
+        await ops.put_file(str(tmp_path / "none"), "x")
+    with pytest.raises(NotFound):
+        await ops.get("none", str(tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
+    assert not await ops.exists("x")
+
+
+async def test_a_failed_download_leaves_the_old_file(ops: Ops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ops.store.write("f", bytes(300_000))
+
+    class Breaks(type(ops.fs._view)):  # type: ignore[misc]
+        async def read(self, path: str) -> AsyncIterator[bytes]:
+            yield b"half"
+            raise BackendUnavailable("gone", path=path)
+
+    monkeypatch.setattr(type(ops.fs), "_view", property(lambda fs: Breaks(fs.store)))
+    (tmp_path / "old").write_text("old")
+    for name in ("old", "new"):
+        with pytest.raises(BackendUnavailable):
+            await ops.get_file("f", str(tmp_path / name))
+    assert {name for name in os.listdir(tmp_path) if name != "store"} == {"old"}
+    assert (tmp_path / "old").read_text() == "old"
+
+
+async def test_downloads_look_like_other_new_files(ops: Ops, tmp_path: Path) -> None:
+    await ops.fill("f")
+    (tmp_path / "plain").write_text("")
+    (tmp_path / "kept").write_text("")
+    (tmp_path / "kept").chmod(0o640)
+    (tmp_path / "link").symlink_to("kept")
+    await ops.get_file("f", str(tmp_path / "sub/new"))
+    await ops.get_file("f", str(tmp_path / "link"))
+    assert stat.S_IMODE((tmp_path / "sub/new").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "kept").read_text() == "f"
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o640
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    await ops.get_file("f", str(tmp_path / "pipe"))
+    assert os.read(reader, 10) == b"f"
+    os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    with open(tmp_path / "open", "wb") as file:
+        await ops.get_file("f", file)
+        await ops.get_file("f", outfile=file)
+    assert (tmp_path / "open").read_text() == "ff"
+
+
+async def test_put_file_creates_exclusively(ops: Ops, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("new")
+    await ops.put_file(str(tmp_path / "f"), "g", mode="create", metadata={"k": "v"})
+    assert (await ops.info("g"))["metadata"] == {"k": "v"}
+    with pytest.raises(FileExistsError):
+        await ops.put_file(str(tmp_path / "f"), "g", mode="create")
+    await ops.put_file(str(tmp_path), "folder")
+    assert await ops.keys() == {"g"}
+
+
+class Progress(Callback):  # type: ignore[misc]
+    """Notes what it is told, of each file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[int | None, int]] = []
+        self.files: list[Progress] = []
+
+    def call(self, *args: Any, **options: Any) -> None:
+        self.told.append((self.size, self.value))
+
+    def branched(self, path_1: str, path_2: str, **options: Any) -> Progress:
+        self.files.append(Progress())
+        return self.files[-1]
+
+
+async def test_callbacks_are_told_bytes(ops: Ops, tmp_path: Path) -> None:
+    size = 3_000_000
+    (tmp_path / "big").write_bytes(bytes(size))
+    up, down = Progress(), Progress()
+    await ops.put_file(str(tmp_path / "big"), "f", callback=up)
+    await ops.get_file("f", str(tmp_path / "back"), callback=down)
+    for progress in (up, down):
+        assert progress.told[0] == (size, 0)
+        assert progress.told[-1] == (size, size)
+        assert len(progress.told) > 3
+    await ops.fill("d/a", "d/b")
+    several = Progress()
+    await ops.get("d/", str(tmp_path / "d"), recursive=True, callback=several)
+    assert (several.size, several.value) == (2, 2)
+    assert [file.told[-1] for file in several.files] == [(3, 3), (3, 3)]
+
+
+# --- who may call what
+
+
+async def test_an_asynchronous_filesystem_is_awaited() -> None:
+    from remote_store.aio import AsyncMemoryBackend
+
+    fs = AsyncStore(AsyncMemoryBackend()).to_fsspec()
+    assert fs.asynchronous
+    assert fs.async_impl
+    calls: list[Callable[[], Any]] = [
+        lambda: fs.info("x"),
+        lambda: fs.get("x", "y"),
+        lambda: fs.open("x", "wb"),
+        lambda: fs.open("x"),
+        lambda: list(fs.walk("")),
+    ]
+    for call in calls:
+        with pytest.raises(RuntimeError, match="asynchronous"):
+            call()
+    with pytest.raises(ValueError, match="AsyncStore"):
+        type(fs)(Store(MemoryBackend()), asynchronous=True)
+
+
+async def test_open_async(ops: Ops) -> None:
+    await ops.store.write("f", b"0123456789" * 100_000)
+    async with await ops.fs.open_async("f") as file:
+        assert await file.read(3) == b"012"
+        assert file.tell() == 3
+        file.seek(999_999)
+        assert await file.read() == b"9"
+        assert await file.read(5) == b""
+    with pytest.raises(NotImplementedError):
+        await ops.fs.open_async("f", "wb")
+    with pytest.raises(NotFound):
+        await ops.fs.open_async("none")
+
+
+async def test_operations_of_an_asynchronous_filesystem_run_side_by_side(moto_server: S3Server) -> None:
+    async with AsyncStore(AsyncS3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
+        fs = store.to_fsspec()
+        await asyncio.gather(*(fs._pipe_file(f"d/{n}", b"%d" % n) for n in range(20)))
+        assert await fs._cat([f"d/{n}" for n in range(20)]) == {f"d/{n}": b"%d" % n for n in range(20)}
+
+
+def test_a_synchronous_filesystem_has_no_thread_of_its_own() -> None:
+    from helpers.processes import in_new_process
+
+    assert in_new_process(threads_of_a_filesystem) == ["MainThread"]
+
+
+def threads_of_a_filesystem() -> list[str]:
+    import threading
+
+    fs = Store(MemoryBackend()).to_fsspec()
+    fs.pipe_file("f", b"")
+    assert fs.find("") == ["f"]
+    return [thread.name for thread in threading.enumerate()]
+
+
+class Limited(MemoryBackend):
+    """A backend that can do less than it could."""
+
+    def __init__(self, *lacks: Capability) -> None:
+        super().__init__()
+        self.lacks = set(lacks)
+
+    @property
+    def capabilities(self) -> CapabilitySet:
+        return CapabilitySet(set(super().capabilities) - self.__dict__.get("lacks", set()))
+
+
+class OwnWords(MemoryBackend):
+    """A backend whose refusals read differently."""
+
+    def get_file_info(self, path: str) -> Any:
+        if self.is_folder(path):
+            raise InvalidPath("no file", path=path)
+        return super().get_file_info(path)
+
+    def delete_folder(self, path: str, **options: Any) -> Any:
+        if self.is_file(path):
+            raise InvalidPath("no folder", path=path)
+        return super().delete_folder(path, **options)
+
+
+def test_refusals_need_no_certain_words() -> None:
+    fs = Store(OwnWords()).to_fsspec()
+    fs.pipe({"d/f": b"1", "f": b"2"})
+    assert fs.info("d") == {"name": "d", "size": 0, "type": "directory"}
+    fs.rm("f", recursive=True)
+    assert fs.find("") == ["d/f"]
+
+
+class Timeless(MemoryBackend):
+    """A backend that does not tell times."""
+
+    def get_file_info(self, path: str) -> Any:
+        return dataclasses.replace(super().get_file_info(path), modified_at=UNKNOWN_TIME)
+
+
+def test_no_time_is_invented() -> None:
+    fs = Store(Timeless()).to_fsspec()
+    fs.pipe_file("f", b"1")
+    assert "mtime" not in fs.info("f")
+    with pytest.raises(NotImplementedError, match="'f'"):
+        fs.modified("f")
+
+
+def test_missing_capabilities_are_told(tmp_path: Path) -> None:
+    fs = Store(Limited(Capability.WRITE, Capability.ATOMIC_WRITE, Capability.DELETE, Capability.COPY)).to_fsspec()
+    (tmp_path / "f").write_text("")
+    for call, capability in (
+        (lambda: fs.pipe_file("f", b""), "write"),
+        (lambda: fs.open("f", "wb"), "write"),
+        (lambda: fs.open("f", "xb"), "write"),
+        (lambda: fs.put(str(tmp_path / "f"), "f"), "write"),
+        (lambda: fs.touch("f"), "write"),
+        (lambda: fs.rm("f"), "delete"),
+        (lambda: fs.rm("f", recursive=True), "delete"),
+        (lambda: fs.cp_file("f", "g"), "copy"),
+    ):
+        with pytest.raises(CapabilityNotSupported) as caught:
+            call()
+        assert caught.value.capability == capability
+
+
+# --- requests
+
+
+@pytest.mark.parametrize(
+    ("requests", "work"),
+    [
+        (2, lambda fs: fs.open("f").read()),
+        (1, lambda fs: fs.open("f", size=1).read()),
+        (2, lambda fs: fs.read_text("f")),
+        (1, lambda fs: fs.info("f")),
+        (2, lambda fs: fs.info("d")),
+        (1, lambda fs: fs.exists("f")),
+        (2, lambda fs: fs.exists("none")),
+        (1, lambda fs: fs.isfile("f")),
+        (1, lambda fs: fs.isdir("d")),
+        (0, lambda fs: (fs.info(""), fs.exists(""), fs.isdir(""))),
+        (1, lambda fs: fs.ls("d")),
+        (1, lambda fs: fs.find("")),
+        (1, lambda fs: fs.find("", withdirs=True, detail=True)),
+        (1, lambda fs: fs.find("d", maxdepth=2, withdirs=True)),
+        (1, lambda fs: fs.glob("d/**/*")),
+        (1, lambda fs: fs.glob("*")),
+        (1, lambda fs: fs.du("")),
+        (1, lambda fs: fs.cat_file("f")),
+        (1, lambda fs: fs.cat("f")),
+        (1, lambda fs: fs.cat_file("f", 0, 1)),
+        (1, lambda fs: fs.head("f")),
+        (2, lambda fs: fs.tail("f")),
+        (3, lambda fs: fs.cat_ranges(["f", "d/f", "f"], [0, 0, 0], [1, 1, 1])),
+        (1, lambda fs: fs.pipe_file("n", b"1")),
+        (1, lambda fs: fs.pipe_file("f", b"1", mode="create")),
+        (1, lambda fs: fs.touch("n")),
+        (2, lambda fs: fs.open("n", "xb").close()),
+        (1, lambda fs: fs.open("n", "wb").close()),
+        (1, lambda fs: fs.cp_file("f", "n")),
+        (2, lambda fs: fs.mv_file("f", "n")),
+        (2, lambda fs: fs.rm_file("f")),
+        (2, lambda fs: fs.rm("d", recursive=True)),
+        (1, lambda fs: fs.get_file("f", os.devnull)),
+    ],
+)
+def test_requests(requests: int, work: Callable[[Any], Any], s3: Store, moto_server: S3Server) -> None:
+    fs = s3.to_fsspec()
+    for key in ("f", "d/f", "d/e/f", "d/e/g/f"):
+        fs.pipe_file(key, b"1")
+    before = len(moto_server.requests)
+    with contextlib.suppress(AlreadyExists):
+        work(fs)
+    sent = moto_server.requests[before:]
+    assert len(sent) <= requests, sent
+
+
+def test_one_level_is_listed_as_such(s3: Store, moto_server: S3Server) -> None:
+    fs = s3.to_fsspec()
+    fs.pipe_file("d/e/f", b"1")
+    for work in (lambda: fs.glob("*"), lambda: fs.ls("d"), lambda: fs.find("d", maxdepth=1, withdirs=True)):
+        before = len(moto_server.requests)
+        work()
+        assert ["delimiter" in request for request in moto_server.requests[before:]] == [True]
