@@ -18,7 +18,7 @@ from helpers.liars import LIARS, interrupted
 from servers.ftp import ftp_kind
 from servers.s3 import BUCKET, S3Server
 
-from remote_store import Capability, FsspecBackend, RemoteStoreError, Store
+from remote_store import Capability, FsspecBackend, PermissionDenied, RemoteStoreError, Store
 from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify import CertificationReport, certify, certify_async
@@ -182,7 +182,31 @@ def test_a_refusal_told_as_absence_is_caught() -> None:
     assert [rule.name for rule in report.broken] == ["a_refusal_is_no_absence"]
 
 
+def test_a_refusal_told_as_such_is_kept() -> None:
+    class Refusing(MemoryBackend):
+        def __getattribute__(self, name: str) -> Any:
+            def refuse(path: str, *args: Any, **options: Any) -> Any:
+                raise PermissionDenied("Permission denied", path=path, backend="memory")
+
+            asked = ("read_bytes", "exists", "is_file", "get_file_info", "list_files", "write")
+            return refuse if name in asked else super().__getattribute__(name)
+
+    report = certify(Store(MemoryBackend()), workers=2, denied=Store(Refusing()))
+    assert report.ok, report.to_markdown()
+    assert report.rules[-1].name == "a_refusal_is_no_absence"
+
+
 # --- interrupts, litter, arguments
+
+
+@pytest.mark.parametrize("after", [30, 60])
+def test_an_interrupt_leaves_nothing_on_s3(moto_server: S3Server, after: int) -> None:
+    prefix = moto_server.fresh_prefix()
+    with Store(S3Backend(BUCKET, prefix, **moto_server.options)) as store:
+        interrupt = interrupted(store._backend, "read_bytes", after, KeyboardInterrupt)
+        with interrupt, pytest.raises(KeyboardInterrupt):
+            certify(store, workers=2)
+        assert list(store.list_files("", recursive=True)) == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
