@@ -75,10 +75,6 @@ class ErrorScope:
 class Origin(Protocol):
     """Where a store comes from that pickles by name."""
 
-    @property
-    def place(self) -> object:
-        """What two stores must share to be equal."""
-
     def reduce(self, store: StoreBase[Any]) -> tuple[Any, ...]:
         """What pickles in place of a store of this origin, or of a child of it."""
 
@@ -244,10 +240,10 @@ class StoreBase(Generic[B]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StoreBase):
             return NotImplemented
-        return _place(self) is _place(other) and self._root == other._root
+        return _identity(self._backend) is _identity(other._backend) and self._root == other._root
 
     def __hash__(self) -> int:
-        return hash((id(_place(self)), self._root))
+        return hash((id(_identity(self._backend)), self._root))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(backend={self._backend.name!r}, root_path={self._root!r})"
@@ -258,9 +254,8 @@ class StoreBase(Generic[B]):
         return rebuild, (type(self), self._backend, self._root, self._owns)
 
 
-def _place(store: StoreBase[Any]) -> object:
-    backend = store._backend
-    return getattr(backend, "identity", backend) if store._origin is None else store._origin.place
+def _identity(backend: Any) -> object:
+    return getattr(backend, "identity", backend)
 
 
 def rebuild(cls: type[S], backend: Any, root: str, owns: bool, origin: Origin | None = None) -> S:

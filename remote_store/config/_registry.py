@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple, Self, TypeVar
+import weakref
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from remote_store import _fork
-from remote_store._backend import Backend
 from remote_store._paths import below, key_of
 from remote_store._scope import StoreBase, rebuild
 from remote_store._store import Store
 from remote_store.aio._adapter import SyncBackendAdapter
+from remote_store.aio._backend import AsyncBackend
 from remote_store.aio._store import AsyncStore
-from remote_store.config import _default
-from remote_store.config._errors import ConfigError, error
-from remote_store.config._model import Config
-from remote_store.config._recipe import make, make_async, recipe
-from remote_store.config._shared import OnLoop, Shared
-
-S = TypeVar("S", bound=StoreBase[Any])
+from remote_store.config._make import make
+from remote_store.config._model import Config, StoreConfig
+from remote_store.config._values import ConfigError
 
 
-class Registry:
+class Registry(contextlib.AbstractContextManager["Registry"], contextlib.AbstractAsyncContextManager["Registry"]):
     """The stores of a configuration, each made when it is first asked for. May be shared by threads.
 
-    Stores whose backends are defined alike share one; the registry closes it, and closing such a store does nothing.
-    An `AsyncStore` of a natively asynchronous backend (S3) is shared within one event loop, and its backend is
-    closed when that loop ends, or by `aclose`. Asked for outside of a loop, it has a backend of its own, belongs to
-    the loop that uses it first, and is to be closed by its user.
+    Stores that differ in nothing but their root share a backend. The registry closes it; closing such a store does
+    nothing. A registry that was closed makes new backends when it is asked again.
 
     Args:
         config: path of a TOML file, a dict, or a `Config`.
@@ -48,152 +43,121 @@ class Registry:
 
     def __init__(self, config: Config | Mapping[str, Any] | str | os.PathLike[str]) -> None:
         self._config = Config.load(config)
-        self._token = uuid4().hex
-        self._lock = threading.Lock()
-        self._shared: list[Shared] = []
-        self._defined: dict[str, tuple[Shared, str]] = {}
-        self._loops: dict[asyncio.AbstractEventLoop, OnLoop] = {}
-        self._closed = False
-        _default.living[self._token] = self
+        self._file, self._token = self._config._file, uuid4().hex
+        self._folder = os.path.dirname(self._file)
+        self._filled: dict[str, tuple[StoreConfig, str]] = {}
+        self._made: dict[asyncio.AbstractEventLoop | None, list[tuple[StoreConfig, Any, Any]]] = {}
+        self.after_fork()
+        _living[self._token] = self
         _fork.watch(self)
-
-    @classmethod
-    def from_env(cls) -> Self:
-        """The stores of the file that the environment variable `REMOTE_STORE_CONFIG` names.
-
-        Raises:
-            ConfigError: it is not set, or the file cannot be used.
-        """
-        return cls(_default.file_of_env())
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the stores."""
         return tuple(self._config.stores)
 
-    @property
-    def file(self) -> str:
-        """Absolute path of the file this came from; `""` when it came from code."""
-        return self._config.file
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed, for good."""
-        return self._closed
-
     def get_store(self, name: str) -> Store:
-        """A store.
-
-        Args:
-            name: as in the configuration.
+        """The store of a name.
 
         Raises:
-            ConfigError: no such store, a placeholder whose variable is not set, options that the backend refuses, or
-                the registry is closed.
+            ConfigError: no such store, a placeholder whose variable is not set, or options that the backend refuses.
             ImportError: a package is not installed; the message names what to install.
             RemoteStoreError: a local folder cannot be created, or a filesystem that connects at once could not.
         """
-        shared, root = self._definition(name)
-        backend = self._backend(shared, name)
-        return self._store(Store, backend, name, root, backend)
+        with self._naming(name):
+            store, root = self._definition(name)
+            return rebuild(Store, self._shared(store, None), root, False, _Origin(self, name, root))
 
     def get_async_store(self, name: str) -> AsyncStore:
-        """A store for asynchronous code; arguments and errors as in `get_store`."""
-        shared, root = self._definition(name)
-        if not shared.recipe.native:
-            backend = self._backend(shared, name)
-            return self._store(AsyncStore, SyncBackendAdapter(backend), name, root, backend)
-        on_loop = self._on_loop()
-        with self._naming(name):
-            native = on_loop.get(shared) if on_loop else make_async(shared.recipe)
-        return self._store(AsyncStore, native, name, root, shared, owns=not on_loop)
+        """A store for asynchronous code; arguments and errors as in `get_store`.
 
-    def _definition(self, name: str) -> tuple[Shared, str]:
-        """What a store shares with others, and its root in that; errors as in `get_store`, but nothing is made."""
-        with self._lock:
-            self._check_open()
-            if name not in self._defined:
-                store = self._config.filled(name)
-                wanted = recipe(store, os.path.dirname(self.file))
-                shared = next((other for other in self._shared if other.recipe == wanted), None)
-                if shared is None:
-                    self._shared.append(shared := Shared(wanted))
-                self._defined[name] = shared, key_of(store.root)
-            return self._defined[name]
-
-    def _backend(self, shared: Shared, name: str) -> Backend:
-        with shared.lock, self._naming(name):
-            self._check_open()
-            if shared.backend is None:
-                shared.backend = make(shared.recipe)
-            return shared.backend
-
-    def _on_loop(self) -> OnLoop | None:
-        """What belongs to the running event loop, if one runs."""
+        On S3 it is shared within the running event loop, and closed when that ends, or by `aclose`. Asked for outside
+        of a loop, it has a backend of its own, which its user closes. On other backends it works in threads.
+        """
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return None
-        with self._lock:
-            self._loops = {other: kept for other, kept in self._loops.items() if not other.is_closed()}
-            if loop not in self._loops:
-                self._loops[loop] = OnLoop()
-            return self._loops[loop]
+            loop = None
+        with self._naming(name):
+            store, root = self._definition(name)
+            if not store.native:
+                backend: AsyncBackend = SyncBackendAdapter(self._shared(store, None))
+            else:
+                backend = self._shared(store, loop) if loop else make(store, self._folder, asynchronous=True)
+        return rebuild(AsyncStore, backend, root, store.native and not loop, _Origin(self, name, root))
 
-    def _store(self, cls: type[S], backend: Any, name: str, root: str, place: object, owns: bool = False) -> S:
-        return rebuild(cls, backend, root, owns, _Origin(self, name, root, place))
-
-    @contextmanager
+    @contextlib.contextmanager
     def _naming(self, name: str) -> Iterator[None]:
-        """Adds the name of the store to what is wrong with it."""
+        """Adds the file and the store to what is wrong with it."""
         try:
             yield
-        except ConfigError as wrong:
-            raise self._config.named(name, wrong) from wrong.__cause__
+        except ConfigError as error:
+            raise error.within(f"stores.{name}").within(self._file, ": ") from error.__cause__
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise error("the registry is closed; make another")
+    def _definition(self, name: str) -> tuple[StoreConfig, str]:
+        """A store without its root, and that."""
+        if name not in self._config.stores:
+            raise ConfigError(("", f"no such store; known are {', '.join(self.names) or 'none'}"))
+        if name not in self._filled:
+            store = self._config.stores[name].filled()
+            self._filled[name] = store.model_copy(update={"root": ""}), key_of(store.root)
+        return self._filled[name]
+
+    def _shared(self, store: StoreConfig, loop: asyncio.AbstractEventLoop | None) -> Any:
+        """The one backend of a definition on an event loop; None for the synchronous one."""
+        with self._lock:
+            for closed in [one for one in self._made if one is not None and one.is_closed()]:
+                del self._made[closed]
+            made = self._made.setdefault(loop, [])
+            for other, backend, _ in made:
+                if other == store:
+                    return backend
+            backend = make(store, self._folder, asynchronous=loop is not None)
+            life = _until_loop_ends(backend) if loop else None
+            if life:
+                with contextlib.suppress(StopIteration):
+                    life.asend(None).send(None)
+            made.append((store, backend, life))
+            return backend
 
     # --- life
 
     def close(self) -> None:
         """Close the backends of all its stores but the natively asynchronous ones, which `aclose` does."""
-        with self._lock, ExitStack() as closing:
-            self._closed = True
-            for shared in self._shared:
-                with shared.lock:
-                    if shared.backend is not None:
-                        closing.callback(shared.backend.close)
+        with self._lock, contextlib.ExitStack() as closing:
+            for _, backend, _ in self._made.pop(None, []):
+                closing.callback(backend.close)
 
     async def aclose(self) -> None:
         """`close`, and close the asynchronous backends of the running event loop."""
-        await asyncio.to_thread(self.close)
         with self._lock:
-            on_loop = self._loops.pop(asyncio.get_running_loop(), None)
-        if on_loop:
-            await on_loop.aclose()
-
-    def __enter__(self) -> Self:
-        return self
+            made = self._made.pop(asyncio.get_running_loop(), [])
+        async with contextlib.AsyncExitStack() as closing:
+            closing.push_async_callback(asyncio.to_thread, self.close)
+            for _, _, life in made:
+                closing.push_async_callback(life.aclose)
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
     def after_fork(self) -> None:
         """Let a forked child go on, whatever other threads of its parent were doing."""
-        self._lock = threading.Lock()
-        for shared in self._shared:
-            shared.lock = threading.Lock()
+        self._lock = threading.RLock()
 
-    def __repr__(self) -> str:
-        return f"Registry(file={self.file!r}, names={self.names!r})"
+
+async def _until_loop_ends(backend: AsyncBackend) -> AsyncGenerator[None, None]:
+    """Closes a backend when it is closed itself: what begins in an event loop is, when that ends."""
+    async with contextlib.aclosing(backend):
+        yield
+
+
+# --- pickles
+
+_living: weakref.WeakValueDictionary[str, Registry] = weakref.WeakValueDictionary()
+"""Registries of this process, and of the one it was forked from, by token."""
 
 
 class _Origin(NamedTuple):
@@ -202,8 +166,54 @@ class _Origin(NamedTuple):
     registry: Registry
     name: str
     root: str
-    place: object
 
     def reduce(self, store: StoreBase[Any]) -> tuple[Any, ...]:
+        if self.registry._definition(self.name)[0].backend == "memory":  # It says itself that it cannot be pickled.
+            return rebuild, (type(store), store._backend, store._root, store._owns, self)
         child = below(self.root, store._root)
-        return _default.recall, (type(store), self.registry.file, self.registry._token, self.name, child)
+        return _recall, (isinstance(store, AsyncStore), self.registry._file, self.registry._token, self.name, child)
+
+
+def _recall(asynchronous: bool, file: str, token: str, name: str, child: str) -> StoreBase[Any]:
+    """The store of a pickle: of the registry it came from where that lives, else of its file, else of the default."""
+    registry = _living.get(token) or (_of_file(file) if file else default_registry())
+    store: StoreBase[Any] = registry.get_async_store(name) if asynchronous else registry.get_store(name)
+    return store.child(child) if child else store
+
+
+# --- the default
+
+_files: dict[str, Registry] = {}
+_chosen: dict[str, Registry | None] = {"registry": None}
+
+
+def _of_file(file: str) -> Registry:
+    """The one registry of a file. Needs no lock: one that loses a race has made nothing."""
+    return _files.get(file) or _files.setdefault(file, Registry(file))
+
+
+def default_registry() -> Registry:
+    """The registry of this process: the one given to `set_default`, else that of the file that the environment
+    variable `REMOTE_STORE_CONFIG` names, which is read once.
+
+    Raises:
+        ConfigError: there is neither, or the file cannot be used.
+    """
+    if (chosen := _chosen["registry"]) is not None:
+        return chosen
+    if not (file := os.environ.get("REMOTE_STORE_CONFIG")):
+        how = "set REMOTE_STORE_CONFIG to the path of a TOML file, or call set_default(Registry(...))"
+        raise ConfigError(("", f"no configuration: {how}"))
+    return _of_file(os.path.abspath(os.path.expanduser(file)))
+
+
+def set_default(registry: Registry | None) -> contextlib.ExitStack:
+    """Make a registry the default of this process; None goes back to the environment variable.
+
+    Returns:
+        A context manager: when its `with` block ends, the former default is back. Ignore it to keep the new one.
+    """
+    undo = contextlib.ExitStack()
+    undo.callback(_chosen.update, dict(_chosen))
+    _chosen["registry"] = registry
+    return undo

@@ -1,51 +1,44 @@
-"""Values of a configuration: the placeholders and the secrets in them."""
+"""Values of a configuration: the placeholders and the secrets in them, and what is wrong with them."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic import Secret, SecretBytes, SecretStr
 
 from remote_store._paths import redact
 
-_PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)\})?")
-_SECRET_NAME = re.compile(
-    r"secret|token|passw|passphrase|pwd|credential|key|signature|connection_?string|sas|auth|cookie", re.I
-)
-_USERINFO = re.compile(r"://([^/@]*:.*|[^/@]*)@", re.S)  # a password may hold anything, even an unquoted slash
+_MARKS = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)\})?")
+_SECRET_NAME = re.compile(r"secret|token|pass|pwd|cred|key|signature|connection|sas|auth|cookie|header", re.I)
 _SECRETS = (Secret, SecretStr, SecretBytes)
+# Any user in some, user:password@ in others, even with a slash in it (but neither a port nor a chain); or a query.
+_UNSAFE_URL = re.compile(r"^(s3a?|https?)://[^/]*@|://[^/@:]*:(?!:|\d+(/|$)).*@|://.*\?[^/]*=", re.S)
 
 
-class Url(Secret[str]):
-    """A URL that shows neither userinfo nor the values of its query."""
+class ConfigError(ValueError):
+    """A configuration that cannot be used. Its text has one line per problem, and no values, which may be secret.
 
-    def _display(self) -> str:
-        return redact(_USERINFO.sub("://", self.get_secret_value()))
-
-
-def has_userinfo(url: str) -> bool:
-    """Whether a URL names a user, or a password."""
-    return _USERINFO.search(url) is not None
-
-
-def names_in(text: str) -> list[str]:
-    """The environment variables that a text has placeholders for.
-
-    Raises:
-        ValueError: a malformed placeholder.
+    Args:
+        problems: all that is wrong: where, such as `"stores.raw.options.bucket"`, and what, with what to do about it.
     """
-    found = [match for match in _PLACEHOLDER.finditer(text) if match[0] != "$${"]
-    if any(match[1] is None for match in found):
-        raise ValueError("malformed placeholder: expected ${NAME}; a literal ${ is written $${")
-    return [match[1] for match in found]
 
+    def __init__(self, *problems: tuple[str, str]) -> None:
+        super().__init__(*problems)
 
-def filled(text: str) -> str:
-    """A text with its placeholders replaced; every variable must be set."""
-    return _PLACEHOLDER.sub(lambda match: os.environ[match[1]] if match[1] else "${", text)
+    @property
+    def problems(self) -> tuple[tuple[str, str], ...]:
+        """All that is wrong: where, and what."""
+        return self.args
+
+    def within(self, outer: str, separator: str = ".") -> ConfigError:
+        """The same problems, seen from further out."""
+        return ConfigError(*((separator.join(filter(None, (outer, where))), what) for where, what in self.problems))
+
+    def __str__(self) -> str:
+        return "\n".join(": ".join(filter(None, problem)) for problem in self.problems)
 
 
 def each(value: Any, visit: Callable[[str, Any], Any], where: str = "") -> Any:
@@ -58,44 +51,50 @@ def each(value: Any, visit: Callable[[str, Any], Any], where: str = "") -> Any:
     return visit(where, value)
 
 
-def plain(value: Any) -> Any:
-    """A value with its secrets laid open."""
-    return each(value, lambda _, leaf: leaf.get_secret_value() if isinstance(leaf, _SECRETS) else leaf)
+def is_malformed(value: Any) -> bool:
+    """Whether something in a text begins like a placeholder and is none."""
+    found = _MARKS.finditer(value) if isinstance(value, str) else ()
+    return any(not match[1] and match[0] != "$${" for match in found)
+
+
+def filled(text: str) -> str:
+    """A text with its placeholders replaced; raises `KeyError` for a variable that is not set."""
+    return _MARKS.sub(lambda match: os.environ[match[1]] if match[1] else "${", text)
+
+
+def is_unsafe(url: str) -> bool:
+    """Whether a URL holds credentials, or a query, which may."""
+    return any(_UNSAFE_URL.search(text) for text in (url, *url.split("::")))
 
 
 def hidden(value: Any) -> Any:
-    """A value whose secrets do not print; a name, or the user of a URL, tells that something is one."""
+    """A value whose secrets do not print: what a name or a URL tells to be one, and objects, which tell nothing."""
     return each(value, _hide)
 
 
 def _hide(where: str, leaf: Any) -> Any:
     if leaf is None or isinstance(leaf, (bool, *_SECRETS)):
         return leaf
-    if _SECRET_NAME.search(where):
-        return SecretStr(leaf) if isinstance(leaf, str) else Secret(leaf)
-    return Url(leaf) if isinstance(leaf, str) and str(Url(leaf)) != leaf else leaf
+    secret = _SECRET_NAME.search(where)
+    if isinstance(leaf, str):
+        return SecretStr(leaf) if secret or is_unsafe(leaf) or redact(leaf) != leaf else leaf
+    return leaf if isinstance(leaf, (int, float, os.PathLike)) and not secret else Secret(leaf)
 
 
-def printable(value: Any) -> Any:
-    """A value for JSON, secrets masked."""
-    return each(value, _print)
+def plain(value: Any) -> Any:
+    """A value with its secrets laid open."""
+    return each(value, lambda _, leaf: leaf.get_secret_value() if isinstance(leaf, _SECRETS) else leaf)
 
 
-def _print(_: str, leaf: Any) -> Any:
-    if isinstance(leaf, (*_SECRETS, os.PathLike)):
-        return str(leaf)
-    return leaf if leaf is None or isinstance(leaf, (str, int, float)) else f"<{type(leaf).__name__}>"
-
-
-def secrets_in(value: Any) -> Iterator[str]:
-    """The texts in a value that must not show."""
+def secrets_in(value: Any) -> set[str]:
+    """The texts that must not show; not those so short that they are in any text."""
     found: list[Any] = []
-    each(value, lambda _, leaf: found.append(leaf))
-    for leaf in found:
-        if isinstance(leaf, Url):
-            url = leaf.get_secret_value()
-            for part in (url, *url.split("::")):
-                yield from (match[1].partition(":")[2] or match[1] for match in _USERINFO.finditer(part))
-            yield from re.findall(r"[?&][^=&\s]+=([^&\s]+)", url)
-        elif isinstance(leaf, _SECRETS):
-            yield str(plain(leaf))
+    each(value, lambda _, leaf: found.append(leaf) if isinstance(leaf, _SECRETS) else None)
+    return {text for text in map(str, plain(found)) if len(text) > 3}
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """A text without the secrets in it."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text

@@ -10,6 +10,7 @@ from typing import Any
 from remote_store import FileInfo, RemotePath
 from remote_store._models import UNKNOWN_TIME
 from remote_store.aio import AsyncMemoryBackend
+from remote_store.backends import MemoryBackend
 
 DEADLINE = 30.0
 """For what never takes long unless it hangs [s]."""
@@ -72,6 +73,23 @@ class Scripted(AsyncMemoryBackend):
         raise AssertionError("the async context was entered")
 
 
+class Producer:
+    """Items without end from a class instead of a generator."""
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
+        self.closed = threading.Event()
+
+    def __aiter__(self) -> Producer:
+        return self
+
+    async def __anext__(self) -> Any:
+        return self.item
+
+    async def aclose(self) -> None:
+        self.closed.set()
+
+
 class Gate:
     """Where a coroutine on another loop waits until a test lets it go."""
 
@@ -98,3 +116,88 @@ class Gate:
 
     def __repr__(self) -> str:
         return "gate"
+
+
+OPERATIONS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "exists": (("f",), {}),
+    "is_file": (("f",), {}),
+    "is_folder": (("f",), {}),
+    "read_bytes": (("f",), {}),
+    "read_range": (("f", 1, 2), {}),
+    "write": (("f", b"1"), {"overwrite": True, "metadata": {"a": "b"}, "if_match": "e"}),
+    "write_atomic": (("f", b"1"), {"overwrite": True, "metadata": {"a": "b"}, "if_match": "e"}),
+    "delete": (("f",), {"missing_ok": True}),
+    "delete_folder": (("d",), {"recursive": True, "missing_ok": True}),
+    "get_file_info": (("f",), {}),
+    "get_folder_info": (("d",), {}),
+    "move": (("f", "g"), {"overwrite": True}),
+    "copy": (("f", "g"), {"overwrite": True, "if_match": "e"}),
+    "check_health": ((), {}),
+}
+"""Operations that answer at once, with arguments that tell them apart."""
+ENTRIES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "list_files": (("d",), {"recursive": True, "max_depth": 2}),
+    "list_folders": (("d",), {}),
+    "walk_folders": (("d", 2), {}),
+    "iter_children": (("d",), {}),
+    "glob": (("*",), {}),
+}
+"""Those that answer entry by entry."""
+
+
+class _Plain:
+    """Answers without I/O that are those of no other backend."""
+
+    identity, name = ("whose",), "odd"
+
+    def to_key(self, native_path: str) -> str:
+        return f"key of {native_path}"
+
+    def native_path(self, path: str) -> str:
+        return f"path of {path}"
+
+    def owns(self, native_path: str) -> str:
+        return f"owner of {native_path}"
+
+    def resolve(self, path: str) -> str:
+        return f"plan of {path}"
+
+
+def noting(base: type[AsyncMemoryBackend] | type[MemoryBackend]) -> Any:
+    """A backend whose operations note how they are called, and answer with something of their own."""
+
+    def operation(name: str) -> Any:
+        def note(self: Any, *args: Any, **options: Any) -> Any:
+            self.calls.append((name, args, options))
+            return self.answers[name]
+
+        async def answer(self: Any, *args: Any, **options: Any) -> Any:
+            return note(self, *args, **options)
+
+        def items(self: Any, *args: Any, **options: Any) -> Any:
+            yield note(self, *args, **options)
+
+        async def async_items(self: Any, *args: Any, **options: Any) -> Any:
+            yield note(self, *args, **options)
+
+        if name in ENTRIES:
+            return async_items if base.is_async else items
+        return answer if base.is_async else note
+
+    names = [*OPERATIONS, *ENTRIES]
+    backend: Any = type("Noting", (_Plain, base), {name: operation(name) for name in names})()
+    backend.calls, backend.answers = [], {name: object() for name in names}
+    backend.concurrency, backend.close_is_terminal = "single_connection", True
+    return backend
+
+
+PLAIN: dict[str, Callable[[Any], Any]] = {
+    "identity": lambda backend: backend.identity,
+    "name": lambda backend: backend.name,
+    "concurrency": lambda backend: backend.concurrency,
+    "to_key": lambda backend: backend.to_key("f"),
+    "native_path": lambda backend: backend.native_path("f"),
+    "owns": lambda backend: backend.owns("f"),
+    "resolve": lambda backend: backend.resolve("f"),
+}
+"""What both adapters pass on in place."""
