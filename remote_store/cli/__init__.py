@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -13,6 +14,11 @@ def main() -> None:
     except ImportError:
         sys.stderr.write("remote-store needs its command line extra: pip install 'remote-store-fsspec[cli]'\n")
         raise SystemExit(2) from None
-    from remote_store.cli._app import app
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may hold anything
+    try:
+        from remote_store.cli._app import app
 
-    app(prog_name="remote-store")
+        app(prog_name="remote-store")
+    except KeyboardInterrupt:  # before a command has begun
+        raise SystemExit(130) from None

@@ -9,11 +9,10 @@ from pathlib import Path
 from threading import Barrier
 
 from rich.console import Console
-from rich.table import Table
 from rich.tree import Tree
 
 from remote_store import AlreadyExists, Capability, Store
-from remote_store.drivers.profiles import PROFILES
+from remote_store.cli._show import marks, matrix
 
 WRITERS = 16
 REPLACED = "reports/2026/january.csv"
@@ -48,13 +47,13 @@ def demo(out: Console) -> None:
             show.title("\n4. Copy everything from file:// to memory://")
             _copy(show, store, memory)
     show.title("\n5. What each backend can do")
-    out.print(_matrix(show))
+    out.print(matrix())
 
 
 class _Show:
     def __init__(self, out: Console) -> None:
         self.out = out
-        self.yes, self.no = ("yes", "-") if out.options.ascii_only else ("✓", "\N{EN DASH}")
+        self.yes, self.no = marks()
 
     def title(self, text: str) -> None:
         self.out.print(f"[bold]{text}[/bold]", highlight=False, soft_wrap=True)
@@ -122,13 +121,3 @@ def _copy(show: _Show, source: Store, target: Store) -> None:
             target.write(file.path, content)
     same = [file.size for file in files if target.read_bytes(file.path) == source.read_bytes(file.path)]
     show.check(len(same) == len(files), f"{len(same)} of {len(files)} files ({sum(same):,} bytes) read back the same")
-
-
-def _matrix(show: _Show) -> Table:
-    table = Table("capability")
-    for name in PROFILES:
-        table.add_column(name, justify="center")
-    for capability in Capability:
-        has = [capability in profile.capabilities for profile in PROFILES.values()]
-        table.add_row(capability.value, *(f"[green]{show.yes}[/green]" if one else show.no for one in has))
-    return table

@@ -145,9 +145,11 @@ class BulkOperations(ListingOperations):
         source, target = lpath if isinstance(lpath, list) else make_path_posix(lpath), stringify_path(rpath)
         local, found = LocalFileSystem(), dict[str, dict[str, Any]]()
         for path in source if isinstance(source, list) else [source]:
-            exact = os.path.lexists(path)
-            for name in local.expand_path([path], recursive=recursive, maxdepth=maxdepth, assume_literal=exact):
-                found[name] = {"type": "directory" if os.path.isdir(name) else "file"}
+            if not os.path.lexists(path):
+                names = local.expand_path([path], recursive=recursive, maxdepth=maxdepth)
+            else:
+                names = local.find(path, maxdepth=maxdepth, withdirs=True) if recursive else [path]
+            found |= {name: {"type": "directory" if os.path.isdir(name) else "file"} for name in names}
         inside = trailing_sep(target) or await self._isdir(target)
         literal = not isinstance(source, list) and os.path.lexists(source)
         pairs = pair(source, found, target, inside, not recursive or maxdepth is not None, literal)

@@ -34,7 +34,8 @@ class StoreFileSystem(BulkOperations):
     filesystem is asynchronous: its methods that begin with an underscore are awaited, on the loop of the store.
 
     Folders come and go with their files: `mkdir` makes none. A key that exists is meant literally even if it looks
-    like a pattern; `rm` expands no patterns at all, and refuses the root. Nothing is cached.
+    like a pattern; `rm` expands no patterns at all, and refuses the root. Where a key is a file and a folder (S3),
+    what is recursive means the folder. Nothing is cached.
 
     Args:
         store: a `Store`, an `AsyncStore`, or the name of a configured store.

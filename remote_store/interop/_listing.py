@@ -96,8 +96,9 @@ class ListingOperations(AsyncFileSystem):  # type: ignore[misc]
     @operation
     async def _ls(self, path: Any, detail: bool = True, refresh: bool = False) -> list[Any]:
         key = self._strip_protocol(path)
-        found = await self._collect(self._view.iter_children(key)) or await self._alone(key)
-        return [found[name] for name in sorted(found)] if detail else sorted(found)
+        found = [described(entry) async for entry in self._view.iter_children(key)]
+        found = sorted(found, key=lambda info: str(info["name"])) or list((await self._alone(key)).values())
+        return found if detail else [info["name"] for info in found]
 
     @operation
     async def _find(
@@ -123,7 +124,12 @@ class ListingOperations(AsyncFileSystem):  # type: ignore[misc]
         return {name: found[name] for name in names} if detail else names
 
     async def _collect(self, entries: AsyncIterator[FileInfo | FolderEntry]) -> Found:
-        return {entry.path.as_posix(): described(entry) async for entry in entries}
+        found: Found = {}
+        async for entry in entries:
+            info = described(entry)
+            if not is_folder(info) or info["name"] not in found:  # On S3 a file may be a folder, too.
+                found[info["name"]] = info
+        return found
 
     async def _alone(self, key: str, folders: bool = False) -> Found:
         """What is there where nothing is below: a file, or an empty folder."""

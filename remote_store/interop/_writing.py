@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from opcode import opmap
 from typing import TYPE_CHECKING, Any
 
 from remote_store._capabilities import Capability
@@ -154,7 +155,7 @@ class CompressedWriter(_Publishing, io.BufferedIOBase):
             try:
                 self._codec.close()
             except BaseException:
-                self._file.discard()
+                self._file.abandon()
                 raise
             self._file.close()
             super().close()
@@ -184,11 +185,15 @@ _UNTOLD = frozenset(
     }
 )
 """Where files are closed without being told that the block of `with` around them has raised."""
+_WITH_HAS_RAISED = opmap["WITH_EXCEPT_START"]
 
 
 def _raised_since(before: BaseException | None) -> bool:
     """Whether a file is being closed because a block of `with` raised something else than `before`."""
-    frame = sys._getframe(2) if sys.exc_info()[1] is not None else None
+    error = sys.exc_info()[1]
+    frame = sys._getframe(2) if error is not None else None
+    if frame is not None and error is not before and frame.f_code.co_code[frame.f_lasti] == _WITH_HAS_RAISED:
+        return True  # The `__exit__` in between has no frame, being in C, as that of pyarrow's streams.
     while frame is not None:
         if (frame.f_globals.get("__name__"), frame.f_code.co_qualname) in _UNTOLD:
             told = [each for value in frame.f_locals.values() for each in (value if type(value) is tuple else (value,))]

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import gc
 import io
 import logging
 import os
+import pickle
 import signal
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.processes import Fork
-from helpers.scripted import DEADLINE, Gate, Scripted, entry
+from helpers.scripted import DEADLINE, ENTRIES, OPERATIONS, PLAIN, Gate, Scripted, entry, noting
 
 from remote_store import (
     AlreadyExists,
     AsyncBackendSyncAdapter,
+    Backend,
     BackendUnavailable,
     Capability,
     CapabilityNotSupported,
@@ -31,7 +35,7 @@ from remote_store import (
     ResourceLocked,
     Store,
 )
-from remote_store.aio import AsyncMemoryBackend
+from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend
 
 Adapter = AsyncBackendSyncAdapter
 RUNNING, CLOSED = (
@@ -69,20 +73,6 @@ LISTINGS = ["list_files", "list_folders", "iter_children", "glob"]
 def write_block(adapter: Adapter) -> None:
     with adapter.open_atomic("f") as file:
         file.write(b"1")
-
-
-@pytest.fixture
-def bridged() -> Iterator[Callable[..., Adapter]]:
-    """Makes adapters that are closed at the end of the test."""
-    made: list[Adapter] = []
-
-    def bridge(backend: Any) -> Adapter:
-        made.append(Adapter(backend))
-        return made[-1]
-
-    yield bridge
-    for adapter in made:
-        adapter.close(timeout=0.0 if adapter._run.closed else DEADLINE)
 
 
 # --- ASYNC-080
@@ -177,7 +167,17 @@ def test_async_081_reading_to_the_end_into_buffers_and_by_lines(bridged: Any) ->
         assert io.TextIOWrapper(stream).read() == "wo\nthree"
 
 
-@pytest.mark.parametrize("call", [lambda s: s.read(1), lambda s: s.read(), lambda s: s.readinto(bytearray(1))])
+READS: dict[str, Callable[[Any], Any]] = {
+    "some": lambda stream: stream.read(1),
+    "all": lambda stream: stream.read(),
+    "none": lambda stream: stream.read(0),
+    "into a buffer": lambda stream: stream.readinto(bytearray(1)),
+    "into no buffer": lambda stream: stream.readinto(bytearray()),
+    "peek": lambda stream: stream.peek(),
+}
+
+
+@pytest.mark.parametrize("call", READS.values(), ids=READS)
 def test_async_081_closed_by_the_user_it_refuses(bridged: Any, call: Any) -> None:
     backend = Scripted(b"abc", b"de")
     stream = bridged(backend).read("f")
@@ -199,6 +199,48 @@ def test_async_081_closed_by_an_error_it_is_at_its_end_for_good(bridged: Any) ->
         stream.close()
 
 
+@pytest.mark.parametrize("call", READS.values(), ids=READS)
+@pytest.mark.parametrize("why", ["error", "adapter closed"])
+def test_async_081_closing_it_then_changes_nothing(bridged: Any, why: str, call: Any) -> None:
+    adapter = bridged(Scripted(b"abc", BackendUnavailable("gone", path="f", backend="memory")))
+    stream = adapter.read("f")
+    if why == "error":
+        with pytest.raises(BackendUnavailable):
+            stream.read()
+    else:
+        adapter.close()
+    stream.close()
+    assert call(stream) in (b"", 0)
+
+
+def test_async_081_chunks_may_be_empty_and_of_any_bytes_type(bridged: Any) -> None:
+    chunks = (b"", bytearray(b"abc"), b"", b"", memoryview(b"def"), b"", b"")
+    adapter = bridged(Scripted(*chunks))
+    assert adapter.read("f").read() == b"abcdef"
+    stream = adapter.read("f")
+    pieces = [stream.read(2) for _ in range(5)]
+    assert pieces == [b"ab", b"cd", b"ef", b"", b""]
+    assert {type(piece) for piece in pieces} == {bytes}
+    assert bridged(Scripted(b"", b"")).read("f").read() == b""
+
+
+def test_async_081_a_buffer_is_filled_by_bytes_whatever_its_items(bridged: Any) -> None:
+    words = array.array("I", bytes(16))
+    assert bridged(Scripted(b"0123456789", b"abcdef")).read("f").readinto(words) == 16
+    assert words.tobytes() == b"0123456789abcdef"
+
+
+def test_async_081_a_peek_shows_what_is_left_of_a_chunk_and_does_not_move(bridged: Any) -> None:
+    backend = Scripted(bytes(20_000), b"de")
+    stream = bridged(backend).read("f")
+    assert len(stream.peek()) == len(stream.peek(1)) == 8192
+    assert len(stream.peek(10_000)) == 10_000
+    stream.read(19_999)
+    assert stream.peek(10_000) == b"\0"
+    assert len(backend.events) == 1
+    assert stream.read() == b"\0de"
+
+
 # --- ASYNC-082, 083
 
 
@@ -211,6 +253,19 @@ async def test_async_082_a_running_loop_is_refused_at_once(call: str) -> None:
         adapter.close()
     await asyncio.to_thread(adapter.write, "f", b"still of use elsewhere")
     await asyncio.to_thread(adapter.close)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_async_082_083_open_atomic_refuses_before_its_block(closed: bool) -> None:
+    adapter = Adapter(AsyncMemoryBackend())
+    if closed:
+        await asyncio.to_thread(adapter.close)
+    reached = []
+    with pytest.raises(RuntimeError, match=CLOSED if closed else RUNNING), adapter.open_atomic("f"):
+        reached.append(1)
+    assert reached == []
+    await asyncio.to_thread(adapter.close)
+    adapter.close()  # a loop here does not matter when there is nothing to wait for
 
 
 async def test_async_082_streams_and_listings_refuse_it_too() -> None:
@@ -233,6 +288,67 @@ def test_async_083_a_closed_adapter_is_of_no_more_use(call: str) -> None:
     adapter.close()
     with pytest.raises(RuntimeError, match=f"^{CLOSED}"):
         CALLS[call](adapter)
+
+
+@pytest.mark.parametrize("state", ["closed", "in a loop"])
+@pytest.mark.parametrize("call", CALLS)
+async def test_async_082_083_what_is_refused_does_not_reach_the_backend(call: str, state: str) -> None:
+    class Untouchable(AsyncMemoryBackend):
+        def __getattribute__(self, name: str) -> Any:
+            assert name not in vars(Backend) or name.startswith("_")
+            return super().__getattribute__(name)
+
+    adapter = Adapter(Untouchable())
+    if state == "closed":
+        await asyncio.to_thread(adapter.close)
+    with pytest.raises(RuntimeError, match=CLOSED if state == "closed" else RUNNING):
+        CALLS[call](adapter)
+    await asyncio.to_thread(adapter.close)
+
+
+# --- what is passed on
+
+
+@pytest.mark.parametrize("name", [*OPERATIONS, *ENTRIES])
+def test_each_operation_calls_its_own_twin(bridged: Any, name: str) -> None:
+    backend = noting(AsyncMemoryBackend)
+    args, options = {**OPERATIONS, **ENTRIES}[name]
+    result = getattr(bridged(backend), name)(*args, **options)
+    if name in ENTRIES:
+        assert backend.calls == []
+        (result,) = result
+    assert backend.calls == [(name, args, options)]
+    assert result is backend.answers[name]
+
+
+@pytest.mark.parametrize("method", ["write", "write_atomic"])
+def test_options_of_a_write_that_were_not_given_are_not_passed(bridged: Any, method: str) -> None:
+    backend = noting(AsyncMemoryBackend)
+    getattr(bridged(backend), method)("f", b"1")
+    assert backend.calls == [(method, ("f", b"1"), {"overwrite": False})]
+
+
+def test_no_operation_is_left_out() -> None:
+    public = {name for name in vars(Backend) if not name.startswith("_")}
+    assert public == {*OPERATIONS, *ENTRIES, "read", "read_seekable", "open_atomic", "close"}
+
+
+@pytest.mark.parametrize("what", PLAIN)
+def test_what_needs_no_io_is_that_of_the_backend(bridged: Any, what: str) -> None:
+    backend = noting(AsyncMemoryBackend)
+    assert PLAIN[what](bridged(backend)) == PLAIN[what](backend) != PLAIN[what](AsyncMemoryBackend())
+    assert Adapter.close_is_terminal is True
+
+
+def test_an_adapter_is_pickled_with_a_backend_that_can_be(bridged: Any, tmp_path: Path) -> None:
+    adapter = bridged(AsyncLocalBackend(tmp_path))
+    adapter.write("f", b"1")
+    with pickle.loads(pickle.dumps(adapter)) as copy:
+        assert isinstance(copy, Adapter)
+        assert copy.read_bytes("f") == b"1"
+    assert adapter.read_bytes("f") == b"1"
+    with pytest.raises(pickle.PicklingError):
+        pickle.dumps(bridged(AsyncMemoryBackend()))
 
 
 # --- ASYNC-084 … 086

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import gc
 import io
+import sys
+import tempfile
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers.scripted import DEADLINE
+from helpers.scripted import DEADLINE, ENTRIES, OPERATIONS, PLAIN, entry, noting
 
 import remote_store._content as content_module
 from remote_store import AsyncBackendSyncAdapter, BackendUnavailable, NotFound, PermissionDenied
@@ -245,6 +247,246 @@ async def test_async_037_check_health_tells_what_the_backend_tells(error: Except
             await call()
         # asyncio hands on a copy of a TimeoutError.
         assert caught.value is error or repr(caught.value) == repr(error) == "TimeoutError('t')"
+
+
+# --- what is passed on
+
+
+@pytest.mark.parametrize("name", [*OPERATIONS, *ENTRIES])
+async def test_each_operation_calls_its_own_twin(name: str) -> None:
+    backend = noting(MemoryBackend)
+    args, options = {**OPERATIONS, **ENTRIES}[name]
+    result = getattr(SyncBackendAdapter(backend), name)(*args, **options)
+    assert backend.calls == []
+    (answer,) = await drained(result) if name in ENTRIES else (await result,)
+    assert backend.calls == [(name, args, options)]
+    assert answer is backend.answers[name]
+
+
+@pytest.mark.parametrize("what", [*PLAIN, "close_is_terminal"])
+def test_what_needs_no_io_is_that_of_the_backend(what: str) -> None:
+    backend = noting(MemoryBackend)
+    ask = PLAIN.get(what, lambda backend: backend.close_is_terminal)
+    assert ask(SyncBackendAdapter(backend)) == ask(backend) != ask(MemoryBackend())
+
+
+def test_a_handle_is_that_of_the_backend_on_any_loop() -> None:
+    backend: Any = MemoryBackend()
+    backend.unwrap = lambda type_hint: type_hint("handle")
+    assert SyncBackendAdapter(backend).unwrap(str) == "handle"
+    with AsyncBackendSyncAdapter(SyncBackendAdapter(backend)) as adapter:
+        assert adapter.unwrap(str) == "handle"
+
+
+# --- in the middle of things
+
+BUG_8 = pytest.mark.xfail(sys.version_info < (3, 12), strict=True, reason="BUG 8: the caller waits for ever")
+
+
+@pytest.mark.parametrize("call", ["exists", "list_files", "open_atomic", pytest.param("read", marks=BUG_8)])
+async def test_a_stop_iteration_of_the_backend_is_an_error(call: str) -> None:
+    def stop(*args: Any, **options: Any) -> Any:
+        raise StopIteration
+
+    class Stopping(io.BytesIO):
+        read = stop  # type: ignore[assignment]
+
+    backend = MemoryBackend()
+    setattr(backend, call, (lambda path: Stopping(b"1")) if call == "read" else stop)
+    adapter = SyncBackendAdapter(backend)
+    calls: dict[str, Callable[[], Awaitable[Any]]] = {
+        "exists": lambda: adapter.exists("f"),
+        "list_files": lambda: drained(adapter.list_files("")),
+        "read": lambda: drained(adapter.read("f")),
+        "open_atomic": lambda: adapter.open_atomic("f").__aenter__(),
+    }
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await asyncio.wait_for(calls[call](), 0.5 if call == "read" else DEADLINE)
+
+
+class Busy:
+    """Something that a thread is busy with until it may go on, with notes of what happened."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on, self.over = threading.Event(), threading.Event(), threading.Event()
+        self.events: list[str] = []
+
+    def work(self) -> None:
+        self.events.append("begins")
+        self.begun.set()
+        assert self.go_on.wait(DEADLINE)
+        self.events.append("ends")
+
+    def end(self, how: str) -> None:
+        self.events.append(how)
+        self.over.set()
+
+    async def cancel(self, task: asyncio.Future[Any]) -> None:
+        """Cancel a task at its work, which goes on once all that follows was handed to threads."""
+        assert await asyncio.to_thread(self.begun.wait, DEADLINE)
+        task.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await asyncio.to_thread(self.go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(self.over.wait, DEADLINE)
+
+
+class BusyFile(io.RawIOBase):
+    """A file whose reads, or whose opening, take a while."""
+
+    def __init__(self, busy: Busy, opening: bool) -> None:
+        self.busy, self.opening = busy, opening
+        if opening:
+            busy.work()
+
+    def read(self, size: int = -1) -> bytes:
+        self.busy.work()
+        return b"1"
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed and self.busy.events:
+            self.busy.end("closed" + " in the loop" * (threading.current_thread() is threading.main_thread()))
+        super().close()
+
+
+@pytest.mark.parametrize("during", ["opening", "reading"])
+@pytest.mark.parametrize("method", ["read", "read_seekable"])
+async def test_a_file_is_closed_after_the_read_whose_caller_was_cancelled(method: str, during: str) -> None:
+    busy, backend = Busy(), MemoryBackend()
+    setattr(backend, method, lambda path: BusyFile(busy, during == "opening"))
+    adapter = SyncBackendAdapter(backend)
+
+    async def read() -> None:
+        if method == "read":
+            await drained(adapter.read("f"))
+        else:
+            async with await adapter.read_seekable("f") as stream:
+                await stream.read(1)
+
+    await busy.cancel(asyncio.ensure_future(read()))
+    assert busy.events == ["begins", "ends", "closed"]
+
+
+class BusyWriter(MemoryBackend):
+    """Memory whose atomic writes take a while where they are told to."""
+
+    def __init__(self, busy: Busy, during: str) -> None:
+        super().__init__()
+        self.busy, self.during = busy, during
+
+    @contextlib.contextmanager
+    def open_atomic(self, path: str, **options: Any) -> Iterator[Any]:
+        assert threading.current_thread() is not threading.main_thread()
+        if self.during == "opening":
+            self.busy.work()
+        try:
+            yield self
+        except BaseException:
+            self.busy.end("discarded")
+            raise
+        else:
+            if self.during == "committing":
+                self.busy.work()
+            self.busy.end("committed")
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        if self.during == "writing":
+            self.busy.work()
+
+
+@pytest.mark.parametrize("during", ["opening", "writing", "committing"])
+async def test_a_cancelled_atomic_write_is_discarded_after_what_is_running(during: str) -> None:
+    busy = Busy()
+
+    async def write() -> None:
+        async with SyncBackendAdapter(BusyWriter(busy, during)).open_atomic("f") as file:
+            await file.write(b"1")
+
+    await busy.cancel(asyncio.ensure_future(write()))
+    assert busy.events == ["begins", "ends", "committed" if during == "committing" else "discarded"]
+
+
+async def test_after_its_block_the_writer_refuses() -> None:
+    adapter = SyncBackendAdapter(MemoryBackend())
+    async with adapter.open_atomic("f") as left:
+        await left.write(b"1")
+    with pytest.raises(LookupError):
+        async with adapter.open_atomic("g") as failed:
+            raise LookupError
+    for file in (left, failed):
+        with pytest.raises(ValueError, match="closed file"):
+            await file.write(b"2")
+    assert left.result is not None
+    assert left.result.size == 1
+    assert failed.result is None
+
+
+async def test_a_cancelled_write_keeps_its_spool_until_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, seen = Busy(), []
+
+    class Target(MemoryBackend):
+        def write(self, path: str, content: Any, **options: Any) -> Any:
+            busy.work()
+            seen.append(len(content.read()))
+            return None
+
+    class Spool(tempfile.SpooledTemporaryFile[bytes]):
+        def __exit__(self, *exc_info: object) -> None:
+            super().__exit__(*exc_info)  # type: ignore[arg-type]
+            busy.end("closed")
+
+    monkeypatch.setattr("remote_store.aio._adapter.spool", Spool)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(9):
+            yield bytes(1 << 20)
+
+    await busy.cancel(asyncio.ensure_future(SyncBackendAdapter(Target()).write("f", pieces())))
+    assert seen == [9 << 20]
+    assert busy.events == ["begins", "ends", "closed"]
+
+
+@pytest.mark.parametrize("count", [0, 5, LISTING_BATCH, LISTING_BATCH + 5])
+async def test_an_error_in_a_listing_comes_after_the_entries_before_it(count: int) -> None:
+    class Failing(MemoryBackend):
+        def list_files(self, path: str, **options: Any) -> Iterator[Any]:
+            yield from (entry(f"f{index}") for index in range(count))
+            raise PermissionDenied("no", path="f", backend="memory")
+
+    items = SyncBackendAdapter(Failing()).list_files("")
+    assert [(await anext(items)).name for _ in range(count)] == [f"f{index}" for index in range(count)]
+    with pytest.raises(PermissionDenied):
+        await anext(items)
+
+
+async def test_a_listing_is_closed_after_the_batch_whose_caller_was_cancelled() -> None:
+    busy = Busy()
+
+    class Slow(MemoryBackend):
+        def list_files(self, path: str, **options: Any) -> Iterator[Any]:
+            try:
+                busy.work()
+                yield entry("a")
+                yield entry("b")
+            finally:
+                busy.end("closed")
+
+    backend = Slow()
+    adapter = SyncBackendAdapter(backend)
+    task = asyncio.ensure_future(anext(adapter.list_files("")))
+    await busy.cancel(task)
+    assert busy.events == ["begins", "ends", "closed"]
+
+
+async def test_a_listing_need_not_be_a_generator() -> None:
+    backend: Any = MemoryBackend()
+    backend.list_folders = lambda path: [1, 2]
+    assert await drained(SyncBackendAdapter(backend).list_folders("")) == [1, 2]
 
 
 async def test_round_trips_through_both_bridges() -> None:

@@ -227,6 +227,27 @@ def test_empty_folders_of_a_hierarchical_store_are_found(tmp_path: Path) -> None
     assert (tmp_path / "back/e/f").is_dir()
 
 
+def test_a_key_that_is_a_file_and_a_folder(s3: Store) -> None:
+    fs = s3.to_fsspec()
+    fs.pipe({"d": b"file", "d/f": b"1", "e": b"2"})
+    assert [(info["name"], info["type"]) for info in fs.ls("")] in (
+        [("d", "file"), ("d", "directory"), ("e", "file")],
+        [("d", "directory"), ("d", "file"), ("e", "file")],
+    )
+    assert list(fs.walk("")) == [("", ["d"], ["d", "e"]), ("d", [], ["f"])]
+    assert fs.find("") == ["d", "d/f", "e"]
+    for depth in (None, 1, 2):
+        assert fs.find("", maxdepth=depth, withdirs=True, detail=True)["d"]["type"] == "file"
+    assert fs.info("d")["size"] == 4
+    fs.copy("d", "copy")
+    assert fs.cat("copy") == b"file"
+    fs.rm("d", recursive=True)
+    assert fs.find("") == ["copy", "d", "e"]
+    fs.pipe_file("d/f", b"1")
+    fs.rm("d")
+    assert fs.find("") == ["copy", "d/f", "e"]
+
+
 # --- content
 
 

@@ -1,4 +1,4 @@
-"""The command line: the demonstration, and what it says when something is wrong."""
+"""The demonstration, and what it says when something is wrong."""
 
 from __future__ import annotations
 

@@ -1,0 +1,149 @@
+"""Commands about places and configurations: caps, matrix, ping, certify, demo, config."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from remote_store._capabilities import Capability
+from remote_store._errors import folder_missing
+from remote_store._store import Store
+from remote_store.backends._named import S3Backend
+from remote_store.cli import _show
+from remote_store.cli._options import Json, Where
+from remote_store.cli._places import Places
+from remote_store.cli._run import FAILED, Usage, printable
+
+REPORTS = (".json", ".md", ".html", ".xml")
+
+
+def caps(place: Where, json: Json = False) -> None:
+    """Show what can be done at a place."""
+    with Places() as places:
+        where = places.open(place, "fill")
+        has = {capability.value: where.store.supports(capability) for capability in Capability}
+        known = {"place": str(where), "backend": where.store.resolve("").backend}
+    if json:
+        return _show.document(known | {"capabilities": has})
+    yes, no = _show.marks()
+    _show.answer(known | {name: yes if one else no for name, one in has.items()}, as_json=False)
+
+
+def matrix(json: Json = False) -> None:
+    """Show what each kind of storage declares to do."""
+    if json:
+        from remote_store.drivers.profiles import PROFILES
+
+        return _show.document({name: sorted(profile.capabilities) for name, profile in PROFILES.items()})
+    from rich.console import Console
+
+    Console().print(_show.matrix())
+
+
+def ping(place: Where, json: Json = False) -> None:
+    """Ask whether a place can be used."""
+    with Places() as places:
+        _rooted(places, place).ping()
+        _show.answer({"place": str(places.open(place, "fill")), "answers": True}, json)
+
+
+def _rooted(places: Places, text: str) -> Store:
+    """A place as a store; on this machine it must be there."""
+    place = places.open(text, "fill")
+    with place.errors():
+        if place.is_local and place.key:
+            raise folder_missing(place.key, "local")
+    return place.store.child(place.key) if place.key else place.store
+
+
+def certify(
+    place: Where,
+    report: Annotated[list[Path] | None, typer.Option(help="Write it here: .json, .md, .html or .xml.")] = None,
+    workers: Annotated[int, typer.Option(min=2, help="How many callers race.")] = 16,
+    missing_url: Annotated[
+        str | None, typer.Option(help="A place in a container that does not exist; made up for S3.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Try every promise at a place, in a folder that is removed.
+
+    It takes some thousand requests and about 100 MiB of traffic.
+    """
+    from remote_store.certify import certify
+    from remote_store.certify.render import summary
+
+    for target in report or ():
+        _check_report(target)
+    with Places() as places, _show.progress("certifying") as tell:
+        store = _rooted(places, place)
+        missing = _rooted(places, missing_url) if missing_url else _missing(places, store)
+        found = certify(store, workers=workers, missing=missing, progress=tell)
+    for target in report or ():
+        found.save(target)
+    if json:
+        _show.document(found.to_dict())
+    else:
+        for finding in found.capabilities:
+            proof = f": {finding.evidence[-1]}" if finding.verdict == "lie" and finding.evidence else ""
+            _show.line(f"{finding.verdict:<16}  {printable(finding.capability.value + proof)}")
+        for rule in found.broken:
+            _show.line(f"broken            {printable(f'{rule.name}: {rule.evidence[-1]}')}")
+        _show.line(f"{'certified' if found.ok else 'not certified'}: {summary(found)}")
+    if not found.ok:
+        raise typer.Exit(FAILED)
+
+
+def _check_report(target: Path) -> None:
+    """Refuse now what could not be written after minutes of work."""
+    if target.suffix not in REPORTS:
+        raise Usage(f"a report is one of {', '.join(REPORTS)}, not {target.name}")
+    if target.suffix == ".html" and find_spec("jinja2") is None:
+        raise Usage("an HTML report needs jinja2: pip install 'remote-store-fsspec[certify]'")
+    if not target.parent.is_dir():
+        raise Usage(f"there is no folder {target.parent} for the report")
+
+
+def _missing(places: Places, store: Store) -> Store | None:
+    """The same store in a bucket that does not exist; None where there are no buckets."""
+    backend = store._backend
+    if not isinstance(backend, S3Backend):
+        return None
+    (bucket, root), options = backend._recipe
+    return places.enter_context(Store(S3Backend(f"{bucket[:40]}-{uuid4().hex[:12]}", root, **options)))
+
+
+def demo() -> None:
+    """Try the promises in a temporary folder."""
+    from rich.console import Console
+
+    from remote_store.cli import _demo
+
+    _demo.demo(Console())
+
+
+def schema() -> None:
+    """Print the JSON schema of configuration files."""
+    from remote_store.config import Config
+
+    _show.document(Config.model_json_schema())
+
+
+def check(
+    file: Annotated[Path | None, typer.Argument(help="That of $REMOTE_STORE_CONFIG unless given.")] = None,
+    json: Json = False,
+) -> None:
+    """Check a configuration file, and name its stores; nothing is contacted."""
+    from remote_store.config import ConfigError, Registry, default_registry
+
+    try:
+        names = (Registry(file) if file else default_registry()).names
+    except ConfigError as error:
+        raise Usage(str(error)) from error
+    if json:
+        return _show.document({"stores": names})
+    for name in names:
+        _show.line(printable(name))

@@ -1,0 +1,163 @@
+"""Commands that change what is stored: cp, mv, rm."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from remote_store._errors import DirectoryNotEmpty, InvalidPath, NotFound, PermissionDenied
+from remote_store._models import FileInfo
+from remote_store._paths import below, join
+from remote_store.cli import _show
+from remote_store.cli._look import cat
+from remote_store.cli._options import Force, Json, Recursive, Sources, Target, Wheres
+from remote_store.cli._places import Place, Places
+from remote_store.cli._run import FAILED, Usage, printable
+from remote_store.cli._transfer import Job, Transfer
+
+DEEPEST = 4096
+"""Levels below which no folder is looked for: no path of a POSIX system is longer."""
+
+
+def cp(
+    sources: Sources, target: Target, recursive: Recursive = False, force: Force = False, json: Json = False
+) -> None:
+    """Copy files between any two places; - is stdin or stdout.
+
+    A target that is a folder, or ends in a slash, is copied into.
+    """
+    if target != "-":
+        _transfer(sources, target, False, recursive, force, json)
+    elif recursive or json:
+        raise Usage("stdout takes the content of files: neither -r nor --json")
+    else:
+        cat(sources)
+
+
+def mv(
+    sources: Sources, target: Target, recursive: Recursive = False, force: Force = False, json: Json = False
+) -> None:
+    """Move files between any two places.
+
+    A target that is a folder, or ends in a slash, is moved into.
+    """
+    _transfer(sources, target, True, recursive, force, json)
+
+
+def _transfer(sources: list[str], target: str, moving: bool, recursive: bool, force: bool, as_json: bool) -> None:
+    if "-" in (*sources, target) and (moving or len(sources) > 1):
+        raise Usage("stdin and stdout can only be copied, and by themselves")
+    with Places() as places, _show.progress("moving" if moving else "copying", in_bytes=True) as tell:
+        origins = [places.open(text, "take" if moving else "read") for text in sources if text != "-"]
+        goal = places.open(target, "fill")
+        if moving:
+            *origins, goal = places.together([*origins, goal])
+        transfer = Transfer(moving, force, tell)
+        try:
+            transfer.run(_jobs(origins, goal, moving, recursive))
+        except BaseException as error:
+            if transfer.files:
+                error.add_note(f"before that, {transfer}")
+            raise
+        finally:
+            if as_json:
+                _show.document({"files": transfer.files, "size": transfer.size})
+        for origin in origins if moving and recursive else ():
+            _prune(origin)
+    if not as_json:
+        _show.line(str(transfer))
+
+
+def _jobs(origins: list[Place], goal: Place, moving: bool, recursive: bool) -> Iterator[Job]:
+    """What there is to do, found while it is being done; without origins it is to copy stdin."""
+    into = goal.into or _is_folder(goal)
+    if not origins and into:
+        raise Usage("stdin has no name: give that of a file as target")
+    if len(origins) > 1 and not into:
+        raise Usage("several files go into a folder only: end the target with a /")
+    if not origins:
+        yield Job(None, goal, 0)
+    for origin in origins:
+        target = goal.at(join(goal.key, origin.key.rpartition("/")[2])) if into else goal
+        file = None if origin.into and recursive else origin.look()
+        if file is None and not recursive:
+            raise Usage(f"{origin} is a folder: give -r to take all that is in it")
+        if _contains(origin, target, moving):
+            raise Usage(f"{target} is the source itself, or in it, as far as can be told")
+        if file is not None:
+            yield Job(origin, target, file.size)
+            continue
+        for entry in origin.entries(recursive=True):
+            path = str(entry.path)
+            if isinstance(entry, FileInfo):
+                yield Job(origin.at(path), target.at(join(target.key, below(origin.key, path) or "")), entry.size)
+
+
+def _is_folder(place: Place) -> bool:
+    with suppress(PermissionDenied), place.errors():  # Who may write need not be allowed to list.
+        return place.store.is_folder(place.key)
+    return False
+
+
+def _contains(source: Place, target: Place, moving: bool) -> bool:
+    """Whether a target is the source itself or below it; when moving, whether it may be, for what follows deletes."""
+    plans = [place.store.resolve(place.key) for place in (source, target)]
+    if source.store._backend is not target.store._backend:
+        kinds = {(plan.backend, plan.details.get("endpoint_url")) for plan in plans}
+        # What other filesystems call a file need not tell on which machine it is.
+        if len(kinds) > 1 or not (moving or plans[0].backend in ("local", "s3")):
+            return False
+    real = os.path.realpath if plans[0].backend == "local" else str
+    return below(*(real(plan.native_path) for plan in plans)) is not None
+
+
+def _prune(place: Place) -> None:
+    """Remove what is left of a folder whose files have moved; what others put there meanwhile stays."""
+    with place.errors():
+        if place.key and place.store.is_folder(place.key):
+            folders = [str(folder.path) for folder in place.store.list_folders(place.key, max_depth=DEEPEST)]
+            for path in (*sorted(folders, reverse=True), place.key):
+                with suppress(DirectoryNotEmpty, NotFound):
+                    place.store.delete_folder(path)
+
+
+def rm(
+    places: Wheres,
+    recursive: Recursive = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a folder is deleted.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete files, and with -r folders."""
+    deleted: list[str] = []
+    with Places() as opened:
+        try:
+            for place in [opened.open(text, "take") for text in places]:
+                with place.errors():
+                    _remove(place, recursive, yes)
+                deleted.append(str(place))
+        finally:
+            if json:
+                _show.document({"deleted": deleted})
+
+
+def _remove(place: Place, recursive: bool, sure: bool) -> None:
+    if place.key and not (place.into and recursive):
+        try:
+            return place.store.delete(place.key)
+        except InvalidPath:
+            if not place.store.is_folder(place.key):
+                raise
+    if place.key and not recursive:
+        raise Usage(f"{place} is a folder: give -r to delete all that is in it")
+    if place.key and not sure:
+        if not sys.stdin.isatty():
+            raise Usage(f"{place} is a folder: give --yes to delete all that is in it without being asked")
+        if not typer.confirm(f"Delete {printable(str(place))} with all that is in it?", err=True):
+            raise typer.Exit(FAILED)
+    with _show.progress("deleting"):
+        place.store.delete_folder(place.key, recursive=True)

@@ -1,0 +1,180 @@
+"""Where things are: a URL, a path on this machine, or a key of a configured store."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from remote_store._capabilities import Capability
+from remote_store._errors import InvalidPath, RemoteStoreError
+from remote_store._models import FileInfo, FolderEntry
+from remote_store._paths import key_of
+from remote_store._store import Store
+from remote_store._urls import _protocol
+from remote_store.backends._named import LocalBackend
+from remote_store.cli._run import Usage
+
+NAMED = "remote-store://"
+Use = Literal["read", "take", "fill"]
+"""What for: to read it, to delete it or move it away, to put something there."""
+
+_SHORT = re.compile(r"([^/:\\]+):(?![/:\\])(.*)", re.S)
+_CACHES = frozenset({"blockcache", "filecache", "simplecache"})
+"""Parts of a chained URL that leave the path to the next one (fsspec)."""
+_NO_HOST = frozenset({"libarchive", "memory", "tar", "zip"})
+"""Protocols whose path begins right after the `://`."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A key of a store.
+
+    Args:
+        store: rooted at a container, a host, or a folder of this machine.
+        key: in the store; `""` is its root.
+        prefix: what makes a key of the store a place again, put before it.
+        suffix: the same, put after it.
+        into: whether it is spelled as a folder.
+    """
+
+    store: Store
+    key: str
+    prefix: str
+    suffix: str = ""
+    into: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a path on this machine."""
+        return self.prefix.startswith("/")
+
+    def url(self, key: str) -> str:
+        """A key of the store as a place."""
+        return self.prefix + ("" if key == "." else key) + self.suffix
+
+    def __str__(self) -> str:
+        return self.url(self.key)
+
+    def at(self, key: str) -> Place:
+        """Another key of the same store."""
+        return replace(self, key=key, into=False)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Let the errors of this store say where they happened."""
+        try:
+            yield
+        except RemoteStoreError as error:
+            error.__dict__.setdefault("place", self.url(error.path or "."))
+            raise
+
+    def look(self) -> FileInfo | None:
+        """The description of a file, None for a folder; the root is one, unseen."""
+        with self.errors():
+            try:
+                return self.store.get_file_info(self.key) if self.key else None
+            except InvalidPath:
+                if not self.store.is_folder(self.key):
+                    raise
+                return None
+
+    def entries(self, recursive: bool = False) -> Iterator[FileInfo | FolderEntry]:
+        """What is in a folder, or all files below it; a file itself.
+
+        Raises:
+            NotFound: nothing is there.
+        """
+        found = False
+        with self.errors():
+            if not self.key or self.store.supports(Capability.LIST):
+                store, key = self.store, self.key
+                for entry in store.list_files(key, recursive=True) if recursive else store.iter_children(key):
+                    found = True
+                    yield entry
+            if not found and not self.key:
+                self.store.ping()
+            elif not found and (file := self.look()):
+                yield file
+
+
+class Places(ExitStack):
+    """The stores that a command opens, each once; its `with` block closes them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stores: dict[str, Store] = {}
+
+    def open(self, text: str, use: Use = "read") -> Place:
+        """The place that a text spells. Nothing is asked, and only a configured local store creates its root.
+
+        Raises:
+            Usage: malformed, or an unknown name or protocol.
+            ImportError: a package is missing; the message names what to install.
+            RemoteStoreError: a filesystem that connects at once could not.
+        """
+        try:
+            place = self._named(text) or self._local(text, use) or self._remote(text)
+            return replace(place, key=key_of(place.key), into=text.endswith("/"))
+        except (ValueError, NotImplementedError, InvalidPath) as error:
+            raise Usage(str(error)) from error
+
+    def _named(self, text: str) -> Place | None:
+        short = _SHORT.fullmatch(text)
+        if short is None and not text.startswith(NAMED):
+            return None
+        name, key = short.groups() if short else text.removeprefix(NAMED).partition("/")[::2]
+        from remote_store.config import default_registry
+
+        try:
+            registry = self.enter_context(default_registry())
+            return Place(registry.get_store(name), key, f"{NAMED}{name}/")
+        except ValueError as error:
+            hint = f" (a path with a colon in it is written ./{text})" if short else ""
+            raise Usage(f"{error}{hint}") from error
+
+    def _local(self, text: str, use: Use) -> Place | None:
+        if _protocol(text) != "file":
+            return None
+        path = os.path.expanduser(text.removeprefix("file://").removeprefix("local://"))
+        path = "/" + os.path.abspath(path).lstrip("/")
+        if "\\" in path:
+            raise Usage("a store cannot spell a name with a backslash in it")
+        # Reading follows links wherever they lead. What a file system can do is found out where it is written to.
+        root = "/" if use == "read" else path if use == "fill" else os.path.dirname(path)
+        while not os.path.isdir(root):
+            root = os.path.dirname(root)
+        return self._rooted(root, path)
+
+    def _rooted(self, root: str, path: str) -> Place:
+        """A path in a store whose root is a folder of this machine."""
+        prefix = root.rstrip("/") + "/"
+        if prefix not in self._stores:
+            self._stores[prefix] = self.enter_context(Store(LocalBackend(root, create=False)))
+        return Place(self._stores[prefix], path[len(prefix) :], prefix)
+
+    def together(self, places: list[Place]) -> list[Place]:
+        """Places on one device of this machine in one store, between which a move is a rename; others as they are."""
+        if all(place.is_local for place in places):
+            root = os.path.commonpath([place.prefix for place in places])
+            if len({os.stat(path).st_dev for path in (root, *(place.prefix for place in places))}) == 1:
+                return [replace(self._rooted(root, place.prefix + place.key), into=place.into) for place in places]
+        return places
+
+    def _remote(self, text: str) -> Place:
+        parts = text.split("::")
+        at = next((i for i, part in enumerate(parts) if part not in _CACHES), 0)
+        protocol, _, path = parts[at].partition("://")
+        if protocol in ("file", "local"):
+            host, _, key = path.rpartition("/")
+        else:
+            host, _, key = ("", "", path) if protocol in _NO_HOST else path.partition("/")
+        root = f"{protocol}://{host}" + "/" * (not host and path.startswith("/"))
+        before, after = "".join(f"{part}::" for part in parts[:at]), "".join(f"::{part}" for part in parts[at + 1 :])
+        url = before + root + after
+        if url not in self._stores:
+            self._stores[url] = self.enter_context(Store.from_url(url))
+        return Place(self._stores[url], key, before + (f"{root}/" if host else root), after)

@@ -1,0 +1,100 @@
+"""How a command ends: what went wrong is a line on stderr, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from remote_store._errors import RemoteStoreError
+from remote_store._paths import redact
+
+FAILED, MISUSED, INTERRUPTED, NO_READER = 1, 2, 130, 141
+
+_CREDENTIALS = re.compile(
+    r"^(s3a?|https?)://[^/]*@"
+    r"|://[^/@:]*:(?!\d+(/|$)).*@"  # user:password@, even with a slash in it; no port
+    r"|^https?://.*\?.*=",
+    re.S,
+)
+"""What may give access by itself: a user for those who need no password, a password, a signed query."""
+_NO_CREDENTIALS = (
+    "a URL takes no credentials here, where other processes see them: leave them to the SDK's own chain (environment, "
+    "profile, role), or configure the store with `options` and give its name"
+)
+
+
+class Usage(Exception):
+    """What was asked for makes no sense; the message may have a line per problem."""
+
+
+class Commands(TyperGroup):
+    """The commands, each run in the same way."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Look at the arguments before anything can repeat a secret in them."""
+        with exit_codes(debug=False):
+            if any(_CREDENTIALS.search(part) for argument in args for part in argument.split("::")):
+                raise Usage(_NO_CREDENTIALS)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        with exit_codes(ctx.params["debug"]):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def exit_codes(debug: bool) -> Iterator[None]:
+    """Turn whatever is raised into a line on stderr, with a traceback to `debug`, and an exit code."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("default", category=UserWarning, module="remote_store")
+            warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
+            yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with open(os.devnull, "w") as nowhere:  # What is still buffered has no reader; the interpreter will flush it.
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise typer.Exit(NO_READER) from None
+    except (Exception, KeyboardInterrupt) as error:
+        if hasattr(error, "exit_code"):  # typer's own: help, version, wrong options
+            raise
+        if debug:
+            _say("".join(traceback.format_exception(error)).rstrip())
+        text, code = _verdict(error)
+        text += "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        for line in text.splitlines():
+            _say(f"error: {printable(line)}")
+        raise typer.Exit(code) from None
+
+
+def _verdict(error: BaseException) -> tuple[str, int]:
+    """What to say of an error, and the exit code."""
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, (Usage, ImportError)):
+        return str(error), MISUSED
+    text = str(error) if isinstance(error, (RemoteStoreError, OSError)) else f"{type(error).__name__}: {error}"
+    if isinstance(error, RemoteStoreError) and "place" in error.__dict__:
+        text = f"{error.message}: {error.__dict__['place']}".replace("pass overwrite=True", "give --force")
+    return " ".join(text.splitlines()), FAILED
+
+
+def _say(text: str) -> None:
+    """Write to stderr, without secrets."""
+    with suppress(BrokenPipeError):
+        typer.echo(redact(text), err=True)
+
+
+def printable(text: str) -> str:
+    """A text that is one line and no command to a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

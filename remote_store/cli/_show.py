@@ -1,0 +1,114 @@
+"""What commands print: lines for people, JSON for programs, bars for whoever waits."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from remote_store._capabilities import Capability
+from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry
+from remote_store.cli._places import Place
+from remote_store.cli._run import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Tell = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is."""
+
+
+def line(text: str) -> None:
+    """Print a line."""
+    sys.stdout.write(text + "\n")
+
+
+def document(value: Any, *, indent: int | None = 2) -> None:
+    """Print a JSON document; on one line without `indent`."""
+    line(json.dumps(value, indent=indent))
+
+
+def answer(value: Mapping[str, Any], as_json: bool) -> None:
+    """Print facts: as JSON, or those that are known, one on a line."""
+    if as_json:
+        return document(value)
+    for name, fact in value.items():
+        if fact is not None:
+            line(f"{name:<20} {printable(str(fact))}")
+
+
+def facts(entry: FileInfo | FolderEntry, place: Place) -> dict[str, Any]:
+    """What is known of an entry of a listing, as JSON can hold it."""
+    known = {"place": place.url(str(entry.path)), "name": entry.name}
+    if isinstance(entry, FolderEntry):
+        return {"type": "folder", **known}
+    return {
+        "type": "file",
+        **known,
+        "size": entry.size,
+        "modified_at": None if entry.modified_at == UNKNOWN_TIME else entry.modified_at.isoformat(),
+        "etag": entry.etag,
+        "content_type": entry.content_type,
+        "digest": asdict(entry.digest) if entry.digest else None,
+        "metadata": dict(entry.metadata) if entry.metadata else None,
+    }
+
+
+def readable(size: float) -> str:
+    """A size [bytes] in powers of 1024."""
+    if size < 1024:
+        return str(size)
+    units = "KMGTPE"
+    while (size := size / 1024) >= 1023.95:
+        units = units[1:]
+    return f"{size:.1f}{units[0]}"
+
+
+def fits(characters: str) -> bool:
+    """Whether stdout can print some characters."""
+    try:
+        characters.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def marks() -> tuple[str, str]:
+    """How yes and no are printed."""
+    return ("✓", "\N{EN DASH}") if fits("✓\N{EN DASH}") else ("yes", "-")
+
+
+def matrix() -> Table:
+    """What each kind of storage declares to do."""
+    from rich.table import Table
+
+    from remote_store.drivers.profiles import PROFILES
+
+    yes, no = marks()
+    table = Table("capability")
+    for name in PROFILES:
+        table.add_column(name, justify="center")
+    for capability in Capability:
+        has = [capability in profile.capabilities for profile in PROFILES.values()]
+        table.add_row(capability.value, *(f"[green]{yes}[/green]" if one else no for one in has))
+    return table
+
+
+@contextmanager
+def progress(what: str, *, in_bytes: bool = False) -> Iterator[Tell]:
+    """A bar on stderr while the block runs, where both it and stdout are a terminal."""
+    if not (sys.stderr.isatty() and sys.stdout.isatty()):
+        yield lambda *_: None
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns: list[rich.ProgressColumn] = [rich.TextColumn("{task.description}", markup=False), rich.BarColumn()]
+    if in_bytes:
+        columns += [rich.DownloadColumn(binary_units=True), rich.TransferSpeedColumn()]
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda what, done, total: shown.update(task, description=what, completed=done, total=total or None)

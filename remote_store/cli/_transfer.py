@@ -1,0 +1,146 @@
+"""How files get from one place to another: within a store on its side, else piece by piece."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, nullcontext
+from threading import Event, Lock
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from remote_store._capabilities import Capability
+from remote_store._paths import join
+from remote_store.cli._places import Place
+from remote_store.cli._show import Tell, readable
+
+WORKERS = 4
+"""Files on their way at a time."""
+
+
+class Job(NamedTuple):
+    """A file and where it goes.
+
+    Args:
+        source: where it is; None for stdin.
+        target: where it goes.
+        size: as listed [bytes].
+    """
+
+    source: Place | None
+    target: Place
+    size: int
+
+
+class Stopped(Exception):
+    """Another file failed, or the user wants no more."""
+
+
+class Transfer:
+    """Files on their way, a few at a time; the first failure stops all.
+
+    Attributes:
+        files: how many have arrived.
+        size: how much that is [bytes].
+    """
+
+    def __init__(self, moving: bool, force: bool, tell: Tell) -> None:
+        self._moving, self._force, self._tell = moving, force, tell
+        self._stop, self._lock = Event(), Lock()
+        self._total = self._sent = self.files = self.size = 0
+
+    def __str__(self) -> str:
+        files = "1 file" if self.files == 1 else f"{self.files} files"
+        return f"{'moved' if self._moving else 'copied'} {files}, size {readable(self.size)}"
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Do all jobs. They run in threads, so that an interrupt breaks none off halfway: each ends, or undoes."""
+        with ThreadPoolExecutor(WORKERS) as pool:
+            running: set[Future[None]] = set()
+            try:
+                for job in jobs:
+                    self._total += job.size
+                    if len(running) == WORKERS:
+                        running = _settled(running)
+                    running.add(pool.submit(self._do, job))
+                while running:
+                    running = _settled(running)
+            finally:
+                self._stop.set()
+
+    def _do(self, job: Job) -> None:
+        self._go_on()
+        source, target, size = job
+        verb = "move" if self._moving else "copy"
+        backend = target.store._backend
+        if source and source.store._backend is backend and Capability(verb) in backend.capabilities:
+            keys = [join(place.store._root, place.key) for place in (source, target)]
+            with target.errors(), target.store._errors:  # the two stores may have different roots
+                getattr(backend, verb)(*keys, overwrite=self._force)
+            self._advance(size)
+        else:
+            size = self._stream(source, target)
+            if self._moving and source:
+                with source.errors():
+                    source.store.delete(source.key)
+        with self._lock:
+            self.files, self.size = self.files + 1, self.size + size
+
+    def _stream(self, source: Place | None, target: Place) -> int:
+        """Copy from one store to another; returns the size [bytes]."""
+        store, metadata, blame = target.store, None, source.errors if source else nullcontext
+        with ExitStack() as opened:
+            read = _stdin(self._go_on)
+            if source:
+                with blame():
+                    if all(one.supports(Capability.USER_METADATA) for one in (source.store, store)):
+                        metadata = source.store.get_file_info(source.key).metadata
+                    read = opened.enter_context(source.store.read(source.key)).read
+
+            def piece(size: int) -> bytes:
+                self._go_on()
+                with blame():
+                    data = read(size)
+                self._advance(len(data))
+                return data
+
+            content: Any = SimpleNamespace(read=piece)
+            with target.errors():
+                write = store.write_atomic if store.supports(Capability.ATOMIC_WRITE) else store.write
+                return write(target.key, content, overwrite=self._force, metadata=metadata).size
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+    def _advance(self, size: int) -> None:
+        with self._lock:
+            self._sent += size
+            self._tell("moving" if self._moving else "copying", self._sent, self._total)
+
+
+def _settled(running: set[Future[None]]) -> set[Future[None]]:
+    """Wait for one to end; what is still running then."""
+    done, running = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        future.result()
+    return running
+
+
+def _stdin(go_on: Callable[[], None]) -> Callable[[int], bytes]:
+    """A reader of stdin that does not wait for what never comes once it may not go on."""
+    try:
+        number = sys.stdin.fileno()
+    except io.UnsupportedOperation:
+        return sys.stdin.buffer.read
+
+    def read(size: int) -> bytes:
+        while not select.select([number], [], [], 0.1)[0]:
+            go_on()
+        return os.read(number, size)
+
+    return read

@@ -1,0 +1,114 @@
+"""The command line, in this process and in others, and places to use it on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("typer")
+
+from servers.s3 import BUCKET, KEY, SECRET, S3Server
+from typer.testing import CliRunner
+
+from remote_store.cli._app import app
+
+Run = Callable[..., Any]
+COMMAND = [sys.executable, "-c", "from remote_store.cli import main; main()"]
+DEADLINE = 60.0
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, no configuration, and no terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REMOTE_STORE_CONFIG", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+@pytest.fixture
+def rs() -> Run:
+    """Runs a command in this process. Whatever is printed holds no secret, and no traceback unasked."""
+
+    def run(*arguments: object, code: int = 0, input: bytes | None = None) -> Any:
+        result = CliRunner().invoke(app, [str(one) for one in arguments], input=input)
+        told = result.stdout_bytes + result.stderr_bytes
+        assert SECRET.encode() not in told
+        assert KEY.encode() not in told
+        assert (b"Traceback" in told) == ("--debug" in arguments and code == 1)
+        assert result.exit_code == code, told.decode(errors="replace")
+        return result
+
+    return run
+
+
+@pytest.fixture
+def answered(rs: Run) -> Run:
+    """Runs a command with `--json`, and gives what it prints."""
+
+    def run(*arguments: object, **options: Any) -> Any:
+        return json.loads(rs(*arguments, "--json", **options).stdout)
+
+    return run
+
+
+@pytest.fixture
+def process() -> Run:
+    """Runs a command in a process of its own; its output is binary."""
+
+    def run(*arguments: object, code: int = 0, **options: Any) -> Any:
+        options = {"stdin": subprocess.DEVNULL, **options} if "input" not in options else options
+        done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, timeout=DEADLINE, **options)
+        assert done.returncode == code, done.stderr.decode()
+        assert b"Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def started() -> Run:
+    """Starts a command with pipes; it is over when the test is."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        running.append(subprocess.Popen([*COMMAND, *map(str, arguments)], bufsize=0, **{**pipes, **options}))
+        return running[-1]
+
+    yield start
+    for one in running:
+        if one.poll() is None:
+            one.kill()
+        with one:
+            pass
+
+
+@pytest.fixture
+def s3(moto_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty prefix; credentials are where the SDK looks for them."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return f"s3://{BUCKET}/{moto_server.fresh_prefix()}"
+
+
+@pytest.fixture
+def configured(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Writes a configuration file, and makes it the one of the environment."""
+    pytest.importorskip("pydantic")
+
+    def write(text: str) -> Path:
+        file = workplace / "stores.toml"
+        file.write_text(text)
+        monkeypatch.setenv("REMOTE_STORE_CONFIG", str(file))
+        return file
+
+    return write

@@ -1,0 +1,138 @@
+"""caps, matrix, ping, certify, config."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_files import entries
+from servers.s3 import BUCKET, S3Server
+
+from remote_store import Capability, Store
+from remote_store.drivers.profiles import PROFILES
+
+
+def test_caps_are_those_of_the_place(rs: Any, answered: Any, workplace: Path, s3: str) -> None:
+    for place, backend in ((workplace, "local"), (s3, "s3")):
+        with Store.from_url(str(place)) as store:
+            expected = {capability.value: store.supports(capability) for capability in Capability}
+        told = answered("caps", place)
+        assert (told["backend"], told["capabilities"]) == (backend, expected)
+        lines = rs("caps", place).stdout.splitlines()
+        assert lines[1] == f"backend              {backend}"
+        assert {line.split()[0]: line.endswith("✓") for line in lines[2:]} == expected
+
+
+def test_caps_ask_and_create_nothing(rs: Any, workplace: Path, s3: str, moto_server: S3Server) -> None:
+    before = len(moto_server.requests)
+    rs("caps", s3)
+    assert len(moto_server.requests) == before
+    rs("caps", "no/such")
+    assert entries(workplace) == []
+
+
+def test_matrix_is_that_of_the_profiles(rs: Any, answered: Any) -> None:
+    assert answered("matrix") == {name: sorted(profile.capabilities) for name, profile in PROFILES.items()}
+    told = rs("matrix").stdout
+    assert all(name in told for name in (*PROFILES, *Capability))
+
+
+def test_ping_asks_the_place(rs: Any, answered: Any, workplace: Path, s3: str) -> None:
+    assert answered("ping", s3) == {"place": s3, "answers": True}
+    assert answered("ping", workplace)["answers"] is True
+    assert "not found" in rs("ping", "s3://no-such-bucket", code=1).stderr
+
+
+# --- certify
+
+
+def test_a_certified_place_is_0_and_reported(rs: Any, s3: str, workplace: Path, moto_server: S3Server) -> None:
+    result = rs("certify", s3, "--workers", "4", "--report", "r.json", "--report", "r.md", "--report", "r.xml")
+    assert "\ncertified: " in result.stdout
+    report = json.loads((workplace / "r.json").read_text())
+    assert report["ok"] is True
+    assert report["workers"] == 4
+    assert "a_missing_container_reads_as_a_missing_path" in {rule["name"] for rule in report["rules"]}
+    assert entries(workplace) == ["r.json", "r.md", "r.xml"]
+    assert rs("ls", f"s3://{BUCKET}/").stdout.count("remote-store-certify") == 0
+
+
+def test_a_folder_of_this_machine_is_certified_in_json(answered: Any, workplace: Path) -> None:
+    (workplace / "here").mkdir()
+    assert answered("certify", "here", "--workers", "2")["ok"] is True
+    assert entries(workplace / "here") == []
+
+
+class Lies(Store):
+    """Says that it moves, and copies instead."""
+
+    def move(self, src: Any, dst: Any, **options: Any) -> None:
+        self.copy(src, dst, **options)
+
+
+def test_what_is_not_kept_is_1_and_told(rs: Any, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remote_store.cli._places.Store", Lies)
+    result = rs("certify", ".", "--workers", "2", code=1)
+    assert "not certified: " in result.stdout
+    assert "lie" in result.stdout or "broken" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("report", ["r.txt", "no/such/r.json"])
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_tried(
+    rs: Any, workplace: Path, report: str
+) -> None:
+    (workplace / "here").mkdir()
+    before = os.stat(workplace / "here").st_mtime_ns
+    assert "report" in rs("certify", "here", "--report", report, code=2).stderr
+    assert os.stat(workplace / "here").st_mtime_ns == before
+
+
+def test_an_html_report_without_its_package_is_told_before(
+    rs: Any, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remote_store.cli._about.find_spec", lambda name: None)
+    assert "remote-store-fsspec[certify]" in rs("certify", ".", "--report", "r.html", code=2).stderr
+
+
+@pytest.mark.parametrize("arguments", [["no/such"], [".", "--missing-url", "no/such"]])
+def test_a_missing_folder_is_not_certified(rs: Any, workplace: Path, arguments: list[str]) -> None:
+    assert "not found" in rs("certify", *arguments, code=1).stderr
+    assert entries(workplace) == []
+
+
+def test_one_cannot_race(rs: Any) -> None:
+    rs("certify", ".", "--workers", "1", code=2)
+
+
+# --- config
+
+
+def test_a_configuration_is_checked(rs: Any, answered: Any, configured: Any, workplace: Path) -> None:
+    file = configured('[stores.a]\nurl = "data"\n[stores.b]\nbackend = "memory"\n')
+    assert rs("config", "check").stdout == rs("config", "check", file).stdout == "a\nb\n"
+    assert answered("config", "check") == {"stores": ["a", "b"]}
+    assert entries(workplace) == ["stores.toml"]
+
+
+def test_what_is_wrong_with_a_configuration_is_a_line_each(rs: Any, configured: Any, workplace: Path) -> None:
+    configured('[stores.a]\nurl = "data"\ntimeout = 5\n[stores.b]\nurl = "x"\nretries = 1\n')
+    lines = rs("config", "check", code=2).stderr.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("error: ") for line in lines)
+    assert "no/such.toml" in rs("config", "check", "no/such.toml", code=2).stderr
+
+
+def test_the_schema_is_one(rs: Any) -> None:
+    pytest.importorskip("pydantic")
+    assert "stores" in json.loads(rs("config", "schema").stdout)["properties"]
+
+
+def test_configurations_take_their_package(rs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "remote_store.config", None)
+    for arguments in (["config", "check"], ["config", "schema"], ["ls", "a:"]):
+        rs(*arguments, code=2)
