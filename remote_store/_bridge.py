@@ -15,7 +15,7 @@ from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._content import Source, pieces
 from remote_store._models import ResolutionPlan, WriteResult
 from remote_store._writing import given
-from remote_store.engine.private import END, PrivateLoop, Pull
+from remote_store.engine.private import END, LoopClosed, PrivateLoop, Pull
 
 if TYPE_CHECKING:
     from remote_store.aio._backend import AsyncBackend
@@ -300,6 +300,7 @@ class BridgedStream(io.RawIOBase):
         if not self.closed:
             self._failed = True
             self._end()
+            self._pull.abandon()
 
     def _end(self) -> None:
         self._chunk, self._at = b"", 0
@@ -332,7 +333,8 @@ class BridgedItems(Generic[T]):
         try:
             item = END if self._over else self._pull.next()
         except BaseException as error:
-            if not isinstance(error, Exception):  # An interrupt may have cost an entry: there must be no next one.
+            # An interrupt may have cost an entry, as the end of the loop did: there must be no next one.
+            if isinstance(error, LoopClosed) or not isinstance(error, Exception):
                 self.close()
             raise
         if item is not END:

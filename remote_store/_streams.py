@@ -336,6 +336,18 @@ class AsyncReadStream:
         raise StopAsyncIteration
 
 
+async def in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:
+    """Run blocking work in the default executor."""
+    return await asyncio.to_thread(_no_stop_iteration, work, *args, **options)
+
+
+def _no_stop_iteration(work: Callable[..., T], *args: Any, **options: Any) -> T:
+    try:
+        return work(*args, **options)
+    except StopIteration as error:  # No future takes one, so that the caller would wait for ever.
+        raise RuntimeError("a backend raised StopIteration") from error
+
+
 class ThreadReader:
     """A reader over a blocking file, each call in a thread, one at a time.
 
@@ -347,13 +359,13 @@ class ThreadReader:
         self._turn = threading.Lock()
 
     async def read(self, size: int) -> bytes:
-        return await asyncio.to_thread(self._in_turn, self._file.read, size)
+        return await in_thread(self._in_turn, self._file.read, size)
 
     async def seek(self, offset: int, whence: int) -> int:
-        return await asyncio.to_thread(self._in_turn, self._file.seek, offset, whence)
+        return await in_thread(self._in_turn, self._file.seek, offset, whence)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._in_turn, self._file.close)
+        await in_thread(self._in_turn, self._file.close)
 
     def _in_turn(self, call: Callable[..., T], *args: Any) -> T:
         with self._turn:

@@ -14,25 +14,13 @@ from remote_store._backend import Backend
 from remote_store._capabilities import CapabilitySet
 from remote_store._content import PART, SPOOL_LIMIT, IteratorSource, spool, spooling
 from remote_store._models import ResolutionPlan, WriteResult
-from remote_store._streams import CHUNK, AsyncAtomicFile, AsyncReadStream, ThreadReader
+from remote_store._streams import CHUNK, AsyncAtomicFile, AsyncReadStream, ThreadReader, in_thread
 from remote_store._writing import given
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 
 T = TypeVar("T")
 LISTING_BATCH = 256
 """Entries that one hop to a thread brings from a listing."""
-
-
-async def in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:
-    """Run blocking work in the default executor."""
-    return await asyncio.to_thread(_no_stop_iteration, work, *args, **options)
-
-
-def _no_stop_iteration(work: Callable[..., T], *args: Any, **options: Any) -> T:
-    try:
-        return work(*args, **options)
-    except StopIteration as error:  # No future takes one, so that the caller would wait for ever.
-        raise RuntimeError("a backend raised StopIteration") from error
 
 
 async def open_in_thread(work: Callable[[], T], undo: Callable[[T], object]) -> T:

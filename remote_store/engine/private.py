@@ -9,8 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import CancelledError
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Generic, TypeVar, cast
 
@@ -221,6 +220,7 @@ class Pull(Generic[T]):
         self.done = self.ended = False
         self._task: asyncio.Task[None] | None = None
         self._wanted: asyncio.Queue[asyncio.Future[Any] | None] = asyncio.Queue()
+        self._asking: asyncio.Future[Any] | None = None
         self._error: BaseException | None = None
         self._context = contextvars.copy_context()
 
@@ -254,36 +254,50 @@ class Pull(Generic[T]):
         reply: asyncio.Future[Any] | None = None
         outcome: Any = END
         try:
-            while (reply := await self._wanted.get()) is not None:
-                if (outcome := await anext(self._items, END)) is END:
-                    self.ended = True
-                    break
-                _settle(reply, outcome)
-                reply, outcome = None, END
+            await self._answer_all()
         except BaseException as error:
-            outcome = error if reply is not None else await self._told(error)
+            outcome = error
+        reply, self._asking = self._asking, None
+        if reply is None and outcome is not END:
+            self._error = outcome
         try:
             await self._let_go()
         except BaseException as error:
             if outcome is END:
                 outcome = error
+                self._error = None if reply else error
         if reply is not None:
             _settle(reply, outcome)
-        elif outcome is not END:
-            self._error = outcome
         outcome = reply = None  # An error knows this frame.
         while not self._wanted.empty():
             if (late := self._wanted.get_nowait()) is not None:
                 _settle(late, END)
 
-    async def _told(self, error: BaseException) -> BaseException:
+    async def _answer_all(self) -> None:
+        ahead: Any = None  # An item that came before it was asked for; there is none like None.
+        while True:
+            try:
+                self._asking = await self._wanted.get()
+            except asyncio.CancelledError as error:
+                ahead = await self._told(error)
+                continue
+            if self._asking is None:
+                return
+            item, ahead = await anext(self._items, END) if ahead is None else ahead, None
+            if item is END:
+                self.ended = True
+                return
+            _settle(self._asking, item)
+            self._asking = None
+
+    async def _told(self, error: BaseException) -> Any:
         """What an iterator makes of a cancellation while nobody pulls it: that of a timeout of its own, perhaps."""
+        if not hasattr(self._items, "athrow"):
+            raise error
         try:
-            if hasattr(self._items, "athrow"):
-                await self._items.athrow(error)
-        except BaseException as outcome:
-            return outcome
-        return error
+            return await self._items.athrow(error)
+        except StopAsyncIteration:
+            return END
 
     async def _let_go(self) -> None:
         self.done = True
@@ -309,8 +323,9 @@ class Pull(Generic[T]):
         closing = self.abandon()
         if closing is not None and not in_running_loop():
             # Bounded, because a collector may call this while it holds what the iterator's end needs.
-            with self.loop.ended(), suppress(FutureTimeout):
-                closing.result(CLOSING)
+            with self.loop.ended():
+                if wait([closing.future], CLOSING).done:
+                    closing.result()
 
     def abandon(self) -> Call[None] | None:
         """Let go of the iterator without waiting; safe in a finalizer, in any thread."""

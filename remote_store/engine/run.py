@@ -104,10 +104,10 @@ class Call(Generic[T]):
         with suppress(InvalidStateError):  # Cancelled meanwhile.
             settle(outcome)
 
-    def result(self, timeout: float | None = None) -> T:
-        """Wait for the end, at most `timeout` seconds; raises what the operation raised."""
+    def result(self) -> T:
+        """Wait for the end; raises what the operation raised."""
         try:
-            return self.future.result(timeout)
+            return self.future.result()
         finally:
             del self
 
@@ -178,6 +178,7 @@ class OnLoop(Inline):
             data, failure = None, error
         with suppress(RuntimeError):  # The loop is closed, and the call cancelled.
             self._loop.call_soon_threadsafe(_settle, reply, data, failure)
+        del failure, reply  # The error knows this frame.
 
     def _check(self, operation: Awaitable[Any]) -> None:
         """Refuse what would wait for ever: a loop that is gone, or that this very thread should run."""
@@ -218,7 +219,10 @@ class _FromCaller:
     async def read(self, size: int) -> bytes:
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._requests.put((size, reply))
-        return await reply
+        try:
+            return await reply
+        finally:
+            del reply  # The error it gave knows this frame.
 
 
 class Awaited:

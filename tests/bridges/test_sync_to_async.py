@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import io
-import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -280,10 +279,8 @@ def test_a_handle_is_that_of_the_backend_on_any_loop() -> None:
 
 # --- in the middle of things
 
-BUG_8 = pytest.mark.xfail(sys.version_info < (3, 12), strict=True, reason="BUG 8: the caller waits for ever")
 
-
-@pytest.mark.parametrize("call", ["exists", "list_files", "open_atomic", pytest.param("read", marks=BUG_8)])
+@pytest.mark.parametrize("call", ["exists", "list_files", "open_atomic", "read"])
 async def test_a_stop_iteration_of_the_backend_is_an_error(call: str) -> None:
     def stop(*args: Any, **options: Any) -> Any:
         raise StopIteration
@@ -301,7 +298,7 @@ async def test_a_stop_iteration_of_the_backend_is_an_error(call: str) -> None:
         "open_atomic": lambda: adapter.open_atomic("f").__aenter__(),
     }
     with pytest.raises(RuntimeError, match="StopIteration"):
-        await asyncio.wait_for(calls[call](), 0.5 if call == "read" else DEADLINE)
+        await asyncio.wait_for(calls[call](), DEADLINE)
 
 
 class Busy:
