@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cli_files import below, entries, fill
 from servers.ftp import PASSWORD, USER
-from servers.s3 import BUCKET, S3Server, client
+from servers.s3 import BUCKET, Answer, Environ, S3Server, client, refusal
 
 from remote_store import Capability, Store
 from remote_store.cli import _transfer
@@ -237,6 +237,15 @@ def test_any_filesystem_is_a_source_and_a_target(
     assert below(workplace / "back") == TREE
     told = [done.stderr.decode(), rs("--debug", "cat", "ftp:no", code=1).stderr]
     assert not [text for text in told if PASSWORD in text]
+
+
+def test_who_may_only_write_can_copy(rs: Any, tree: Path, s3: str, workplace: Path, moto_server: S3Server) -> None:
+    def refuse(environ: Environ, _: Any) -> Answer | None:
+        return None if environ["REQUEST_METHOD"] == "PUT" else refusal("403 Forbidden", "AccessDenied")
+
+    with moto_server.hooked(refuse):
+        rs("cp", "tree/a.txt", f"{s3}/x")
+    assert found(s3, workplace) == {"x": b"1"}
 
 
 def test_metadata_goes_along_between_stores(

@@ -1,0 +1,63 @@
+"""Libraries under test, and the places they work in."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from remote_store import Store
+
+KEY, SECRET, TOKEN = "AKIADISTINCTIVE", "wJalr/distinctive+secret", "distinctive-session-token"
+"""Credentials of the store "bucket"."""
+
+
+def library(name: str) -> Any:
+    """A module. One that cannot be imported is a visible skip on a laptop and a failure in CI."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{name} cannot be imported: {error}", allow_module_level=True)
+
+
+class HalfWay(RuntimeError):
+    """Something fails while a file is being written."""
+
+
+@contextmanager
+def half_way() -> Iterator[None]:
+    """Expects it."""
+    with pytest.raises(HalfWay):
+        yield
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of a configured store that no other test uses.
+
+    Attributes:
+        name: of the store.
+        url: of the folder.
+        store: rooted in the folder.
+    """
+
+    name: str
+    url: str
+    store: Store
+
+    @property
+    def fs(self) -> Any:
+        """The store as a filesystem, whose paths start from the folder."""
+        return self.store.to_fsspec()
+
+    @property
+    def keys(self) -> list[str]:
+        """All that is there."""
+        return sorted(str(file.path) for file in self.store.list_files(recursive=True))

@@ -1,0 +1,106 @@
+"""No credentials of a store on S3 show anywhere, whatever reads and writes it."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import fsspec
+import pytest
+from libraries import KEY, SECRET, TOKEN, Place, library
+from servers.s3 import BUCKET, S3Server
+
+from remote_store import Store
+from remote_store.backends import S3Backend
+
+pd = library("pandas")
+dask = library("dask")
+dd = library("dask.dataframe")
+bag = library("dask.bag")
+
+pytestmark = pytest.mark.filterwarnings(
+    # dask 2026.8 with pandas 3.1; nothing that its callers do.
+    r"ignore:The inplace keyword in DataFrame\.(set|reset)_index is deprecated"
+)
+
+FRAME = pd.DataFrame({"sold": range(10)})
+
+
+def found_in(text: str) -> list[str]:
+    return [secret for secret in (KEY, SECRET, TOKEN) if secret in text]
+
+
+@pytest.fixture
+def unnamed(moto_server: S3Server) -> Iterator[Store]:
+    options = {**moto_server.options, "key": KEY, "secret": SECRET, "token": TOKEN}
+    with Store(S3Backend(BUCKET, moto_server.fresh_prefix(), **options)) as store:
+        yield store
+
+
+def graphs(place: Place) -> list[Any]:
+    """Graphs that read by name and by filesystem."""
+    place.store.write_text("a.txt", "1\n2\n")
+    FRAME.to_csv(f"{place.url}/a.csv")
+    FRAME.to_parquet(f"{place.url}/a.parquet")
+    return [
+        bag.read_text(f"{place.url}/*.txt"),
+        dd.read_csv(f"{place.url}/*.csv"),
+        dd.read_parquet(f"{place.url}/a.parquet"),
+        dd.read_parquet("a.parquet", filesystem=place.fs),
+        dask.delayed(place.fs.cat_file)("a.txt"),
+        dask.delayed(place.store.read_text)("a.txt"),
+    ]
+
+
+@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+def test_nothing_that_a_named_store_shows(place: Place) -> None:
+    for fs in (place.fs, fsspec.filesystem("remote-store", store="bucket")):
+        shown = [repr(fs), str(fs), fs.to_json(), fs._fs_token, repr(fs.to_dict()), repr(vars(fs)), repr(place)]
+        with fs.open("a", "wb") as file:
+            shown.append(repr(file))
+        with fs.open("a") as file:
+            shown.append(repr(file))
+        fs.rm("a")
+        assert not found_in("\n".join(shown))
+
+
+@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+def test_no_pickle_of_a_named_store(place: Place) -> None:
+    for made in (place.store, place.fs, fsspec.open(f"{place.url}/a"), fsspec.url_to_fs(place.url)):
+        assert not found_in(repr(pickle.dumps(made)))
+
+
+@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+def test_no_graph_of_dask(place: Place) -> None:
+    dumps = library("distributed.protocol.pickle").dumps
+    for graph in graphs(place):
+        tasks = dict(graph.__dask_graph__())
+        assert not found_in(repr(dumps(tasks)) + repr(tasks) + repr(graph.__dask_keys__()))
+
+
+@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+def test_no_log_at_all_of_a_named_store(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with dask.config.set(scheduler="threads"):
+        for graph in graphs(place):
+            graph.compute()
+    with pytest.raises(FileNotFoundError):
+        pd.read_csv(f"{place.url}/none.csv")
+    assert {"botocore", "fsspec"} <= {record.name.partition(".")[0] for record in caplog.records}
+    assert not found_in(caplog.text)
+
+
+def test_what_an_unnamed_store_shows(unnamed: Store, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("fsspec", "s3fs", "dask", "distributed", "remote_store"):
+        caplog.set_level(logging.DEBUG, name)
+    fs = unnamed.to_fsspec()
+    FRAME.to_parquet("a.parquet", filesystem=fs)
+    graph = dd.read_parquet("a.parquet", filesystem=fs)
+    with dask.config.set(scheduler="threads"):
+        graph.compute()
+    with pytest.raises(ValueError, match="no form without secrets") as caught:
+        fs.to_json()
+    shown = [repr(fs), str(fs), fs._fs_token, str(caught.value), repr(graph), repr(graph.__dask_keys__()), caplog.text]
+    assert not found_in("\n".join(shown))

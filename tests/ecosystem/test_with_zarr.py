@@ -1,0 +1,118 @@
+"""zarr reads and writes stores asynchronously, by URL and by its `FsspecStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+from libraries import Place, library
+from servers.s3 import S3Server, refusal
+
+from remote_store import PermissionDenied
+from remote_store.aio import AsyncStore
+from remote_store.config import default_registry
+
+np = library("numpy")
+zarr = library("zarr")
+zarr_async = library("zarr.api.asynchronous")
+FsspecStore = library("zarr.storage").FsspecStore
+sync = library("zarr.core.sync").sync
+
+DATA = np.arange(100).reshape(10, 10)
+
+
+def asynchronous(place: Place) -> AsyncStore:
+    return default_registry().get_async_store(place.name)
+
+
+def folder(place: Place) -> str:
+    return place.url.rpartition("/")[2]
+
+
+@pytest.fixture
+def storage(place: Place) -> Iterator[Any]:
+    store = asynchronous(place)  # Asked for where no loop runs: ours to close, on the loop that used it.
+    yield FsspecStore(store.to_fsspec(), path=f"{folder(place)}/root")
+    sync(store.aclose())
+
+
+def test_by_url(place: Place) -> None:
+    group = zarr.open_group(f"{place.url}/data.zarr", mode="w", attributes={"of": "us"})
+    group.create_array("sales", shape=DATA.shape, chunks=(5, 5), dtype=DATA.dtype)[:] = DATA
+    assert place.keys == [
+        *(f"data.zarr/sales/c/{x}/{y}" for x in range(2) for y in range(2)),
+        "data.zarr/sales/zarr.json",
+        "data.zarr/zarr.json",
+    ]
+    again = zarr.open_group(f"{place.url}/data.zarr", mode="r")
+    assert dict(again.attrs) == {"of": "us"}
+    assert (again["sales"][2:7, 3:] == DATA[2:7, 3:]).all()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_over_a_native_asynchronous_store(storage: Any, zarr_format: int) -> None:
+    array = zarr.create_array(storage, name="a/b", data=DATA, chunks=(3, 3), zarr_format=zarr_format)
+    array[0] = 7
+    found = zarr.open_array(storage, path="a/b", mode="r")
+    assert (found[1:] == DATA[1:]).all()
+    assert (found[0] == 7).all()
+    assert list(zarr.open_group(storage, mode="r")["a"].array_keys()) == ["b"]
+
+
+def test_shards_are_read_by_ranges(place: Place, storage: Any) -> None:
+    zarr.create_array(storage, name="a", shape=(1000,), chunks=(10,), shards=(500,), dtype="i4")[:] = np.arange(1000)
+    assert place.keys == ["root/a/c/0", "root/a/c/1", "root/a/zarr.json", "root/zarr.json"]
+    assert zarr.open_array(storage, path="a", mode="r")[495:505].tolist() == list(range(495, 505))
+
+
+def test_arrays_grow_and_go(place: Place, storage: Any) -> None:
+    array = zarr.create_array(storage, name="a", data=DATA, chunks=(5, 5))
+    array.append(DATA)
+    assert (zarr.open_array(storage, path="a")[:] == np.concatenate([DATA, DATA])).all()
+    array.resize((5, 5))
+    assert [key for key in place.keys if "/c/" in key] == ["root/a/c/0/0"]
+    del zarr.open_group(storage)["a"]
+    assert place.keys == ["root/zarr.json"]
+
+
+def test_modes_are_kept(place: Place) -> None:
+    with pytest.raises(FileNotFoundError):
+        zarr.open_group(f"{place.url}/none", mode="r")
+    zarr.open_group(f"{place.url}/data.zarr", mode="w-")["a"] = DATA
+    with pytest.raises(FileExistsError):
+        zarr.open_group(f"{place.url}/data.zarr", mode="w-")
+    zarr.open_group(f"{place.url}/data.zarr", mode="w")
+    assert place.keys == ["data.zarr/zarr.json"]
+
+
+async def test_on_an_event_loop_of_ours(place: Place) -> None:
+    store = asynchronous(place).child(folder(place))  # Shared within the loop, and closed when that ends.
+    storage = FsspecStore(store.to_fsspec(), path="root")
+    array = await zarr_async.create_array(storage, data=DATA, chunks=(5, 5))
+    assert (await array.getitem((slice(2, 4), 3)) == DATA[2:4, 3]).all()
+    found = await zarr_async.open_array(store=storage, mode="r")
+    assert (await found.getitem(slice(None)) == DATA).all()
+    assert len([file async for file in store.list_files("root/c", recursive=True)]) == 4
+
+
+def test_over_a_store_that_is_not_asynchronous(place: Place) -> None:
+    with pytest.raises(TypeError, match="async"):
+        FsspecStore(place.fs, path="root")
+    for storage in (
+        FsspecStore(AsyncFileSystemWrapper(place.fs, asynchronous=True), path="one"),
+        FsspecStore.from_mapper(place.fs.get_mapper("two")),
+    ):
+        zarr.create_array(storage, data=DATA, chunks=(5, 5))
+        assert (zarr.open_array(storage, mode="r")[:] == DATA).all()
+    assert {key.partition("/")[0] for key in place.keys} == {"one", "two"}
+
+
+def test_what_is_refused_is_not_taken_for_missing(place: Place, moto_server: S3Server) -> None:
+    array = zarr.create_array(f"{place.url}/a", data=DATA, chunks=(5, 5), fill_value=-1)
+    place.store.delete("a/c/0/0")
+    assert (array[:5, :5] == -1).all()  # A chunk that was never written, by zarr's own rule.
+    if place.name == "bucket":
+        with moto_server.hooked(lambda *_: refusal("403 Forbidden", "AccessDenied")), pytest.raises(PermissionDenied):
+            array[:]
