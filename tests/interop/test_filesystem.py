@@ -718,6 +718,7 @@ def test_missing_capabilities_are_told(tmp_path: Path) -> None:
     [
         (2, lambda fs: fs.open("f").read()),
         (1, lambda fs: fs.open("f", size=1).read()),
+        (1, lambda fs: fs.open("f").info()),
         (2, lambda fs: fs.read_text("f")),
         (1, lambda fs: fs.info("f")),
         (2, lambda fs: fs.info("d")),
