@@ -54,7 +54,7 @@ class StoreFileSystem(BulkOperations):
         b'23'
     """
 
-    protocol = "remote-store"
+    protocol = ("remote-store", "remotestore")  # The second for libraries whose URLs know no "-": xarray, UPath.
     cachable = False  # Instances are but views of stores, which a cache would keep alive.
     mirror_sync_methods = False
     async_impl: bool
@@ -105,12 +105,12 @@ class StoreFileSystem(BulkOperations):
 
     def unstrip_protocol(self, name: str) -> str:
         """The URL of a key."""
-        return f"{self.protocol}://{self.name or ''}/{self._strip_protocol(name)}"
+        return f"{self.protocol[0]}://{self.name or ''}/{self._strip_protocol(name)}"
 
     @staticmethod
     def _get_kwargs_from_urls(path: str) -> dict[str, Any]:
         head, separator, rest = path.partition("://")
-        return {"store": rest.partition("/")[0]} if separator and head == StoreFileSystem.protocol else {}
+        return {"store": rest.partition("/")[0]} if separator and head in StoreFileSystem.protocol else {}
 
     # --- reading
 
@@ -306,7 +306,7 @@ class StoreFileSystem(BulkOperations):
         Raises:
             ValueError: the store has no such form: it takes a secret, or its files are in this process.
         """
-        shown = {"cls": f"{__name__}:{type(self).__name__}", "protocol": self.protocol, "args": []}
+        shown = {"cls": f"{__name__}:{type(self).__name__}", "protocol": self.protocol[0], "args": []}
         store = _identity.recipe(self._store) if self._store else self.name
         return {**shown, "store": store, "asynchronous": self.asynchronous}
 

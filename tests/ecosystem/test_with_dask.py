@@ -31,7 +31,9 @@ LINES = ["one", "two", "three", "four"]
 
 @pytest.fixture(scope="module")
 def client(configuration: Path) -> Iterator[Any]:
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    # Or its other pages would be on port 8787, to the world, and there once.
+    options["scheduler_kwargs"] = {"dashboard_address": "127.0.0.1:0"}
     environment = {"REMOTE_STORE_CONFIG": str(configuration)}
     with (
         dask.config.set({"dataframe.convert-string": False}),

@@ -71,6 +71,14 @@ def test_urls_are_taken_for_local_paths(place: Place, tmp_path: Path, monkeypatc
     assert (tmp_path / "remote-store:").is_dir()
 
 
+def test_urls_without_a_dash_are_taken_for_what_they_are(place: Place) -> None:
+    url = place.url.replace("remote-store:", "remotestore:") + "/data.zarr"
+    DATA.to_zarr(url, consolidated=False)
+    assert place.keys != []
+    with xr.open_zarr(url, consolidated=False) as found:
+        same(found.load(), DATA)
+
+
 def test_netcdf(place: Place) -> None:
     library("h5netcdf")
     place.store.write("data.nc", DATA.to_netcdf(engine="h5netcdf"))

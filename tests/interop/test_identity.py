@@ -20,7 +20,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from helpers.processes import Fork, in_new_process
 from servers.s3 import BUCKET, SECRET, S3Server
 
-from remote_store import FsspecBackend, InvalidPath, RemotePath, Store
+from remote_store import AsyncBackendSyncAdapter, FsspecBackend, InvalidPath, RemotePath, Store
 from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 from remote_store.config import Registry, set_default
@@ -111,6 +111,10 @@ def test_urls_of_other_stores_are_refused(registry: Registry) -> None:
     named = registry.get_store("files").to_fsspec()
     named.pipe_file("remote-store://files/f", b"1")
     assert named.cat_file(named.unstrip_protocol("f")) == b"1"
+    child = registry.get_store("files").child("d").to_fsspec()
+    assert child.unstrip_protocol("f") == "remote-store:///f"
+    with pytest.raises(InvalidPath, match="escapes root"):
+        child.cat_file("remote-store://files/f")
 
 
 def test_names_that_cannot_be_used_are_told_at_once(registry: Registry) -> None:
@@ -275,6 +279,9 @@ def test_what_has_no_json_without_secrets_says_so(tmp_path: Path, moto_server: S
         with pytest.raises(ValueError, match="no form without secrets") as caught:
             store.to_fsspec().to_json()
         assert not any(secret in str(caught.value) for secret in ("hidden", SECRET))
+    bridged = Store(AsyncBackendSyncAdapter(AsyncS3Backend(BUCKET, anon=True)))
+    with bridged, pytest.raises(ValueError, match="no form"):
+        bridged.to_fsspec().to_json()
     for name in ("Store", "os", "Registry"):
         with pytest.raises(ValueError, match="not a backend"):
             StoreFileSystem({"backend": name, "args": [], "options": {}, "root": ""})
