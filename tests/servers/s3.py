@@ -82,13 +82,17 @@ def moto() -> Iterator[S3Server]:
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    served = S3Server("")
+    served, judging = S3Server(""), threading.Lock()
     app: Callable[..., Any] = DomainDispatcherApplication(create_backend_app)
 
     def counting(environ: Environ, start_response: Any) -> Any:
         query = environ.get("QUERY_STRING", "")
         served.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}" + (f"?{query}" if query else ""))
         answer = served.hook and served.hook(environ, lambda: _carried_out(app, environ))
+        if not answer and {"HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"} & environ.keys() and environ.get("CONTENT_LENGTH"):
+            content(environ)
+            with judging:  # moto looks, then writes: on a busy machine two of its threads both find nothing there.
+                return app(environ, start_response)
         if not answer:
             return app(environ, start_response)
         headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
