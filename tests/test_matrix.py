@@ -83,10 +83,14 @@ def test_what_is_declared_and_observed_is_what_certify_finds(data: Any, tmp_path
         if place["name"] in stores:
             report = certify(stores[place["name"]], workers=4)
             expected = {found.capability.name: (found.declared, found.observed) for found in report.capabilities}
-            assert place["rules_broken"] == [] == list(report.broken)
+            assert not place["rules_broken"]
+            assert not report.broken
         else:
             expected = {c.name: (c in S3Backend.CAPABILITIES,) * 2 for c in Capability}
         found = {name: (each["declared"], each["observed"]) for name, each in place["capabilities"].items()}
+        for name in ("EXCLUSIVE_CREATE", "CONDITIONAL_WRITE") if place["name"] == "moto" else ():
+            assert found.pop(name)[0]  # moto looks, then puts: of racing writers two may win.
+            del expected[name]
         assert found == expected
 
 
@@ -128,7 +132,9 @@ def test_a_library_that_is_missing_has_an_empty_column(folder: Path, tmp_path: P
     (tmp_path / "less.json").write_text(json.dumps(data), encoding="utf-8")
     run("--show", str(tmp_path / "less.json"), "--json", "--markdown", str(tmp_path / "less.md"))
     page = (tmp_path / "less.md").read_text(encoding="utf-8")
-    assert page.count("not installed") == sum(len(data["peers"][t]) for t in ("seconds", "requests", "behaviour"))
+    missing = [name for name, package in PACKAGES.items() if name == "obstore" or find_spec(package) is None]
+    rows = sum(len(data["peers"][table]) for table in ("seconds", "requests", "behaviour"))
+    assert page.count("not installed") == rows * len(missing)
 
 
 def test_the_terminal_shows_tables(folder: Path) -> None:

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,8 @@ def test_async_080_nothing_is_pulled_ahead(bridged: Any) -> None:
     assert len(backend.events) == 1
     items.close()
     assert backend.events[1:] == ["end"]
+    items._adapter.close()
+    assert list(items) == []  # its user's close came first
 
 
 class OneAtATime:
@@ -184,8 +186,10 @@ def test_async_081_closed_by_the_user_it_refuses(bridged: Any, call: Any) -> Non
     stream.close()
     assert backend.events[-1] == "end"
     stream.close()
-    with pytest.raises(ValueError, match=r"^I/O operation on closed file\.$"):
-        call(stream)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^I/O operation on closed file\.$"):
+            call(stream)
+        stream._adapter.close()  # which does not change whose close it was
 
 
 def test_async_081_closed_by_an_error_it_is_at_its_end_for_good(bridged: Any) -> None:
@@ -222,6 +226,7 @@ def test_async_081_chunks_may_be_empty_and_of_any_bytes_type(bridged: Any) -> No
     assert pieces == [b"ab", b"cd", b"ef", b"", b""]
     assert {type(piece) for piece in pieces} == {bytes}
     assert bridged(Scripted(b"", b"")).read("f").read() == b""
+    assert bridged(Scripted(b"", b"", b"abc")).read("f").peek() == b"abc"
 
 
 def test_async_081_a_buffer_is_filled_by_bytes_whatever_its_items(bridged: Any) -> None:
@@ -513,6 +518,13 @@ def test_async_093_check_health_tells_what_the_backend_tells(bridged: Any, error
         assert caught.value is error
 
 
+def test_async_087_a_backend_that_cancels_itself_is_no_closed_adapter(bridged: Any) -> None:
+    adapter = bridged(Failing(asyncio.CancelledError()))
+    with pytest.raises(CancelledError):
+        adapter.exists("f")
+    assert adapter.is_file("f") is False
+
+
 def test_async_093_check_health_asks_the_backend(bridged: Any) -> None:
     class Healthy(AsyncMemoryBackend):
         asked = 0
@@ -589,6 +601,51 @@ def test_async_088_a_call_that_outlives_the_close_is_told(caplog: pytest.LogCapt
     assert "Gate.__call__" in caplog.text
 
 
+async def generated(backend: Scripted) -> None:
+    async def items() -> Any:
+        try:
+            yield 1
+        finally:
+            backend.ended.set()
+
+    backend.kept = items()  # type: ignore[attr-defined]
+    await anext(backend.kept)  # type: ignore[attr-defined]
+
+
+async def spawned(backend: Scripted) -> None:
+    async def spawn(depth: int) -> None:
+        await asyncio.sleep(0)
+        if depth:
+            backend.kept = asyncio.create_task(spawn(depth - 1))  # type: ignore[attr-defined]
+        else:
+            backend.ended.set()
+
+    backend.before_close = lambda: spawn(3)
+
+
+@pytest.mark.parametrize("leave", [generated, spawned])
+def test_async_088_what_the_backend_leaves_on_the_loop_ends_with_it(leave: Any) -> None:
+    backend = Scripted()
+    backend.exists = lambda path: leave(backend)  # type: ignore[assignment, method-assign]
+    with Adapter(backend) as adapter:
+        adapter.exists("f")
+    assert backend.ended.is_set()
+
+
+def test_async_088_close_waits_for_work_in_threads() -> None:
+    backend, returned, early = Scripted(), threading.Event(), []
+
+    async def exists(path: str) -> bool:
+        asyncio.get_running_loop().run_in_executor(None, lambda: early.append(returned.wait(0.1)))
+        return True
+
+    backend.exists = exists  # type: ignore[method-assign]
+    with Adapter(backend) as adapter:
+        adapter.exists("f")
+    returned.set()
+    assert early == [False]
+
+
 # --- ASYNC-089
 
 
@@ -619,6 +676,18 @@ def test_async_089_many_threads_neither_block_nor_mix(bridged: Any) -> None:
     with ThreadPoolExecutor(32) as threads:
         for future in [threads.submit(work, number) for number in range(32)]:
             future.result(100)
+
+
+def test_async_089_a_peek_takes_its_turn(bridged: Any) -> None:
+    gate = Gate()
+    stream = bridged(Scripted(b"abc", gate, b"de", b"fg", b"hi")).read("f")
+    with ThreadPoolExecutor(2) as threads:
+        read = threads.submit(stream.read)
+        assert gate.reached.wait(DEADLINE)
+        peek = threads.submit(stream.peek)
+        gate.open()
+        assert read.result(DEADLINE) == b"abcdefghi"
+        assert peek.result(DEADLINE) == b""
 
 
 # --- ASYNC-090, 091
@@ -738,6 +807,25 @@ def test_async_091_content_that_fails_is_told_and_nothing_is_kept(bridged: Any, 
     assert adapter.read_bytes("f") == b"old"
 
 
+def test_async_091_an_interrupt_while_content_is_read_cancels_the_write(bridged: Any) -> None:
+    backend, seen = AsyncMemoryBackend(), []
+
+    async def write(path: str, content: Any, **options: Any) -> Any:
+        try:
+            return [chunk async for chunk in content]
+        except BaseException as error:
+            seen.append(type(error))
+            raise
+
+    backend.write = write  # type: ignore[method-assign]
+    adapter, source = bridged(backend), Source()
+    source.error = KeyboardInterrupt()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        adapter.write("f", source)
+    adapter.close()
+    assert seen == [asyncio.CancelledError]
+
+
 # --- ASYNC-092
 
 
@@ -757,6 +845,8 @@ async def test_async_092_the_error_of_a_block_comes_before_that_of_leaving_it() 
     adapter = Adapter(AsyncMemoryBackend())
     with pytest.raises(LookupError, match="body"), adapter:
         raise LookupError("body")
+    with pytest.raises(RuntimeError, match=RUNNING), adapter:
+        pass
     await asyncio.to_thread(adapter.close)
 
 
@@ -789,7 +879,7 @@ def test_a_thousand_streams_and_listings_leave_no_task(bridged: Any) -> None:
         next(items)
         items.close()
     assert backend.events.count("end") == 2000
-    assert asyncio.all_tasks(adapter._run._loop) == set()
+    assert asyncio.all_tasks(adapter._run._loop) == adapter._run.pulls == set()
     assert open_files() == files
 
 
@@ -870,12 +960,15 @@ def test_a_forked_child_is_told_and_the_parent_goes_on(bridged: Any) -> None:
                 call(adapter)
             told.append(str(caught.value))
         stream.close()
+        adapter.__del__()  # has nothing to warn of
         adapter.close()
-        return told
+        with pytest.raises(RuntimeError) as caught:
+            adapter.exists("f")
+        return [*told, str(caught.value)]
 
     with Fork(child) as fork:
         told = fork.result()
-    assert len(told) == len(CALLS) + 1
+    assert len(told) == len(CALLS) + 2
     assert all("cannot be used in a forked process" in message for message in told)
     assert stream.read() == b"abcde"
     assert adapter.is_file("f") is False

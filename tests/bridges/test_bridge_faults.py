@@ -404,6 +404,25 @@ def test_an_interrupt_ends_a_listing_and_a_stream(bridged: Any, what: str) -> No
     assert adapter.is_file("f") is False
 
 
+@interrupting
+def test_an_interrupted_call_may_end_as_it_likes(bridged: Any, caplog: pytest.LogCaptureFixture) -> None:
+    main, gate, backend = threading.get_ident(), Gate(), AsyncMemoryBackend()
+
+    async def exists(path: str) -> bool:
+        signal.pthread_kill(main, signal.SIGINT)
+        with contextlib.suppress(asyncio.CancelledError):
+            await gate()
+        return True
+
+    backend.exists = exists  # type: ignore[method-assign]
+    adapter = bridged(backend)
+    with interrupted():
+        adapter.exists("f")
+    adapter.close()
+    gc.collect()
+    assert caplog.records == []
+
+
 @contextlib.contextmanager
 def interrupted_before_it_begins(adapter: Adapter, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An interrupt right after the call was handed to a loop that is busy with something else."""
@@ -457,6 +476,22 @@ def test_closing_a_stream_after_an_interrupt_lets_go_of_its_producer(
 
 
 # --- what is kept, and what is let go
+
+
+def test_a_collection_may_come_in_the_middle_of_a_call(bridged: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Scripted(b"abc", b"de")
+    adapter = bridged(backend)
+    dropped, begin = [adapter.read("f")], Call.begin
+
+    def begin_collecting(call: Call[Any]) -> None:
+        monkeypatch.undo()
+        dropped.clear()
+        gc.collect()
+        begin(call)
+
+    monkeypatch.setattr(Call, "begin", begin_collecting)
+    assert adapter.is_file("f") is False
+    assert backend.ended.wait(DEADLINE)
 
 
 @pytest.mark.parametrize("what", ["read_bytes", "read", "next chunk", "next entry", "content"])

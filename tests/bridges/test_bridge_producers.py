@@ -178,6 +178,95 @@ def test_what_the_end_of_a_producer_raises_is_told_to_who_closes_it(bridged: Any
     assert caught.value is error
 
 
+def test_closing_a_stream_waits_for_its_producer_but_not_for_ever(bridged: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("remote_store.engine.private.CLOSING", 0.05)
+    stream, gate = ending_at_a_gate(bridged)
+    stream.close()
+    assert gate.reached.is_set()
+    assert not gate.left.is_set()
+    gate.open()
+
+
+async def test_closing_a_stream_in_a_running_loop_does_not_wait(bridged: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("remote_store.engine.private.CLOSING", 10 * DEADLINE)
+    stream, gate = await asyncio.to_thread(ending_at_a_gate, bridged)
+    stream.close()
+    await asyncio.to_thread(gate.open)
+    await asyncio.to_thread(stream._adapter.close)
+
+
+def ending_at_a_gate(bridged: Any) -> tuple[Any, Gate]:
+    gate, backend = Gate(), Scripted()
+
+    class Gated(Producer):
+        async def aclose(self) -> None:
+            await gate()
+
+    backend.read = lambda path: Gated(b"abc")  # type: ignore[assignment, method-assign]
+    return bridged(backend).read("f"), gate
+
+
+class Failing(Producer):
+    """An exception, and another one in the end."""
+
+    async def __anext__(self) -> Any:
+        raise self.item
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        raise LookupError("in the end")
+
+
+def listing(bridged: Any, producer: Any) -> Any:
+    backend = Scripted()
+    backend.list_files = lambda *args, **options: producer  # type: ignore[method-assign]
+    return bridged(backend).list_files("")
+
+
+def test_the_error_of_a_pull_comes_before_that_of_the_end(bridged: Any) -> None:
+    items = listing(bridged, producer := Failing(KeyError("pull")))
+    with pytest.raises(KeyError, match="pull"):
+        next(items)
+    assert producer.closed.is_set()
+    assert list(items) == []
+
+
+def test_a_producer_that_raises_stop_iteration_is_an_error(bridged: Any) -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(listing(bridged, Failing(StopIteration())))
+
+
+def test_a_producer_need_not_have_an_end(bridged: Any) -> None:
+    left = [entry("b"), entry("a")]
+
+    class Bare:
+        def __aiter__(self) -> Bare:
+            return self
+
+        async def __anext__(self) -> Any:
+            if not left:
+                raise StopAsyncIteration
+            return left.pop()
+
+    assert [item.name for item in listing(bridged, Bare())] == ["a", "b"]
+
+
+def test_a_listing_that_was_never_pulled_lets_go_of_its_producer(bridged: Any) -> None:
+    items = listing(bridged, producer := Producer(entry("a")))
+    items.close()
+    assert producer.closed.is_set()
+
+
+def test_a_listing_runs_in_the_context_it_was_made_in(bridged: Any) -> None:
+    async def entries() -> AsyncIterator[Any]:
+        yield entry(WHOSE.get())
+
+    before = WHOSE.set("maker's")
+    items = listing(bridged, entries())
+    WHOSE.reset(before)
+    assert next(items).name == "maker's"
+
+
 @pytest.mark.parametrize("what", ["read", "list_files"])
 def test_a_producer_that_is_no_generator_is_closed_when_it_is_dropped(bridged: Any, what: str) -> None:
     backend, producer = Scripted(), Producer(b"abc")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import io
 import tempfile
 import threading
+import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from helpers.scripted import DEADLINE, ENTRIES, OPERATIONS, PLAIN, entry, noting
 
 import remote_store._content as content_module
-from remote_store import AsyncBackendSyncAdapter, BackendUnavailable, NotFound, PermissionDenied
+from remote_store import AsyncBackendSyncAdapter, BackendUnavailable, NotFound, PermissionDenied, RemoteStoreError
 from remote_store.aio import AsyncBackend, AsyncMemoryBackend, AsyncStore, SyncBackendAdapter
 from remote_store.aio._adapter import LISTING_BATCH
 from remote_store.backends import MemoryBackend
@@ -383,7 +386,7 @@ class BusyWriter(MemoryBackend):
             self.busy.work()
         try:
             yield self
-        except BaseException:
+        except (asyncio.CancelledError, LookupError):
             self.busy.end("discarded")
             raise
         else:
@@ -409,18 +412,23 @@ async def test_a_cancelled_atomic_write_is_discarded_after_what_is_running(durin
 
 
 async def test_after_its_block_the_writer_refuses() -> None:
-    adapter = SyncBackendAdapter(MemoryBackend())
+    class Open(MemoryBackend):
+        @contextlib.contextmanager
+        def open_atomic(self, path: str, **options: Any) -> Iterator[Any]:
+            yield (file := types.SimpleNamespace(write=written.append))
+            file.result = len(written)
+
+    adapter, written = SyncBackendAdapter(Open()), []
     async with adapter.open_atomic("f") as left:
         await left.write(b"1")
     with pytest.raises(LookupError):
         async with adapter.open_atomic("g") as failed:
             raise LookupError
     for file in (left, failed):
-        with pytest.raises(ValueError, match="closed file"):
+        with pytest.raises(ValueError, match=r"^write to closed file$"):
             await file.write(b"2")
-    assert left.result is not None
-    assert left.result.size == 1
-    assert failed.result is None
+    assert written == [b"1"]
+    assert (left.result, failed.result) == (1, None)
 
 
 async def test_a_cancelled_write_keeps_its_spool_until_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -448,6 +456,38 @@ async def test_a_cancelled_write_keeps_its_spool_until_it_is_over(monkeypatch: p
     assert busy.events == ["begins", "ends", "closed"]
 
 
+async def test_a_spool_that_fails_is_an_error_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(9):
+            yield bytes(1 << 20)
+
+    monkeypatch.setattr("remote_store.aio._adapter.spool", Full)
+    with pytest.raises(RemoteStoreError, match="temporary file") as caught:
+        await SyncBackendAdapter(MemoryBackend()).write("f", pieces())
+    assert (caught.value.path, caught.value.backend) == ("f", "memory")
+
+
+async def test_what_opened_just_before_the_cancellation_is_closed_in_a_thread() -> None:
+    busy, backend = Busy(), MemoryBackend()
+    busy.go_on.set()
+    backend.read = lambda path: BusyFile(busy, True)  # type: ignore[method-assign, assignment, return-value]
+    with ThreadPoolExecutor(1) as thread:
+        asyncio.get_running_loop().set_default_executor(thread)
+        task = asyncio.ensure_future(anext(SyncBackendAdapter(backend).read("f")))
+        await asyncio.sleep(0)
+        assert busy.begun.wait(DEADLINE)
+        thread.submit(str).result(DEADLINE)  # after it, and this loop has not heard of it
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(busy.over.wait, DEADLINE)
+    assert busy.events == ["begins", "ends", "closed"]
+
+
 @pytest.mark.parametrize("count", [0, 5, LISTING_BATCH, LISTING_BATCH + 5])
 async def test_an_error_in_a_listing_comes_after_the_entries_before_it(count: int) -> None:
     class Failing(MemoryBackend):
@@ -464,26 +504,39 @@ async def test_an_error_in_a_listing_comes_after_the_entries_before_it(count: in
 async def test_a_listing_is_closed_after_the_batch_whose_caller_was_cancelled() -> None:
     busy = Busy()
 
-    class Slow(MemoryBackend):
-        def list_files(self, path: str, **options: Any) -> Iterator[Any]:
-            try:
-                busy.work()
-                yield entry("a")
-                yield entry("b")
-            finally:
-                busy.end("closed")
+    def entries() -> Iterator[Any]:
+        try:
+            busy.work()
+            yield entry("a")
+            yield from iter(lambda: entry("b"), None)
+        finally:
+            busy.end("closed")
 
-    backend = Slow()
-    adapter = SyncBackendAdapter(backend)
-    task = asyncio.ensure_future(anext(adapter.list_files("")))
-    await busy.cancel(task)
+    backend, kept = MemoryBackend(), entries()  # which no collection ends
+    backend.list_files = lambda *args, **options: kept  # type: ignore[method-assign]
+    await busy.cancel(asyncio.ensure_future(anext(SyncBackendAdapter(backend).list_files(""))))
     assert busy.events == ["begins", "ends", "closed"]
 
 
 async def test_a_listing_need_not_be_a_generator() -> None:
+    left = [3, 0, 2, 1]
+
+    class Broken:
+        def __iter__(self) -> Broken:
+            return self
+
+        def __next__(self) -> int:
+            return left.pop() or 1 // 0
+
     backend: Any = MemoryBackend()
     backend.list_folders = lambda path: [1, 2]
-    assert await drained(SyncBackendAdapter(backend).list_folders("")) == [1, 2]
+    adapter = SyncBackendAdapter(backend)
+    assert await drained(adapter.list_folders("")) == [1, 2]
+    backend.list_folders = lambda path: Broken()
+    items = adapter.list_folders("")
+    assert [await anext(items), await anext(items)] == [1, 2]
+    with pytest.raises(ZeroDivisionError):  # and is not asked again
+        await anext(items)
 
 
 async def test_round_trips_through_both_bridges() -> None:
