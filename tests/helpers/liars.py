@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -93,6 +94,7 @@ class IgnoresEtags(Liar):
 class MovesInTwoSteps(Liar):
     def move(self, src: str, dst: str, **options: Any) -> None:
         super().copy(src, dst, **options)
+        time.sleep(0.002)  # What the next request of a real service takes; in memory nobody would get to look.
         super().delete(src)
 
 
