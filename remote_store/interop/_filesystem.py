@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from typing import Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK, NoOpCallback
@@ -67,8 +67,7 @@ class StoreFileSystem(BulkOperations):
         batch_size: int | None = None,
         use_listings_cache: bool = False,
     ) -> None:
-        # Always asynchronous, because fsspec starts its I/O thread for any other.
-        super().__init__(asynchronous=True, batch_size=batch_size, use_listings_cache=False)
+        super().__init__(asynchronous=True, batch_size=batch_size)  # For any other fsspec starts its I/O thread.
         if isinstance(store, Mapping):
             store = _identity.rebuilt(store, asynchronous)
         if store == "" or (asynchronous and isinstance(store, Store)):
@@ -124,12 +123,8 @@ class StoreFileSystem(BulkOperations):
         return bytes(await self._view.read_range(key, start, max(start, end)))
 
     def head(self, path: Any, size: int = 1024) -> bytes:
-        """The first `size` bytes of a file."""
+        """The first `size` bytes of a file, and no more."""
         return bytes(self.cat_file(path, 0, size))
-
-    def tail(self, path: Any, size: int = 1024) -> bytes:
-        """The last `size` bytes of a file."""
-        return bytes(self.cat_file(path, -size))
 
     @operation
     async def _get_file(
@@ -146,16 +141,8 @@ class StoreFileSystem(BulkOperations):
 
     # --- writing
 
-    async def _write(
-        self,
-        path: Any,
-        pieces: Iterable[bytes],
-        mode: str,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        if_match: str | None = None,
-    ) -> None:
-        options: dict[str, Any] = {"metadata": metadata, "if_match": if_match}
+    async def _write(self, path: Any, pieces: Iterable[bytes], mode: str, **options: Any) -> None:
+        """Write with `metadata` and `if_match` as options, at once or with the transaction."""
         if mode not in ("overwrite", "create"):
             raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
         if self._intrans:
@@ -247,13 +234,11 @@ class StoreFileSystem(BulkOperations):
         return reader
 
     def _open_writer(self, path: str, mode: str, autocommit: bool, **options: Any) -> StoreWriter:
-        writer = StoreWriter(self, path, mode, autocommit, **options)
-        try:
+        with ExitStack() as undo:
+            writer = undo.enter_context(StoreWriter(self, path, mode, autocommit, **options))
             if mode == "xb" and self.isfile(path):
                 raise target_exists(path, self.backend_name)
-        except BaseException:
-            writer.discard()
-            raise
+            undo.pop_all()
         return writer
 
     async def open_async(self, path: Any, mode: str = "rb") -> AsyncStoreReader:

@@ -7,6 +7,7 @@ import contextvars
 import gc
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -176,6 +177,26 @@ def test_what_the_end_of_a_producer_raises_is_told_to_who_closes_it(bridged: Any
     with pytest.raises(type(error)) as caught:
         stream.close()
     assert caught.value is error
+
+
+@pytest.mark.parametrize("end", ["end", "error"])
+def test_whoever_waits_when_a_listing_ends_is_told(bridged: Any, end: str) -> None:
+    gate = Gate()
+    adapter = bridged(Scripted(gate, *([KeyError("k")] if end == "error" else [])))
+    items = adapter.list_files("")
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(next, items, "end")
+        assert gate.reached.wait(DEADLINE)
+        later = [threads.submit(next, items, "end") for _ in range(2)]
+        while items._pull._wanted.qsize() < 2:
+            adapter.is_file("f")
+        gate.open()
+        if end == "end":
+            assert first.result(DEADLINE) == "end"
+        else:
+            with pytest.raises(KeyError):
+                first.result(DEADLINE)
+        assert [pull.result(DEADLINE) for pull in later] == ["end", "end"]
 
 
 def test_closing_a_stream_waits_for_its_producer_but_not_for_ever(bridged: Any, monkeypatch: Any) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from remote_store import Store
+from remote_store import Capability, CapabilitySet, Store
 from remote_store._view import StoreView
 from remote_store.aio import AsyncStore
+from remote_store.backends import MemoryBackend
+
+TREE = ("a", "d/b", "d/e/c", "d/e/f/g", "h/i")
 
 
 class Ops:
@@ -34,3 +37,15 @@ class Ops:
     async def keys(self) -> set[str]:
         """All that the store holds."""
         return {str(file.path) async for file in self.store.list_files(recursive=True)}
+
+
+class Limited(MemoryBackend):
+    """A backend that can do less than it could."""
+
+    def __init__(self, *lacks: Capability) -> None:
+        super().__init__()
+        self.lacks = set(lacks)
+
+    @property
+    def capabilities(self) -> CapabilitySet:
+        return CapabilitySet(set(super().capabilities) - self.__dict__.get("lacks", set()))

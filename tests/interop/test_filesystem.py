@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import datetime as dt
 import os
-import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filesystems import Ops
-from fsspec.callbacks import Callback
+from filesystems import TREE, Limited, Ops
 from servers.s3 import BUCKET, S3Server
 
 from remote_store import (
@@ -22,7 +19,6 @@ from remote_store import (
     BackendUnavailable,
     Capability,
     CapabilityNotSupported,
-    CapabilitySet,
     DirectoryNotEmpty,
     InvalidPath,
     NotFound,
@@ -32,9 +28,6 @@ from remote_store import (
 from remote_store._models import UNKNOWN_TIME
 from remote_store.aio import AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
-
-TREE = ("a", "d/b", "d/e/c", "d/e/f/g", "h/i")
-
 
 # --- questions
 
@@ -475,115 +468,6 @@ async def test_metadata_goes_along(ops: Ops) -> None:
     assert (await ops.info("h"))["metadata"] == {"k": "v"}
 
 
-# --- local files
-
-
-async def test_a_tree_goes_there_and_back(ops: Ops, tmp_path: Path) -> None:
-    source, target = tmp_path / "source", tmp_path / "target"
-    for key in TREE:
-        (source / key).parent.mkdir(parents=True, exist_ok=True)
-        (source / key).write_text(key)
-    await ops.put(str(source) + "/", "up", recursive=True)
-    assert await ops.keys() == {f"up/{key}" for key in TREE}
-    await ops.get("up/", str(target), recursive=True)
-    assert {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()} == set(TREE)
-    assert all((target / key).read_text() == key for key in TREE)
-    await ops.get("", str(tmp_path / "whole"), recursive=True)
-    assert (tmp_path / "whole/up/d/e/c").read_text() == "d/e/c"
-    with pytest.raises(FileNotFoundError):
-        await ops.put(str(tmp_path / "none"), "x")
-    with pytest.raises(FileNotFoundError):
-        await ops.put_file(str(tmp_path / "none"), "x")
-    with pytest.raises(NotFound):
-        await ops.get("none", str(tmp_path / "x"))
-    assert not (tmp_path / "x").exists()
-    assert not await ops.exists("x")
-
-
-async def test_a_failed_download_leaves_the_old_file(ops: Ops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await ops.store.write("f", bytes(300_000))
-
-    class Breaks(type(ops.fs._view)):  # type: ignore[misc]
-        async def read(self, path: str) -> AsyncIterator[bytes]:
-            yield b"half"
-            raise BackendUnavailable("gone", path=path)
-
-    monkeypatch.setattr(type(ops.fs), "_view", property(lambda fs: Breaks(fs.store)))
-    (tmp_path / "old").write_text("old")
-    for name in ("old", "new"):
-        with pytest.raises(BackendUnavailable):
-            await ops.get_file("f", str(tmp_path / name))
-    assert {name for name in os.listdir(tmp_path) if name != "store"} == {"old"}
-    assert (tmp_path / "old").read_text() == "old"
-
-
-async def test_downloads_look_like_other_new_files(ops: Ops, tmp_path: Path) -> None:
-    await ops.fill("f")
-    (tmp_path / "plain").write_text("")
-    (tmp_path / "kept").write_text("")
-    (tmp_path / "kept").chmod(0o640)
-    (tmp_path / "link").symlink_to("kept")
-    await ops.get_file("f", str(tmp_path / "sub/new"))
-    await ops.get_file("f", str(tmp_path / "link"))
-    assert stat.S_IMODE((tmp_path / "sub/new").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "kept").read_text() == "f"
-    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o640
-    os.mkfifo(tmp_path / "pipe")
-    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    await ops.get_file("f", str(tmp_path / "pipe"))
-    assert os.read(reader, 10) == b"f"
-    os.close(reader)
-    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
-    with open(tmp_path / "open", "wb") as file:
-        await ops.get_file("f", file)
-        await ops.get_file("f", outfile=file)
-    assert (tmp_path / "open").read_text() == "ff"
-
-
-async def test_put_file_creates_exclusively(ops: Ops, tmp_path: Path) -> None:
-    (tmp_path / "f").write_text("new")
-    await ops.put_file(str(tmp_path / "f"), "g", mode="create", metadata={"k": "v"})
-    assert (await ops.info("g"))["metadata"] == {"k": "v"}
-    with pytest.raises(FileExistsError):
-        await ops.put_file(str(tmp_path / "f"), "g", mode="create")
-    await ops.put_file(str(tmp_path), "folder")
-    assert await ops.keys() == {"g"}
-
-
-class Progress(Callback):  # type: ignore[misc]
-    """Notes what it is told, of each file."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[tuple[int | None, int]] = []
-        self.files: list[Progress] = []
-
-    def call(self, *args: Any, **options: Any) -> None:
-        self.told.append((self.size, self.value))
-
-    def branched(self, path_1: str, path_2: str, **options: Any) -> Progress:
-        self.files.append(Progress())
-        return self.files[-1]
-
-
-async def test_callbacks_are_told_bytes(ops: Ops, tmp_path: Path) -> None:
-    size = 3_000_000
-    (tmp_path / "big").write_bytes(bytes(size))
-    up, down = Progress(), Progress()
-    await ops.put_file(str(tmp_path / "big"), "f", callback=up)
-    await ops.get_file("f", str(tmp_path / "back"), callback=down)
-    for progress in (up, down):
-        assert progress.told[0] == (size, 0)
-        assert progress.told[-1] == (size, size)
-        assert len(progress.told) > 3
-    await ops.fill("d/a", "d/b")
-    several = Progress()
-    await ops.get("d/", str(tmp_path / "d"), recursive=True, callback=several)
-    assert (several.size, several.value) == (2, 2)
-    assert [file.told[-1] for file in several.files] == [(3, 3), (3, 3)]
-
-
 # --- who may call what
 
 
@@ -643,18 +527,6 @@ def threads_of_a_filesystem() -> list[str]:
     return [thread.name for thread in threading.enumerate()]
 
 
-class Limited(MemoryBackend):
-    """A backend that can do less than it could."""
-
-    def __init__(self, *lacks: Capability) -> None:
-        super().__init__()
-        self.lacks = set(lacks)
-
-    @property
-    def capabilities(self) -> CapabilitySet:
-        return CapabilitySet(set(super().capabilities) - self.__dict__.get("lacks", set()))
-
-
 class OwnWords(MemoryBackend):
     """A backend whose refusals read differently."""
 
@@ -708,65 +580,3 @@ def test_missing_capabilities_are_told(tmp_path: Path) -> None:
         with pytest.raises(CapabilityNotSupported) as caught:
             call()
         assert caught.value.capability == capability
-
-
-# --- requests
-
-
-@pytest.mark.parametrize(
-    ("requests", "work"),
-    [
-        (2, lambda fs: fs.open("f").read()),
-        (1, lambda fs: fs.open("f", size=1).read()),
-        (1, lambda fs: fs.open("f").info()),
-        (2, lambda fs: fs.read_text("f")),
-        (1, lambda fs: fs.info("f")),
-        (2, lambda fs: fs.info("d")),
-        (1, lambda fs: fs.exists("f")),
-        (2, lambda fs: fs.exists("none")),
-        (1, lambda fs: fs.isfile("f")),
-        (1, lambda fs: fs.isdir("d")),
-        (0, lambda fs: (fs.info(""), fs.exists(""), fs.isdir(""))),
-        (1, lambda fs: fs.ls("d")),
-        (1, lambda fs: fs.find("")),
-        (1, lambda fs: fs.find("", withdirs=True, detail=True)),
-        (1, lambda fs: fs.find("d", maxdepth=2, withdirs=True)),
-        (1, lambda fs: fs.glob("d/**/*")),
-        (1, lambda fs: fs.glob("*")),
-        (1, lambda fs: fs.du("")),
-        (1, lambda fs: fs.cat_file("f")),
-        (1, lambda fs: fs.cat("f")),
-        (1, lambda fs: fs.cat_file("f", 0, 1)),
-        (1, lambda fs: fs.head("f")),
-        (2, lambda fs: fs.tail("f")),
-        (3, lambda fs: fs.cat_ranges(["f", "d/f", "f"], [0, 0, 0], [1, 1, 1])),
-        (1, lambda fs: fs.pipe_file("n", b"1")),
-        (1, lambda fs: fs.pipe_file("f", b"1", mode="create")),
-        (1, lambda fs: fs.touch("n")),
-        (2, lambda fs: fs.open("n", "xb").close()),
-        (1, lambda fs: fs.open("n", "wb").close()),
-        (1, lambda fs: fs.cp_file("f", "n")),
-        (2, lambda fs: fs.mv_file("f", "n")),
-        (2, lambda fs: fs.rm_file("f")),
-        (2, lambda fs: fs.rm("d", recursive=True)),
-        (1, lambda fs: fs.get_file("f", os.devnull)),
-    ],
-)
-def test_requests(requests: int, work: Callable[[Any], Any], s3: Store, moto_server: S3Server) -> None:
-    fs = s3.to_fsspec()
-    for key in ("f", "d/f", "d/e/f", "d/e/g/f"):
-        fs.pipe_file(key, b"1")
-    before = len(moto_server.requests)
-    with contextlib.suppress(AlreadyExists):
-        work(fs)
-    sent = moto_server.requests[before:]
-    assert len(sent) <= requests, sent
-
-
-def test_one_level_is_listed_as_such(s3: Store, moto_server: S3Server) -> None:
-    fs = s3.to_fsspec()
-    fs.pipe_file("d/e/f", b"1")
-    for work in (lambda: fs.glob("*"), lambda: fs.ls("d"), lambda: fs.find("d", maxdepth=1, withdirs=True)):
-        before = len(moto_server.requests)
-        work()
-        assert ["delimiter" in request for request in moto_server.requests[before:]] == [True]
