@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -71,8 +72,20 @@ async def certify_async(
     denied: AsyncStore | None = None,
     progress: Progress | None = None,
 ) -> CertificationReport:
-    """The twin of `certify` for an `AsyncStore`: the same trials, on the caller's event loop."""
-    return await _Certification(store, workers, missing, denied, progress)()
+    """The twin of `certify` for an `AsyncStore`: the same trials, on the caller's event loop.
+
+    A cancellation waits for the trial under way, and for the folder's removal.
+    """
+    run = _Certification(store, workers, missing, denied, progress)
+    work = asyncio.ensure_future(run())
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        run.stopped = True  # And not cancelled, because a write in a thread would go on, and outlive the removal.
+        await asyncio.wait([work])
+        if not work.cancelled():
+            work.exception()  # Seen.
+        raise
 
 
 @dataclass
@@ -82,6 +95,7 @@ class _Certification:
     missing: Store | AsyncStore | None
     denied: Store | AsyncStore | None
     progress: Progress | None
+    stopped: bool = False
 
     async def __call__(self) -> CertificationReport:
         if self.workers < 2:
@@ -110,6 +124,8 @@ class _Certification:
         return CertificationReport(*found, tuple(litter), proposed_driver(self.store, capabilities))
 
     def _next(self, what: str) -> None:
+        if self.stopped:
+            raise asyncio.CancelledError
         if self.progress is not None:
             self.progress(what, self._done, len(Capability) + len(CHECKS) + 4)
         self._done += 1

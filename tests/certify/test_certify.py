@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
@@ -19,7 +20,7 @@ from servers.ftp import ftp_kind
 from servers.s3 import BUCKET, S3Server
 
 from remote_store import Capability, FsspecBackend, PermissionDenied, RemoteStoreError, Store
-from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backend, AsyncStore
+from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backend, AsyncStore, SyncBackendAdapter
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify import CertificationReport, certify, certify_async
 
@@ -220,14 +221,24 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, method: str, after: int, er
 
 
 async def test_a_cancellation_leaves_nothing(tmp_path: Path) -> None:
-    seen = asyncio.Event()
-    store = AsyncStore(AsyncLocalBackend(tmp_path))
-    work = certify_async(store, workers=FEW, progress=lambda what, done, total: seen.set() if done == 20 else None)
-    task = asyncio.ensure_future(work)
-    await seen.wait()
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(LocalBackend):
+        def write(self, path: str, content: Any, **options: Any) -> Any:
+            begun.set()
+            assert go_on.wait(30)
+            return super().write(path, content, **options)
+
+    backend = SyncBackendAdapter(Slow(tmp_path))
+    task = asyncio.ensure_future(certify_async(AsyncStore(backend), workers=FEW))
+    await asyncio.to_thread(begun.wait, 30)
     task.cancel()
+    await asyncio.wait([task], timeout=0.2)  # Time to give up while a thread still writes, for one that would.
+    go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await backend.aclose()
+    await asyncio.get_running_loop().shutdown_default_executor()
     assert list(tmp_path.iterdir()) == []
 
 

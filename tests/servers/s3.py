@@ -124,8 +124,11 @@ def refusal(status: str, code: str, message: str = "") -> Answer:
 
 
 def content(environ: Environ) -> bytes:
-    """The body of a request, which can still be carried out."""
-    body: bytes = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    """The body of a request, which can still be carried out; one that breaks off is none, as to any server."""
+    length = int(environ["CONTENT_LENGTH"])
+    body: bytes = environ["wsgi.input"].read(length)
+    if len(body) < length:
+        raise ConnectionResetError
     set_content(environ, body)
     return body
 
