@@ -73,11 +73,22 @@ def spellable(native_key: str) -> bool:
         return False
 
 
+_LOGIN = r"[^/@:\s]*:(?!:|\d+\b)[^@\n]*@"
+"""`user:password@`, even with a slash or a blank in it; neither a port nor a chained URL."""
+_USERINFO = re.compile(rf"(://)(?:[^/\s]*@|{_LOGIN})")
+_QUERY_VALUE = re.compile(r"([?&][^=&\s]+=)[^&\s]+")
+# A user alone is one where no password is needed, and a query may be a signature.
+_CREDENTIALS = re.compile(rf"^(s3a?|https?)://[^/]*@|://{_LOGIN}|^https?://.*\?.*=", re.S)
+
+
 def redact(text: str) -> str:
     """A URL, chained ones included, without userinfo and the values of its query, which may hold secrets."""
-    if "://" not in text:
-        return text
-    return re.sub(r"([?&][^=&\s]+=)[^&\s]+", r"\1...", re.sub(r"(://)[^/\s]*@", r"\1", text))
+    return _QUERY_VALUE.sub(r"\1...", _USERINFO.sub(r"\1", text)) if "://" in text else text
+
+
+def has_credentials(url: str) -> bool:
+    """Whether a URL, chained ones included, holds what may give access by itself."""
+    return any(_CREDENTIALS.search(part) for part in (url, *url.split("::")))
 
 
 def check_depth(max_depth: int | None) -> None:

@@ -124,6 +124,8 @@ def test_userinfo_is_not_told() -> None:
     assert redact("ftp://user:s3cret@host/a@b") == "ftp://host/a@b"
     assert redact("ftp://u:s3cret@h/x::http://u:s3cret@h/y") == "ftp://h/x::http://h/y"
     assert redact("plain/p@th") == "plain/p@th"
+    assert redact("no: 'ftp://user:s3/cr et@host/a' at all") == "no: 'ftp://host/a' at all"
+    assert redact("ftp://host:21/a@b, memory://x::memory://y@z") == "ftp://host:21/a@b, memory://x::memory://z"
     fs = unknown_filesystem()
     store = Store(FsspecBackend(fs, "http://user:s3cret@host/base"))
     plan = store.resolve("a")

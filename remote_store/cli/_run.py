@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 import warnings
@@ -15,17 +14,10 @@ import typer
 from typer.core import TyperGroup
 
 from remote_store._errors import RemoteStoreError
-from remote_store._paths import redact
+from remote_store._paths import has_credentials, redact
 
 FAILED, MISUSED, INTERRUPTED, NO_READER = 1, 2, 130, 141
 
-_CREDENTIALS = re.compile(
-    r"^(s3a?|https?)://[^/]*@"
-    r"|://[^/@:]*:(?!\d+(/|$)).*@"  # user:password@, even with a slash in it; no port
-    r"|^https?://.*\?.*=",
-    re.S,
-)
-"""What may give access by itself: a user for those who need no password, a password, a signed query."""
 _NO_CREDENTIALS = (
     "a URL takes no credentials here, where other processes see them: leave them to the SDK's own chain (environment, "
     "profile, role), or configure the store with `options` and give its name"
@@ -42,7 +34,7 @@ class Commands(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Look at the arguments before anything can repeat a secret in them."""
         with exit_codes(debug=False):
-            if any(_CREDENTIALS.search(part) for argument in args for part in argument.split("::")):
+            if any(map(has_credentials, args)):
                 raise Usage(_NO_CREDENTIALS)
         return super().parse_args(ctx, args)
 

@@ -9,13 +9,12 @@ from typing import Any
 
 from pydantic import Secret, SecretBytes, SecretStr
 
-from remote_store._paths import redact
+from remote_store._paths import has_credentials, redact
 
 _MARKS = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)\})?")
 _SECRET_NAME = re.compile(r"secret|token|pass|pwd|cred|key|signature|connection|sas|auth|cookie|header", re.I)
 _SECRETS = (Secret, SecretStr, SecretBytes)
-# Any user in some, user:password@ in others, even with a slash in it (but neither a port nor a chain); or a query.
-_UNSAFE_URL = re.compile(r"^(s3a?|https?)://[^/]*@|://[^/@:]*:(?!:|\d+(/|$)).*@|://.*\?[^/]*=", re.S)
+_QUERY = re.compile(r"://.*\?[^/]*=", re.S)
 
 
 class ConfigError(ValueError):
@@ -64,7 +63,7 @@ def filled(text: str) -> str:
 
 def is_unsafe(url: str) -> bool:
     """Whether a URL holds credentials, or a query, which may."""
-    return any(_UNSAFE_URL.search(text) for text in (url, *url.split("::")))
+    return has_credentials(url) or _QUERY.search(url) is not None
 
 
 def hidden(value: Any) -> Any:
