@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Literal, Self, TypeVar
 
 from remote_store._capabilities import CapabilitySet
 from remote_store._content import PART, spool, spooling
-from remote_store._errors import CapabilityNotSupported
+from remote_store._errors import CapabilityNotSupported, etag_differs
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, WriteResult
 from remote_store._paths import check_depth, check_range
 
@@ -155,10 +155,12 @@ class Backend(BackendBase):
     def copy(self, src: str, dst: str, *, overwrite: bool = False) -> None:
         """Duplicate a file."""
 
-    def read_range(self, path: str, start: int, end: int) -> bytes:
-        """Bytes `[start, end)`; by seeking unless overridden."""
+    def read_range(self, path: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
+        """Bytes `[start, end)`; by seeking unless overridden. CONDITIONAL_WRITE brings `if_match`."""
         check_range(start, end)
         with self.read_seekable(path) as stream:
+            if if_match is not None and self.get_file_info(path).etag != if_match:
+                raise etag_differs(path, self.name)
             stream.seek(start)
             pieces, left = [], end - start
             while left and (piece := stream.read(left)):

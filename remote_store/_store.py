@@ -192,16 +192,23 @@ class Store(StoreBase[Backend]):
         self._require("read_text", path)
         return self.read_bytes(path).decode(encoding, errors)
 
-    def read_range(self, path: Path, start: int, end: int) -> bytes:
+    def read_range(self, path: Path, start: int, end: int, *, if_match: str | None = None) -> bytes:
         """Bytes `[start, end)`, fewer where the file ends.
+
+        Args:
+            path: of the file.
+            start: first byte.
+            end: the byte after the last.
+            if_match: read only the file that has this etag; needs CONDITIONAL_WRITE.
 
         Raises:
             ValueError: not `0 <= start <= end`.
+            PreconditionFailed: `if_match` does not match, or the file is gone.
         """
-        key = self._file("read_range", path)
+        key, options = self._target("read_range", path, None, if_match)
         check_range(start, end)
         with self._errors:
-            return self._backend.read_range(key, start, end)
+            return self._backend.read_range(key, start, end, **options)
 
     # --- writing
 

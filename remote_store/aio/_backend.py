@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from remote_store._backend import BackendBase
 from remote_store._content import pieces, spool, spooling
+from remote_store._errors import etag_differs
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store._paths import check_depth, check_range
 from remote_store._streams import AsyncAtomicFile, AsyncReadStream, ThreadReader
@@ -105,8 +106,8 @@ class AsyncBackend(BackendBase):
     async def copy(self, src: str, dst: str, *, overwrite: bool = False) -> None:
         """Duplicate a file."""
 
-    async def read_range(self, path: str, start: int, end: int) -> bytes:
-        """Bytes `[start, end)`; by reading up to there unless overridden."""
+    async def read_range(self, path: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
+        """Bytes `[start, end)`; by reading up to there unless overridden. CONDITIONAL_WRITE brings `if_match`."""
         check_range(start, end)
         parts, at = [], 0
         async with aclosing(self.read(path)) as chunks:  # type: ignore[type-var]
@@ -115,6 +116,8 @@ class AsyncBackend(BackendBase):
                 at += len(chunk)
                 if at >= end:
                     break
+        if if_match is not None and (await self.get_file_info(path)).etag != if_match:
+            raise etag_differs(path, self.name)
         return b"".join(parts)
 
     async def read_seekable(self, path: str) -> AsyncReadStream:

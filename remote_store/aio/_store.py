@@ -154,12 +154,12 @@ class AsyncStore(StoreBase[AsyncBackend]):
         self._require("read_text", path)
         return (await self.read_bytes(path)).decode(encoding, errors)
 
-    async def read_range(self, path: Path, start: int, end: int) -> bytes:
+    async def read_range(self, path: Path, start: int, end: int, *, if_match: str | None = None) -> bytes:
         """Bytes `[start, end)`, fewer where the file ends."""
-        key = self._file("read_range", path)
+        key, options = self._target("read_range", path, None, if_match)
         check_range(start, end)
         with self._errors:
-            return await self._backend.read_range(key, start, end)
+            return await self._backend.read_range(key, start, end, **options)
 
     # --- writing
 

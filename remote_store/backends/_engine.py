@@ -139,9 +139,9 @@ class EngineBackend(BackendBase):
     def read_bytes(self, path: str) -> Any:
         return self._run(self._engine.read_bytes(self._file(path)))
 
-    def read_range(self, path: str, start: int, end: int) -> Any:
+    def read_range(self, path: str, start: int, end: int, *, if_match: str | None = None) -> Any:
         check_range(start, end)
-        return self._run(self._engine.read_range(self._file(path), start, end))
+        return self._run(self._engine.read_range(self._file(path), start, end, if_match))
 
     def write(self, path: str, content: Any, *, overwrite: bool = False, **options: Any) -> Any:
         return self._write("write", path, content, overwrite, **options)

@@ -122,6 +122,14 @@ class Driver:
     async def read_range(self, key: str, start: int, end: int) -> bytes:
         raise NotImplementedError
 
+    async def read_matching(self, key: str, start: int, end: int, etag: str) -> bytes:
+        """`read_range` of the file that has this etag (CONDITIONAL_WRITE); `start` may be `end`.
+
+        Raises:
+            PreconditionFailed: it has another, or is not there.
+        """
+        raise NotImplementedError
+
     async def open_read(self, key: str) -> Reader:
         raise NotImplementedError
 

@@ -286,6 +286,15 @@ class MemoryDriver(Driver):
     async def read_range(self, key: str, start: int, end: int) -> bytes:
         return self._data(key)[start:end]
 
+    async def read_matching(self, key: str, start: int, end: int, etag: str) -> bytes:
+        if self._locks.moving:
+            self._locks.settle()
+        file = self._files.get(self._prefix + key)
+        if file is None or self._etag(file) != etag:
+            raise etag_differs(key, self.name)
+        data: bytes = file.getvalue()
+        return data[start:end]
+
     async def open_read(self, key: str) -> _Bytes:
         return _Bytes(self._data(key))
 

@@ -193,22 +193,21 @@ class S3Driver(Driver):
     # --- reading
 
     async def read_bytes(self, key: str) -> bytes:
-        reader = S3Reader(self, key)
+        return await self._read(S3Reader(self, key))
+
+    async def read_range(self, key: str, start: int, end: int) -> bytes:
+        return await self._read(S3Reader(self, key, start, end))
+
+    async def read_matching(self, key: str, start: int, end: int, etag: str) -> bytes:
+        # A range of no bytes cannot be asked for.
+        return (await self._read(S3Reader(self, key, start, max(end, start + 1), etag)))[: end - start]
+
+    async def _read(self, reader: S3Reader) -> bytes:
         try:
             pieces = []
             while piece := await reader.read(MIB):
                 pieces.append(piece)
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        finally:
-            await reader.close()
-
-    async def read_range(self, key: str, start: int, end: int) -> bytes:
-        reader = S3Reader(self, key, start, end)
-        try:
-            pieces = []
-            while piece := await reader.read(MIB):
-                pieces.append(piece)
-            return b"".join(pieces)
         finally:
             await reader.close()
 

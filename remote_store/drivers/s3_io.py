@@ -51,11 +51,13 @@ class S3Reader:
         at: place of the next byte.
     """
 
-    def __init__(self, driver: S3Driver, key: str, start: int = 0, end: int | None = None) -> None:
+    def __init__(
+        self, driver: S3Driver, key: str, start: int = 0, end: int | None = None, etag: str | None = None
+    ) -> None:
         self._driver, self._key = driver, key
         self.at, self._end = start, end
         self._size: int | None = None
-        self._etag: str | None = None
+        self._etag = etag
         self._body: Any = None
 
     @property

@@ -140,7 +140,9 @@ class Engine:
     async def read_bytes(self, key: str) -> bytes:
         return await self._reading(key, self.driver.read_bytes)
 
-    async def read_range(self, key: str, start: int, end: int) -> bytes:
+    async def read_range(self, key: str, start: int, end: int, if_match: str | None = None) -> bytes:
+        if if_match is not None:
+            return await self.driver.read_matching(key, start, end, if_match)
         if start == end:
             await self.require_file(key)
             return b""

@@ -229,7 +229,8 @@ class StoreFileSystem(BulkOperations):
             raise NotImplementedError(f"mode {mode!r} is not supported: files of a store are written whole")
         with builtin_errors:
             details = described(self.store.get_file_info(path)) if size is None else {"size": size}
-        reader = StoreReader(self, path, details["size"], block_size, cache_options=cache_options, **options)
+        same: dict[str, Any] = {"cache_options": cache_options, "etag": details.get("etag")}
+        reader = StoreReader(self, path, details["size"], block_size, **same, **options)
         reader._details = details if size is None else None
         return reader
 

@@ -13,6 +13,7 @@ from fsspec.asyn import AbstractAsyncStreamedFile
 from fsspec.caching import BaseCache, register_cache
 from fsspec.spec import AbstractBufferedFile
 
+from remote_store._capabilities import Capability
 from remote_store._errors import PreconditionFailed
 from remote_store.interop._listing import NEAR
 from remote_store.interop._operations import builtin_errors
@@ -92,7 +93,8 @@ register_cache(Windows, clobber=True)
 class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
     """A file being read in ranges, a block ahead.
 
-    That it was replaced is noticed by its size. Files nearby are read from one stream, which stays with one version.
+    That it was replaced is noticed by its etag where the store takes `if_match`, else by its size. Files nearby are
+    read from one stream, which stays with one version.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
         *,
         cache_type: str = Windows.name,
         cache_options: dict[str, Any] | None = None,
+        etag: str | None = None,
         version_id: str | None = None,
         **hints: Any,
     ) -> None:
@@ -111,6 +114,7 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
             raise NotImplementedError("versions of files are not supported")
         self._stream: BinaryIO | None = None
         self._store, self._near = fs.store, fs.backend_name in NEAR
+        self._same = {"if_match": etag} if etag and self._store.supports(Capability.CONDITIONAL_WRITE) else {}
         block = block_size or BLOCKS.get(fs.backend_name, BLOCK)
         super().__init__(fs, path, "rb", block, size=size, cache_type=cache_type, cache_options=cache_options)
 
@@ -126,7 +130,7 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
     def _read(self, start: int, end: int) -> bytes:
         with builtin_errors:
             if not self._near:
-                return bytes(self._store.read_range(self.path, start, end))
+                return bytes(self._store.read_range(self.path, start, end, **self._same))
             if self._stream is None:
                 self._stream = self._store.read_seekable(self.path)
             self._stream.seek(start)

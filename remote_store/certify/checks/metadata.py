@@ -126,6 +126,19 @@ async def if_match_replaces_only_what_it_names(s: View) -> None:
     equal((await s.read_bytes("f"), await s.exists("g")), (b"2", False), "content after refused writes")
 
 
+@check("IF-MATCH", Capability.CONDITIONAL_WRITE, Capability.METADATA)
+async def if_match_reads_only_what_it_names(s: View) -> None:
+    """A range with `if_match` is of the file with that etag; another etag or a missing file is PreconditionFailed."""
+    first = await s.write("f", b"0123")
+    etag = (await s.get_file_info("f")).etag
+    equal(await s.read_range("f", 1, 3, if_match=etag), b"12", "a range of the file that was meant")
+    equal(await s.read_range("f", 9, 12, if_match=etag), b"", "a range beyond its end")
+    equal(await s.read_range("f", 2, 2, if_match=etag), b"", "a range of no bytes")
+    await s.write("f", b"4567", if_match=first.etag)
+    for path, start, end in (("f", 1, 3), ("f", 2, 2), ("g", 1, 3)):
+        await raises(PreconditionFailed, s.read_range(path, start, end, if_match=etag), f"reading another {path!r}")
+
+
 @check("IF-MATCH", Capability.CONDITIONAL_WRITE)
 async def racing_updates_do_not_lose(s: View) -> None:
     """Of racing writers that saw the same etag exactly one replaces."""
