@@ -6,20 +6,12 @@ The facts behind each choice: `exists`, `isfile` and `isdir` hide outages; `rm`,
 
 from __future__ import annotations
 
-import datetime as dt
-import os
-import tempfile
-import threading
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
-from typing import IO, Any
-
-from fsspec import AbstractFileSystem
-from fsspec.asyn import AsyncFileSystem
+from typing import Any
 
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._content import PART, SPOOL_LIMIT, spooling
+from remote_store._content import PART
 from remote_store._errors import (
     BackendUnavailable,
     CapabilityNotSupported,
@@ -30,27 +22,22 @@ from remote_store._errors import (
     not_empty,
     unsupported,
 )
-from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry, file_info, folder_entry
+from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join, redact, spellable
 from remote_store.drivers.base import (
     ABSENT,
     PAGE_SIZE,
     Driver,
     Page,
-    Sink,
     Want,
     WriteOptions,
     from_any_error,
     warn_unspellable,
 )
+from remote_store.drivers.generic_fs import capabilities_of, first, is_async, layers_of, protocols_of, time_of, turn_of
+from remote_store.drivers.generic_io import GenericReader, GenericSink, Whole
 from remote_store.drivers.profiles import GENERIC
 
-READ_ONLY = frozenset({"http", "https", "github", "git", "reference", "tar", "libarchive", "data", "jlab", "gist"})
-"""Protocols whose filesystems cannot write, or not without hazard."""
-ARCHIVES = frozenset({"zip"})
-"""Archives that are open either for reading, or for writing what is not in them yet."""
-NO_FOLDERS = frozenset({"http", "https"})
-"""Protocols that know files only; what a server's index page links to is no listing to rely on."""
 _RECONNECT = frozenset({"ftp"})
 
 _NEEDS = {
@@ -85,8 +72,8 @@ class GenericDriver(Driver):
         self._fs = fs
         self._async = is_async(fs)
         self.runs = "native" if self._async else "thread"
-        self.capabilities = _capabilities(fs) if capabilities is None else capabilities
-        self._turn = _turn_of(fs)
+        self.capabilities = capabilities_of(fs) if capabilities is None else capabilities
+        self.turn = turn_of(fs)
 
     @property
     def fs(self) -> Any:
@@ -114,7 +101,7 @@ class GenericDriver(Driver):
                 if method is None:
                     raise NotImplementedError(verb)
                 return await method(*args, **options)
-            with self._turn:
+            with self.turn:
                 return getattr(self._fs, verb)(*args, **options)
         except RemoteStoreError:
             raise
@@ -128,16 +115,16 @@ class GenericDriver(Driver):
 
     def _reconnect(self) -> None:
         """Make a lost connection anew for the next call, where the filesystem itself never would."""
-        if _RECONNECT & _protocols(self._fs):
-            with suppress(Exception), self._turn:
+        if _RECONNECT & protocols_of(self._fs):
+            with suppress(Exception), self.turn:
                 self._fs.ftp.close()
                 self._fs._connect()
 
     async def _fresh(self, verb: str, key: str) -> Any:
         """Ask about `key` with no remembered listing in between."""
         try:
-            with self._turn:
-                for layer in _layers(self._fs):
+            with self.turn:
+                for layer in layers_of(self._fs):
                     layer.invalidate_cache()
         except Exception as error:
             raise from_any_error(error, key, self.name) from error
@@ -158,13 +145,13 @@ class GenericDriver(Driver):
     def _entry(self, key: str, info: Mapping[str, Any]) -> FileInfo | FolderEntry:
         if info.get("type") == "directory":
             return folder_entry(key)
-        etag, version = _first(info, _ETAG_KEYS), info.get("VersionId") or info.get("version_id")
+        etag, version = first(info, _ETAG_KEYS), info.get("VersionId") or info.get("version_id")
         return file_info(
             key,
             int(info.get("size") or 0),
-            _time(_first(info, _TIME_KEYS)),
+            time_of(first(info, _TIME_KEYS)),
             etag.strip('"') if isinstance(etag, str) else None,
-            _first(info, _TYPE_KEYS),
+            first(info, _TYPE_KEYS),
             extra={"version_id": version} if version else None,
         )
 
@@ -178,19 +165,19 @@ class GenericDriver(Driver):
         # Some filesystems ignore the range and send the whole file (sshfs).
         return data if len(data) <= end - start else data[start:end]
 
-    async def open_read(self, key: str) -> _GenericReader:
+    async def open_read(self, key: str) -> GenericReader:
         try:
             file = await self.call("open", key, self.native(key), "rb")
         except RemoteStoreError as error:
             if not self._async or not isinstance(error.__cause__, NotImplementedError):
                 raise
-            file = _Whole(await self.read_bytes(key))
-        return _GenericReader(self, key, file)
+            file = Whole(await self.read_bytes(key))
+        return GenericReader(self, key, file)
 
     # --- writing
 
-    async def open_write(self, key: str, options: WriteOptions) -> _GenericSink:
-        return _GenericSink(self, key)
+    async def open_write(self, key: str, options: WriteOptions) -> GenericSink:
+        return GenericSink(self, key)
 
     async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
         await self.store(key, "pipe_file", self.native(key), data)
@@ -198,22 +185,24 @@ class GenericDriver(Driver):
 
     async def store(self, key: str, verb: str, *args: Any) -> None:
         """Write through `verb`, making the folder above only where its absence was the trouble."""
-        there = True
         try:
             await self.call(verb, key, *args, writing=True)
-        except RemoteStoreError:
+            return
+        except RemoteStoreError as error:
             # Filesystems tell a missing folder in many ways (FTP: 550), so ask instead of guessing.
-            parent = key.rpartition("/")[0]
+            parent, there = key.rpartition("/")[0], None
             with suppress(RemoteStoreError):  # The first error stands when the question fails.
                 there = await self.info(parent) is not None
-            if there:
+            # Another writer may have made it meanwhile; errors that tell it was not that need no second try.
+            if there is None or (there and (not parent or type(error) not in (RemoteStoreError, NotFound))):
                 raise
+        if not there:
             try:
                 await self.call("makedirs", key, self.native(parent), exist_ok=True, writing=True)
             except RemoteStoreError:
                 if await self.info(parent) is None:  # Else somebody else was faster.
                     raise
-            await self.call(verb, key, *args, writing=True)
+        await self.call(verb, key, *args, writing=True)
 
     async def copy(self, src: str, dst: str, overwrite: bool) -> None:
         try:
@@ -221,7 +210,7 @@ class GenericDriver(Driver):
         except RemoteStoreError as error:
             if not isinstance(error.__cause__, NotImplementedError):
                 raise
-            sink, reader = _GenericSink(self, dst), await self.open_read(src)
+            sink, reader = GenericSink(self, dst), await self.open_read(src)
             try:
                 while data := await reader.read(PART):
                     await sink.write(data)
@@ -313,165 +302,3 @@ class GenericDriver(Driver):
             await session.close()
         elif "archive" in {base.__module__.rpartition(".")[2] for base in type(self._fs).__mro__}:
             self._fs.close()
-
-
-class _Whole:
-    """The content of a file from a filesystem that cannot stream."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    async def read(self, size: int) -> bytes:
-        piece = self._data[self._at : self._at + size]
-        self._at += len(piece)
-        return piece
-
-    async def close(self) -> None:
-        self._data = b""
-
-
-class _GenericReader:
-    """An open fsspec file, read one turn at a time."""
-
-    def __init__(self, driver: GenericDriver, key: str, file: Any) -> None:
-        self._driver, self._key, self._file = driver, key, file
-        self._async = driver.runs == "native"
-
-    async def _call(self, verb: str, *args: Any) -> Any:
-        try:
-            if self._async:
-                return await getattr(self._file, verb)(*args)
-            with self._driver._turn:
-                return getattr(self._file, verb)(*args)
-        except Exception as error:
-            raise from_any_error(error, self._key, self._driver.name) from error
-
-    async def read(self, size: int) -> bytes:
-        return bytes(await self._call("read", size))
-
-    async def seek(self, offset: int, whence: int) -> int:
-        return int(await self._call("seek", offset, whence))
-
-    async def close(self) -> None:
-        await self._call("close")
-
-
-class _GenericSink(Sink):
-    """Content of unknown length, complete on this side before the filesystem sees any of it."""
-
-    def __init__(self, driver: GenericDriver, key: str) -> None:
-        self._driver, self._key = driver, key
-        self._head = bytearray()
-        self._file: IO[bytes] | None = None
-
-    async def write(self, data: bytes) -> None:
-        if self._file is None and len(self._head) + len(data) <= SPOOL_LIMIT:
-            self._head += data
-            return
-        with spooling(self._key, self._driver.name):
-            if self._file is None:
-                fd, self._path = tempfile.mkstemp(prefix="remote-store-")
-                self._file = os.fdopen(fd, "wb")
-                self._file.write(self._head)
-                self._head.clear()
-            self._file.write(data)
-
-    async def commit(self) -> Mapping[str, Any]:
-        driver = self._driver
-        try:
-            if self._file is None:
-                await driver.store(self._key, "pipe_file", driver.native(self._key), bytes(self._head))
-            else:
-                with spooling(self._key, driver.name):
-                    self._file.close()
-                await driver.store(self._key, "put_file", self._path, driver.native(self._key))
-        finally:
-            await self.abort()
-        return {}
-
-    async def abort(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            os.unlink(self._path)
-            self._file = None
-
-
-_making_turns = threading.Lock()
-
-
-def _turn_of(fs: Any) -> threading.RLock:
-    """One connection, one call at a time: the lock that all backends over one filesystem share."""
-    with _making_turns:
-        turn: threading.RLock | None = getattr(fs, "_remote_store_turn", None)
-        if turn is None:
-            fs._remote_store_turn = turn = threading.RLock()
-        return turn
-
-
-def _layers(fs: Any) -> list[Any]:
-    """A filesystem and those it wraps, outermost first."""
-    layers = [fs]
-    while (inner := _own(layers[-1], "sync_fs") or _own(layers[-1], "fs")) is not None:
-        layers.append(inner)
-    return layers
-
-
-def _own(fs: Any, name: str) -> Any:
-    # Caching filesystems answer for the ones they wrap.
-    inner = object.__getattribute__(fs, "__dict__").get(name)
-    return inner if isinstance(inner, AbstractFileSystem) else None
-
-
-def _protocols(fs: Any) -> set[str]:
-    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
-
-
-def is_async(fs: Any) -> bool:
-    """Whether the methods of a filesystem are coroutines; DirFileSystem says so of itself whatever it wraps."""
-    while type(fs).__name__ == "DirFileSystem":
-        fs = fs.fs
-    return bool(fs.async_impl)
-
-
-def _first(info: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    return next((info[key] for key in keys if info.get(key) is not None), None)
-
-
-def _time(value: Any) -> dt.datetime:
-    """A modification time in any of the shapes filesystems give it; unknown rather than invented."""
-    try:
-        if isinstance(value, (int, float)):
-            return dt.datetime.fromtimestamp(value, dt.UTC)
-        if isinstance(value, str):
-            if value.isdecimal() and len(value) == 14:  # FTP's MLSD: YYYYMMDDHHMMSS, in UTC (RFC 3659).
-                return dt.datetime.strptime(value, "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
-            value = parsedate_to_datetime(value) if "," in value else dt.datetime.fromisoformat(value)
-        if isinstance(value, dt.datetime):
-            return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return UNKNOWN_TIME
-
-
-def _implements(fs: Any, *names: str) -> bool:
-    """Whether a filesystem brings its own version of a method that fsspec leaves unimplemented."""
-    unimplemented = [getattr(cls, name, None) for cls in (AbstractFileSystem, AsyncFileSystem) for name in names]
-    methods = [getattr(fs, name, None) for name in names]
-    return any(method is not None and getattr(method, "__func__", method) not in unimplemented for method in methods)
-
-
-def _capabilities(fs: Any) -> CapabilitySet:
-    """The profile's, less what the filesystem, or one that it wraps, certainly lacks."""
-    caps = set(GENERIC.capabilities)
-    for layer in _layers(fs):
-        protocols = _protocols(layer)
-        mode = getattr(layer, "mode", "") if protocols & ARCHIVES else ""
-        if protocols & READ_ONLY or mode == "r":
-            caps -= {Capability.WRITE, Capability.COPY, Capability.DELETE, Capability.MOVE}
-        elif mode:
-            caps -= {Capability.READ, Capability.COPY, Capability.DELETE, Capability.MOVE}
-        if protocols & NO_FOLDERS:
-            caps -= {Capability.LIST, Capability.GLOB}
-    if not _implements(fs, "rm_file", "_rm_file", "_rm"):
-        caps -= {Capability.DELETE, Capability.MOVE}
-    return CapabilitySet(caps)

@@ -206,6 +206,29 @@ def test_long_content_goes_through_a_file_that_is_removed(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_another_writer_makes_meanwhile_is_enough(
+    store: Store, fs: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meets_another(path: str, value: bytes, **options: Any) -> None:
+        fs.makedirs("/d/e", exist_ok=True)
+        monkeypatch.undo()
+        raise OSError("550")
+
+    monkeypatch.setattr(fs, "pipe_file", meets_another)
+    store.write("d/e/f", b"1")
+    assert store.read_bytes("d/e/f") == b"1"
+
+
+@pytest.mark.parametrize("native", [OSError("550"), PermissionError("x"), ConnectionError("x")], ids=repr)
+def test_a_write_that_fails_for_another_reason_says_so(store: Store, fs: Recording, native: Exception) -> None:
+    store.write("d/f", b"1")
+    fs.calls, fs.fail = [], {"pipe_file": native}
+    with pytest.raises(RemoteStoreError) as caught:
+        store.write("d/g", b"1")
+    assert caught.value.__cause__ is native
+    assert fs.calls.count("pipe_file") <= 2
+
+
 def test_a_move_that_copied_less_keeps_the_source(store: Store, fs: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     store.write("a", b"12345")
     monkeypatch.setattr(fs, "cp_file", lambda a, b: fs.pipe_file(b, b"1"))

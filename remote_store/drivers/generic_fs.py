@@ -1,0 +1,104 @@
+"""What a filesystem is, and says of its files, that nobody has written a driver for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from fsspec import AbstractFileSystem
+from fsspec.asyn import AsyncFileSystem
+
+from remote_store._capabilities import Capability, CapabilitySet
+from remote_store._models import UNKNOWN_TIME
+from remote_store.drivers.profiles import GENERIC
+
+READ_ONLY = frozenset({"http", "https", "github", "git", "reference", "tar", "libarchive", "data", "jlab", "gist"})
+"""Protocols whose filesystems cannot write, or not without hazard."""
+ARCHIVES = frozenset({"zip"})
+"""Archives that are open either for reading, or for writing what is not in them yet."""
+NO_FOLDERS = frozenset({"http", "https"})
+"""Protocols that know files only; what a server's index page links to is no listing to rely on."""
+_making_turns = threading.Lock()
+
+
+def turn_of(fs: Any) -> threading.RLock:
+    """One connection, one call at a time: the lock that all backends over one filesystem share."""
+    with _making_turns:
+        turn: threading.RLock | None = getattr(fs, "_remote_store_turn", None)
+        if turn is None:
+            fs._remote_store_turn = turn = threading.RLock()
+        return turn
+
+
+def layers_of(fs: Any) -> list[Any]:
+    """A filesystem and those it wraps, outermost first."""
+    layers = [fs]
+    while (inner := _own(layers[-1], "sync_fs") or _own(layers[-1], "fs")) is not None:
+        layers.append(inner)
+    return layers
+
+
+def _own(fs: Any, name: str) -> Any:
+    # Caching filesystems answer for the ones they wrap.
+    inner = object.__getattribute__(fs, "__dict__").get(name)
+    return inner if isinstance(inner, AbstractFileSystem) else None
+
+
+def protocols_of(fs: Any) -> set[str]:
+    """The protocols a filesystem goes by."""
+    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+
+
+def is_async(fs: Any) -> bool:
+    """Whether the methods of a filesystem are coroutines; DirFileSystem says so of itself whatever it wraps."""
+    while type(fs).__name__ == "DirFileSystem":
+        fs = fs.fs
+    return bool(fs.async_impl)
+
+
+def first(info: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    """The first of these keys that tells something."""
+    return next((info[key] for key in keys if info.get(key) is not None), None)
+
+
+def time_of(value: Any) -> dt.datetime:
+    """A modification time in any of the shapes filesystems give it; unknown rather than invented."""
+    try:
+        if isinstance(value, (int, float)):
+            return dt.datetime.fromtimestamp(value, dt.UTC)
+        if isinstance(value, str):
+            if value.isdecimal() and len(value) == 14:  # FTP's MLSD: YYYYMMDDHHMMSS, in UTC (RFC 3659).
+                return dt.datetime.strptime(value, "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
+            value = parsedate_to_datetime(value) if "," in value else dt.datetime.fromisoformat(value)
+        if isinstance(value, dt.datetime):
+            return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return UNKNOWN_TIME
+
+
+def _implements(fs: Any, *names: str) -> bool:
+    """Whether a filesystem brings its own version of a method that fsspec leaves unimplemented."""
+    unimplemented = [getattr(cls, name, None) for cls in (AbstractFileSystem, AsyncFileSystem) for name in names]
+    methods = [getattr(fs, name, None) for name in names]
+    return any(method is not None and getattr(method, "__func__", method) not in unimplemented for method in methods)
+
+
+def capabilities_of(fs: Any) -> CapabilitySet:
+    """The profile's, less what the filesystem, or one that it wraps, certainly lacks."""
+    caps = set(GENERIC.capabilities)
+    for layer in layers_of(fs):
+        protocols = protocols_of(layer)
+        mode = getattr(layer, "mode", "") if protocols & ARCHIVES else ""
+        if protocols & READ_ONLY or mode == "r":
+            caps -= {Capability.WRITE, Capability.COPY, Capability.DELETE, Capability.MOVE}
+        elif mode:
+            caps -= {Capability.READ, Capability.COPY, Capability.DELETE, Capability.MOVE}
+        if protocols & NO_FOLDERS:
+            caps -= {Capability.LIST, Capability.GLOB}
+    if not _implements(fs, "rm_file", "_rm_file", "_rm"):
+        caps -= {Capability.DELETE, Capability.MOVE}
+    return CapabilitySet(caps)

@@ -1,0 +1,95 @@
+"""Files of the generic driver, being read and being written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+from remote_store._content import SPOOL_LIMIT, spooling
+from remote_store.drivers.base import Sink, from_any_error
+
+if TYPE_CHECKING:
+    from remote_store.drivers.generic import GenericDriver
+
+
+class Whole:
+    """The content of a file from a filesystem that cannot stream."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    async def read(self, size: int) -> bytes:
+        piece = self._data[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+    async def close(self) -> None:
+        self._data = b""
+
+
+class GenericReader:
+    """An open fsspec file, read one turn at a time."""
+
+    def __init__(self, driver: GenericDriver, key: str, file: Any) -> None:
+        self._driver, self._key, self._file = driver, key, file
+        self._async = driver.runs == "native"
+
+    async def _call(self, verb: str, *args: Any) -> Any:
+        try:
+            if self._async:
+                return await getattr(self._file, verb)(*args)
+            with self._driver.turn:
+                return getattr(self._file, verb)(*args)
+        except Exception as error:
+            raise from_any_error(error, self._key, self._driver.name) from error
+
+    async def read(self, size: int) -> bytes:
+        return bytes(await self._call("read", size))
+
+    async def seek(self, offset: int, whence: int) -> int:
+        return int(await self._call("seek", offset, whence))
+
+    async def close(self) -> None:
+        await self._call("close")
+
+
+class GenericSink(Sink):
+    """Content of unknown length, complete on this side before the filesystem sees any of it."""
+
+    def __init__(self, driver: GenericDriver, key: str) -> None:
+        self._driver, self._key = driver, key
+        self._head = bytearray()
+        self._file: IO[bytes] | None = None
+
+    async def write(self, data: bytes) -> None:
+        if self._file is None and len(self._head) + len(data) <= SPOOL_LIMIT:
+            self._head += data
+            return
+        with spooling(self._key, self._driver.name):
+            if self._file is None:
+                fd, self._path = tempfile.mkstemp(prefix="remote-store-")
+                self._file = os.fdopen(fd, "wb")
+                self._file.write(self._head)
+                self._head.clear()
+            self._file.write(data)
+
+    async def commit(self) -> Mapping[str, Any]:
+        driver = self._driver
+        try:
+            if self._file is None:
+                await driver.store(self._key, "pipe_file", driver.native(self._key), bytes(self._head))
+            else:
+                with spooling(self._key, driver.name):
+                    self._file.close()
+                await driver.store(self._key, "put_file", self._path, driver.native(self._key))
+        finally:
+            await self.abort()
+        return {}
+
+    async def abort(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            os.unlink(self._path)
+            self._file = None
