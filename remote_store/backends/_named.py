@@ -161,7 +161,8 @@ def s3_driver(
 
 def private_memory() -> Driver:
     """A driver over a tree of its own."""
-    from remote_store.drivers.memory import MemoryDriver, private_filesystem
+    from remote_store.drivers.memory import MemoryDriver
+    from remote_store.drivers.memory_tree import private_filesystem
 
     return MemoryDriver(private_filesystem())
 

@@ -6,7 +6,7 @@ The facts behind each choice: `exists`, `isfile` and `isdir` hide outages; `rm`,
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -23,20 +23,19 @@ from remote_store._errors import (
     unsupported,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
-from remote_store._paths import join, redact, spellable
+from remote_store._paths import join, redact
 from remote_store.drivers.base import (
     ABSENT,
-    PAGE_SIZE,
     Driver,
     Page,
     Want,
     WriteOptions,
     from_any_error,
-    warn_unspellable,
 )
 from remote_store.drivers.generic_fs import capabilities_of, first, is_async, layers_of, protocols_of, time_of, turn_of
 from remote_store.drivers.generic_io import GenericReader, GenericSink, Whole
 from remote_store.drivers.profiles import GENERIC
+from remote_store.drivers.walk import walk
 
 _RECONNECT = frozenset({"ftp"})
 
@@ -264,32 +263,12 @@ class GenericDriver(Driver):
         named = [(str(entry["name"]).rstrip("/"), entry) for entry in entries]
         return [(name, entry) for name, entry in named if name.strip("/") != own]
 
-    async def list_pages(
-        self, key: str, max_depth: int | None, want: Want, starts: str = ""
-    ) -> AsyncGenerator[Page, None]:
-        page: Page = []
-        warned = False
-        stack = [(key, 0)]
-        while stack:
-            folder, depth = stack.pop()
-            for native, info in await self._children(folder):
-                name = native.rpartition("/")[2]
-                if not spellable(name):
-                    if not warned:
-                        warned = True
-                        warn_unspellable(name, self.name)
-                    continue
-                entry = self._entry(join(folder, name), info)
-                is_folder = isinstance(entry, FolderEntry)
-                if is_folder and (max_depth is None or depth < max_depth):
-                    stack.append((join(folder, name), depth + 1))
-                if want == "both" or is_folder == (want == "folders"):
-                    page.append(entry)
-                if len(page) >= PAGE_SIZE:
-                    yield page
-                    page = []
-        if page:
-            yield page
+    def list_pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
+        return walk(self._entries, key, max_depth, want, self.name)
+
+    async def _entries(self, folder: str) -> Iterable[tuple[str, FileInfo | FolderEntry]]:
+        named = [(native.rpartition("/")[2], info) for native, info in await self._children(folder)]
+        return ((name, self._entry(join(folder, name), info)) for name, info in named)
 
     async def check(self) -> None:
         await self._fresh("ls", "")

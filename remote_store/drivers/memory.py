@@ -24,88 +24,22 @@ from remote_store._errors import (
     target_exists,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
-from remote_store._paths import join, spellable
+from remote_store._paths import join
 from remote_store.drivers.base import (
     FILE,
     FOLDER,
-    PAGE_SIZE,
     Driver,
     Kind,
     Page,
     Sink,
     Want,
     WriteOptions,
-    warn_unspellable,
 )
+from remote_store.drivers.memory_tree import Folders
 from remote_store.drivers.profiles import MEMORY
+from remote_store.drivers.walk import walk
 
 _serial = itertools.count(1)
-
-
-class _Folders(list[str]):
-    """fsspec's list of folders, for a tree of its own: membership and children in one step."""
-
-    def __init__(self) -> None:
-        super().__init__([""])
-        self.children: dict[str, dict[str, None]] = {"": {}}
-
-    def __contains__(self, path: object) -> bool:
-        return path in self.children
-
-    def append(self, path: str) -> None:
-        missing = []
-        while path not in self.children:
-            super().append(path)
-            self.children[path] = {}
-            parent, _, name = path.rpartition("/")
-            missing.append((parent, name))
-            path = parent
-        for parent, name in missing:
-            self.children[parent][name] = None
-
-    def remove(self, path: str) -> None:
-        super().remove(path)
-        del self.children[path]
-        self.orphan(path)
-
-    def adopt(self, path: str) -> None:
-        parent, _, name = path.rpartition("/")
-        self.append(parent)
-        self.children[parent][name] = None
-
-    def orphan(self, path: str) -> None:
-        parent, _, name = path.rpartition("/")
-        self.children.get(parent, {}).pop(name, None)
-
-
-class _Files(dict[str, MemoryFile]):
-    """fsspec's mapping of paths to files, that keeps `_Folders` in step."""
-
-    def __init__(self, folders: _Folders) -> None:
-        super().__init__()
-        self._folders = folders
-
-    def __setitem__(self, path: str, file: MemoryFile) -> None:
-        if path not in self:
-            self._folders.adopt(path)
-        super().__setitem__(path, file)
-
-    def __delitem__(self, path: str) -> None:
-        super().__delitem__(path)
-        self._folders.orphan(path)
-
-    def pop(self, path: str, *default: Any) -> Any:
-        if path in self:
-            self._folders.orphan(path)
-        return super().pop(path, *default)
-
-
-def private_filesystem() -> MemoryFileSystem:
-    """An fsspec memory filesystem with a tree of its own."""
-    fs = MemoryFileSystem(skip_instance_cache=True)
-    fs.pseudo_dirs = _Folders()
-    fs.store = _Files(fs.pseudo_dirs)
-    return fs
 
 
 def _new_file(fs: MemoryFileSystem, path: str, data: bytes, metadata: Mapping[str, str] | None) -> MemoryFile:
@@ -208,7 +142,7 @@ class MemoryDriver(Driver):
         folders = self._fs.pseudo_dirs
         if path in folders:
             return True
-        if isinstance(folders, _Folders):
+        if isinstance(folders, Folders):
             return False
         below = path + "/"
         return any(other.startswith(below) for other in (*tuple(self._files), *tuple(folders)))
@@ -216,7 +150,7 @@ class MemoryDriver(Driver):
     def _children(self, path: str) -> Iterable[str]:
         """Names in a folder."""
         folders = self._fs.pseudo_dirs
-        if isinstance(folders, _Folders):
+        if isinstance(folders, Folders):
             return tuple(folders.children.get(path, ()))
         below = path + "/"
         start = len(below)
@@ -271,10 +205,13 @@ class MemoryDriver(Driver):
             return self._describe(key, file)
         return folder_entry(key) if self._is_folder(path) else None
 
-    def _data(self, key: str) -> bytes:
+    def _settled(self, key: str) -> MemoryFile | None:
         if self._locks.moving:
             self._locks.settle()
-        file = self._files.get(self._prefix + key)
+        return self._files.get(self._prefix + key)
+
+    def _data(self, key: str) -> bytes:
+        file = self._settled(key)
         if file is None:
             raise self._missing(key)
         data: bytes = file.getvalue()
@@ -287,9 +224,7 @@ class MemoryDriver(Driver):
         return self._data(key)[start:end]
 
     async def read_matching(self, key: str, start: int, end: int, etag: str) -> bytes:
-        if self._locks.moving:
-            self._locks.settle()
-        file = self._files.get(self._prefix + key)
+        file = self._settled(key)
         if file is None or self._etag(file) != etag:
             raise etag_differs(key, self.name)
         data: bytes = file.getvalue()
@@ -372,39 +307,18 @@ class MemoryDriver(Driver):
             raise self._missing(key)
         return file
 
-    def _snapshot(self, folder: str) -> list[tuple[str, MemoryFile | None]]:
-        """Names in a folder with their files, None for folders, as of one moment."""
+    async def _entries(self, folder: str) -> Iterable[tuple[str, FileInfo | FolderEntry]]:
+        """Names in a folder and what they are, as of one moment."""
         path = self._prefix + folder if folder else self.root
         with self._locks.tree:
-            return [(name, self._files.get(f"{path}/{name}")) for name in self._children(path)]
+            found = [(name, self._files.get(f"{path}/{name}")) for name in self._children(path)]
+        return ((name, self._listed(join(folder, name), file)) for name, file in found)
 
-    async def list_pages(
-        self, key: str, max_depth: int | None, want: Want, starts: str = ""
-    ) -> AsyncGenerator[Page, None]:
-        page: Page = []
-        warned = False
-        stack = [(key, 0)]
-        while stack:
-            folder, depth = stack.pop()
-            for name, file in self._snapshot(folder):
-                below = join(folder, name)
-                if not name or not spellable(name):
-                    if not warned:
-                        warned = True
-                        warn_unspellable(name, self.name)
-                    continue
-                if file is None:
-                    if max_depth is None or depth < max_depth:
-                        stack.append((below, depth + 1))
-                    if want != "files":
-                        page.append(folder_entry(below))
-                elif want != "folders":
-                    page.append(self._describe(below, file, listed=True))
-                if len(page) >= PAGE_SIZE:
-                    yield page
-                    page = []
-        if page:
-            yield page
+    def _listed(self, key: str, file: MemoryFile | None) -> FileInfo | FolderEntry:
+        return folder_entry(key) if file is None else self._describe(key, file, listed=True)
+
+    def list_pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
+        return walk(self._entries, key, max_depth, want, self.name)
 
     async def check(self) -> None:
         """Memory is always there."""
