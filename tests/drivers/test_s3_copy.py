@@ -96,7 +96,6 @@ async def place(
         place.put("src", DATA)
         with moto_server.hooked(place.hook):
             yield place
-    look.close()
 
 
 @pytest.fixture(params=["copy", "move"])

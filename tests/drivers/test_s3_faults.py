@@ -108,7 +108,6 @@ async def place(
         async with AsyncStore(AsyncS3Backend(BUCKET, **options)) as store:
             await store.ping()
             yield Place(View(store), proxy, look, options["root"])
-    look.close()
 
 
 @pytest.fixture
@@ -116,7 +115,6 @@ async def asynchronous(moto_server: S3Server, proxy: Proxy, options: dict[str, A
     look = client(moto_server)
     async with AsyncStore(AsyncS3Backend(BUCKET, **{**options, "timeout": 30})) as store:
         yield Place(View(store), proxy, look, options["root"])
-    look.close()
 
 
 async def read(view: View) -> bytes:

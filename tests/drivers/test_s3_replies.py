@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -52,10 +52,8 @@ async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: st
 
 
 @pytest.fixture
-def look(moto_server: S3Server) -> Iterator[Any]:
-    plain = client(moto_server)
-    yield plain
-    plain.close()
+def look(moto_server: S3Server) -> Any:
+    return client(moto_server)
 
 
 def uploads(look: Any, prefix: str) -> list[str]:

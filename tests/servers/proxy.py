@@ -72,6 +72,7 @@ class Proxy:
 
     def close(self) -> None:
         self.refuse()
+        self._run(self._settle())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -97,7 +98,16 @@ class Proxy:
             with suppress(OSError):
                 await writer.wait_closed()
 
+    async def _settle(self) -> None:
+        """Let connections end that were being accepted when the server closed."""
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
+        for _ in range(2):  # Transports close one step after they were told to.
+            await asyncio.sleep(0)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            return writer.transport.abort()
         # A task of our own, because asyncio reports the cancellation of one it made itself as an error.
         self.connections += 1
         connection = asyncio.ensure_future(self._serve(reader, writer))

@@ -50,11 +50,13 @@ class S3Server:
         endpoint: URL.
         requests: method and path with query of each request, where the server counts.
         hook: sees each request first, where the server counts.
+        client: see the function of this name.
     """
 
     endpoint: str
     requests: list[str] = field(default_factory=list)
     hook: Hook | None = None
+    client: Any = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -107,6 +109,7 @@ def moto() -> Iterator[S3Server]:
         _create_bucket(served)
         yield served
     finally:
+        client(served).close()
         server.shutdown()
         thread.join(10)
         server.server_close()
@@ -158,6 +161,7 @@ def ministack() -> Iterator[S3Server]:
         _wait_until_up(process, served.endpoint)
         _create_bucket(served)
         yield served
+        client(served).close()
     finally:
         process.terminate()
         try:
@@ -183,16 +187,13 @@ def _wait_until_up(process: subprocess.Popen[bytes], endpoint: str) -> None:
 
 
 def client(server: S3Server) -> Any:
-    """A plain SDK client, to prepare and to look."""
-    import boto3
+    """The plain SDK client of a server, to prepare and to look."""
+    if server.client is None:
+        import boto3
 
-    return boto3.client(
-        "s3",
-        endpoint_url=server.endpoint,
-        aws_access_key_id=KEY,
-        aws_secret_access_key=SECRET,
-        region_name="us-east-1",
-    )
+        login = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+        server.client = boto3.client("s3", endpoint_url=server.endpoint, **login)
+    return server.client
 
 
 def _create_bucket(server: S3Server) -> None:
