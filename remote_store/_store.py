@@ -139,8 +139,8 @@ class Store(StoreBase[Backend]):
             totals.add(file)
         if not totals.count and key:
             with self._errors:
-                if (is_file := self._backend.is_file(key)) or not self.is_folder(path):
-                    raise self._not_a_folder(key, is_file)
+                if not self.is_folder(path):
+                    raise self._not_a_folder(key, self._backend.is_file(key))
         return totals.info(key_of(path))
 
     def ping(self) -> None:

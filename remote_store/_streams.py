@@ -14,10 +14,16 @@ from remote_store._errors import BackendUnavailable
 from remote_store._models import WriteResult
 
 T = TypeVar("T")
-Run = Callable[[Awaitable[Any]], Any]
 
 CHUNK = 64 * 1024
 """What an async read yields at a time [bytes] (ASYNC-020)."""
+
+
+class Run(Protocol):
+    """Runs operations; see `engine.run`."""
+
+    def __call__(self, operation: Awaitable[Any], /) -> Any: ...
+    def let_go(self, operation: Awaitable[Any], /) -> None: ...
 
 
 class Reader(Protocol):
@@ -45,6 +51,7 @@ class _RawReader(io.RawIOBase):
         self._reader = reader
         self._run = run
         self._seekable = seekable
+        self._broken: BaseException | None = None
 
     def readable(self) -> bool:
         return True
@@ -53,26 +60,40 @@ class _RawReader(io.RawIOBase):
         return self._seekable
 
     def readinto(self, buffer: Any) -> int:
-        data = self._run(self._reader.read(len(buffer)))
+        data = self._next(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def readall(self) -> bytes:
         pieces = []
-        while data := self._run(self._reader.read(PART)):
+        while data := self._next(PART):
             pieces.append(data)
         return b"".join(pieces)
+
+    def _next(self, size: int) -> bytes:
+        """The next bytes; what comes after a failed read would have a gap before it, as buffers drop what they had."""
+        if self._broken is not None:
+            message = "An earlier read of this stream failed; seek to where to go on, or open it anew"
+            raise BackendUnavailable(message, path=getattr(self._broken, "path", None)) from self._broken
+        try:
+            return cast("bytes", self._run(self._reader.read(size)))
+        except BaseException as error:
+            self._broken = error
+            raise
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if not self._seekable:
             raise io.UnsupportedOperation("seek")
-        return cast("int", self._run(self._reader.seek(offset, whence)))
+        place = cast("int", self._run(self._reader.seek(offset, whence)))
+        self._broken = None
+        return place
 
     def close(self) -> None:
         if not self.closed:
             super().close()
+            self._broken = None
             with suppress(BackendUnavailable):  # A loop that is gone has let go already.
-                self._run(self._reader.close())
+                self._run.let_go(self._reader.close())
 
 
 def read_stream(reader: Reader, run: Run, seekable: bool) -> BinaryIO:
@@ -278,26 +299,40 @@ class AsyncReadStream:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._position = 0
+        self._held: list[bytes] = []  # What a read that failed had got.
         self.closed = False
         self.scope: AbstractContextManager[Any] = nullcontext()
 
     async def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes, all that is left when negative; `b""` at the end."""
+        """At most `size` bytes, all that is left when negative; `b""` at the end. One that fails loses nothing."""
         self._check_open()
-        pieces: list[bytes] = []
-        wanted = size
-        with self.scope:
-            while wanted and (data := await self._reader.read(PART if size < 0 else min(wanted, PART))):
-                pieces.append(data)
-                self._position += len(data)
-                wanted -= len(data) if size > 0 else 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces, self._held = self._held, []
+        have = sum(map(len, pieces))
+        try:
+            with self.scope:
+                while size < 0 or have < size:
+                    piece = await self._reader.read(PART if size < 0 else min(size - have, PART))
+                    if not piece:
+                        break
+                    pieces.append(piece)
+                    have += len(piece)
+        except BaseException:
+            self._held = pieces
+            raise
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if 0 <= size < have:
+            self._held, data = [data[size:]], data[:size]
+        self._position += len(data)
+        return data
 
     async def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move as `io.IOBase.seek` does; returns the new position [bytes]."""
         self._check_open()
+        if whence == io.SEEK_CUR:
+            offset, whence = self._position + offset, io.SEEK_SET
         with self.scope:
             self._position = await self._reader.seek(offset, whence)
+        self._held = []
         return self._position
 
     def tell(self) -> int:

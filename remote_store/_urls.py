@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from remote_store._backend import Backend, BackendBase
-from remote_store._paths import redact
+from remote_store._paths import has_credentials, redact
 from remote_store.aio._backend import AsyncBackend
 from remote_store.drivers.base import from_any_error
 
@@ -77,7 +77,13 @@ S3_URLS = ("s3://", "s3a://")
 
 
 def _bucket(url: str) -> tuple[str, str]:
-    """Bucket and prefix of a URL."""
+    """Bucket and prefix of a URL.
+
+    Raises:
+        ValueError: credentials in it.
+    """
+    if has_credentials(url):
+        raise ValueError("an S3 URL takes no credentials: pass key= and secret=, or leave them to the SDK")
     bucket, _, prefix = url.partition("://")[2].partition("/")
     return bucket, prefix
 

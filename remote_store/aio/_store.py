@@ -113,8 +113,8 @@ class AsyncStore(StoreBase[AsyncBackend]):
             totals.add(file)
         if not totals.count and key:
             with self._errors:
-                if (is_file := await self._backend.is_file(key)) or not await self.is_folder(path):
-                    raise self._not_a_folder(key, is_file)
+                if not await self.is_folder(path):
+                    raise self._not_a_folder(key, await self._backend.is_file(key))
         return totals.info(key_of(path))
 
     async def ping(self) -> None:

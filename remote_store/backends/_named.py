@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Mapping
+from difflib import get_close_matches
+from inspect import signature
 from typing import Any, NoReturn
 
 from remote_store import _fork
@@ -130,6 +133,8 @@ def s3_driver(
     """A driver over an s3fs filesystem of its own."""
     if not bucket:
         raise ValueError("S3 needs a bucket: S3Backend('my-bucket'), or s3://my-bucket/prefix")
+    if "://" in bucket or ("/" in bucket and not bucket.startswith("arn:")):
+        raise ValueError("a bucket is a name, such as 'my-bucket'; a prefix in it is the root")
     if part_size < 5 << 20:
         raise ValueError("part_size must be at least 5 MiB (S3's minimum)")
     try:
@@ -139,7 +144,10 @@ def s3_driver(
     from remote_store.drivers.s3 import S3Driver
     from remote_store.drivers.s3_io import OneTryPerRequest
 
-    defaults = {"retries": {"mode": "standard", "max_attempts": 3}, "http_session_cls": OneTryPerRequest}
+    check_s3_options(S3FileSystem, options)
+    defaults: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 3}}
+    # The SDK's 10 connections would be held by 10 open streams, for which an eleventh call would wait in vain.
+    defaults |= {"http_session_cls": OneTryPerRequest, "max_pool_connections": 256}
     fs = S3FileSystem(
         asynchronous=asynchronous,
         use_listings_cache=False,
@@ -157,6 +165,19 @@ def s3_driver(
         max_concurrency=max_concurrency,
         reject_write_under_file_ancestor=reject_write_under_file_ancestor,
     )
+
+
+def check_s3_options(filesystem: type, options: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for what would be an error of the SDK's with the first request."""
+    makers = [vars(cls)["__init__"] for cls in filesystem.__mro__ if "__init__" in vars(cls) and cls is not object]
+    known = {"profile"} | {name for make in makers for name in signature(make).parameters}
+    if unknown := sorted(options.keys() - known):
+        near = get_close_matches(unknown[0], [*known, *signature(s3_driver).parameters], 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown option {unknown[0]!r} for S3{hint}")
+    url = options.get("endpoint_url")
+    if url is not None and not str(url).startswith(("http://", "https://")):
+        raise ValueError("endpoint_url must begin with http:// or https://")
 
 
 def private_memory() -> Driver:

@@ -226,7 +226,7 @@ class MemoryDriver(Driver):
     async def read_matching(self, key: str, start: int, end: int, etag: str) -> bytes:
         file = self._settled(key)
         if file is None or self._etag(file) != etag:
-            raise etag_differs(key, self.name)
+            raise (is_folder if self._is_folder(self._prefix + key) else etag_differs)(key, self.name)
         data: bytes = file.getvalue()
         return data[start:end]
 

@@ -28,6 +28,7 @@ from remote_store._errors import (
     container_missing,
     etag_differs,
     folder_missing,
+    is_container_missing,
     not_empty,
     target_exists,
 )
@@ -53,7 +54,9 @@ from remote_store.drivers.s3_wire import (
     encoded,
     end_redirects,
     kept,
+    note_lost_reply,
     replaced,
+    same_metadata,
     verdict,
     version,
     written,
@@ -65,6 +68,19 @@ LARGEST_COPY = 5 * GIB
 COPY_PART = 512 * MIB
 MOST_PARTS = 10_000
 """S3 takes no more for one object."""
+
+
+NO_CREDENTIALS = (
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.CredentialRetrievalError,
+    sdk.SSOError,
+    sdk.TokenRetrievalError,
+    sdk.ProfileNotFound,
+    sdk.InvalidConfigError,
+)
+LONGEST_KEY = 1024
+"""S3 takes no longer one [bytes of UTF-8], and says so without a reason to HEAD: S3 user guide, object keys."""
 
 
 class S3Driver(Driver):
@@ -101,6 +117,7 @@ class S3Driver(Driver):
         self.reject_write_under_file_ancestor = reject_write_under_file_ancestor
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._watched: Any = None
 
     @property
     def fs(self) -> S3FileSystem:
@@ -134,8 +151,11 @@ class S3Driver(Driver):
             raise
         except sdk.ClientError as error:
             raise verdict(error, self.bucket, key, self.name) from error
-        except (sdk.NoCredentialsError, sdk.PartialCredentialsError, sdk.CredentialRetrievalError) as error:
+        except NO_CREDENTIALS as error:
             raise PermissionDenied("No usable credentials", path=key, backend=self.name) from error
+        except sdk.FlexibleChecksumError as error:
+            message = "The content is not what its checksum says"
+            raise BackendUnavailable(message, path=key, backend=self.name) from error
         except sdk.ParamValidationError as error:
             raise InvalidPath("The SDK refuses the request as malformed", path=key, backend=self.name) from error
         except (sdk.BotoCoreError, sdk.HTTPClientError, aiohttp.ClientError, TimeoutError) as error:
@@ -143,17 +163,34 @@ class S3Driver(Driver):
         except OSError as error:
             raise from_any_error(error, key, self.name) from error
 
-    async def _client(self, key: str) -> Any:
+    def check_open(self, key: str) -> None:
+        """Raise `BackendUnavailable` once the backend is closed."""
         if self._closed:
             raise BackendUnavailable("The backend is closed", path=key, backend=self.name)
+
+    def check_key(self, key: str) -> None:
+        try:
+            key.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidPath("A path with half a character is not valid on S3", path=key, backend=self.name) from error
+
+    async def _client(self, key: str) -> Any:
+        self.check_open(key)
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:
             raise RuntimeError("an AsyncStore belongs to the event loop that used it first; make one for each loop")
-        await self._fs.set_session()
+        try:
+            await self._fs.set_session()
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"the S3 client cannot be made with these options: {error}") from error
         client = await self._fs.get_s3(self.bucket)
-        client.meta.events.register("needs-retry.s3.HeadBucket", end_redirects, unique_id="remote_store")
+        if client is not self._watched:
+            client.meta.events.register("needs-retry.s3.HeadBucket", end_redirects)
+            for operation in ("PutObject", "CopyObject", "CompleteMultipartUpload"):
+                client.meta.events.register(f"needs-retry.s3.{operation}", note_lost_reply)
+            self._watched = client
         return client
 
     async def call(self, verb: str, key: str, **request: Any) -> Any:
@@ -171,6 +208,8 @@ class S3Driver(Driver):
         return None if await self.info(key) is None else FILE
 
     async def info(self, key: str) -> FileInfo | FolderEntry | None:
+        if len(self.object(key).encode()) > LONGEST_KEY:
+            return None
         try:
             head = await self.call("head_object", key, Key=self.object(key), ChecksumMode="ENABLED")
         except NotFound:
@@ -200,7 +239,7 @@ class S3Driver(Driver):
 
     async def read_matching(self, key: str, start: int, end: int, etag: str) -> bytes:
         # A range of no bytes cannot be asked for.
-        return (await self._read(S3Reader(self, key, start, max(end, start + 1), etag)))[: end - start]
+        return (await self._read(S3Reader(self, key, start, max(end, start + 1), f'"{etag}"')))[: end - start]
 
     async def _read(self, reader: S3Reader) -> bytes:
         try:
@@ -226,36 +265,42 @@ class S3Driver(Driver):
             return await super().put(key, data, options)
         request = {"Key": self.object(key), "Body": data, **conditions(options), **encoded(options.metadata)}
         try:
+            try:
+                return written(await self.conditional("put_object", key, options, **request))
+            except RemoteStoreError as met:
+                if code_of(met.__cause__) not in CONFLICT:
+                    raise
+            # Another writer was half-way.
             return written(await self.conditional("put_object", key, options, **request))
         except (AlreadyExists, PreconditionFailed) as conflict:
             own = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            return await self.own_echo(key, own, len(data), conflict)
+            return await self.own_echo(key, own, len(data), options.metadata, conflict)
 
     async def conditional(self, verb: str, key: str, options: WriteOptions, **request: Any) -> Any:
-        """A conditional call, judged; a put that met a concurrent writer half-way is tried once more."""
-        for last in (False, True) if verb == "put_object" else (True,):
-            try:
-                return await self.call(verb, key, **request)
-            except RemoteStoreError as error:
-                code = code_of(error.__cause__)
-                if code in CONFLICT and not last:
-                    continue
-                if options.if_match is not None and (code in FAILED_CONDITION | MISSING_KEY | CONFLICT):
-                    raise etag_differs(key, self.name) from error.__cause__
-                if not options.replaces and code in FAILED_CONDITION | CONFLICT:
-                    raise target_exists(key, self.name) from error.__cause__
-                raise
-        raise AssertionError("unreachable")
+        """A conditional call, judged."""
+        try:
+            return await self.call(verb, key, **request)
+        except RemoteStoreError as error:
+            code = code_of(error.__cause__)
+            if options.if_match is not None and (code in FAILED_CONDITION | MISSING_KEY | CONFLICT):
+                raise etag_differs(key, self.name) from error.__cause__
+            if not options.replaces and code in FAILED_CONDITION | CONFLICT:
+                raise target_exists(key, self.name) from error.__cause__
+            raise
 
-    async def own_echo(self, key: str, etag: str | None, size: int, conflict: RemoteStoreError) -> Mapping[str, Any]:
-        """A refused write whose first try was answered into the void may have met itself: compare the content."""
+    async def own_echo(
+        self, key: str, etag: str | None, size: int, metadata: Mapping[str, str] | None, conflict: RemoteStoreError
+    ) -> Mapping[str, Any]:
+        """A refused write whose first try was answered into the void may have met itself: compare what is there."""
         response = getattr(conflict.__cause__, "response", {})
-        if etag is None or not response.get("ResponseMetadata", {}).get("RetryAttempts"):
+        if etag is None or "LostReply" not in response.get("ResponseMetadata", {}):
             raise conflict
         info = None
         with suppress(RemoteStoreError):
             info = await self.info(key)
-        if not isinstance(info, FileInfo) or info.etag != etag or info.size != size:
+        if not isinstance(info, FileInfo) or (info.etag, info.size) != (etag, size):
+            raise conflict
+        if not same_metadata(info.metadata, metadata):
             raise conflict
         return {"etag": info.etag, "version_id": info.extra.get("version_id"), "digest": info.digest}
 
@@ -269,8 +314,14 @@ class S3Driver(Driver):
         try:
             await self.conditional("copy_object", dst, options, **request)
         except NotFound as error:
-            error.path = src if "container" not in error.__dict__ else error.path
+            if not is_container_missing(error):
+                error.path = src
             raise
+        except AlreadyExists as conflict:
+            source_info = await self.info(src)
+            if not isinstance(source_info, FileInfo):
+                raise
+            await self.own_echo(dst, source_info.etag, source_info.size, source_info.metadata, conflict)
         except RemoteStoreError as error:
             if code_of(error.__cause__) not in TOO_LARGE:
                 raise
@@ -337,6 +388,8 @@ class S3Driver(Driver):
             yield page
             if not page.get("IsTruncated"):
                 return
+            if "NextContinuationToken" not in page:
+                raise RemoteStoreError("S3 ended a listing in the middle", path=key, backend=self.name)
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
     async def list_pages(

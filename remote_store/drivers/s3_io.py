@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiobotocore.httpsession import AIOHTTPSession
 
-from remote_store._errors import BackendUnavailable, NotFound, RemoteStoreError, target_exists
+from remote_store._errors import (
+    BackendUnavailable,
+    NotFound,
+    RemoteStoreError,
+    is_container_missing,
+    target_exists,
+)
 from remote_store.drivers.base import FILE, Sink, WriteOptions
 from remote_store.drivers.s3_wire import (
     CHECKSUMS,
@@ -19,6 +25,7 @@ from remote_store.drivers.s3_wire import (
     code_of,
     combined,
     conditions,
+    decoded,
     encoded,
     replaced,
     written,
@@ -79,9 +86,14 @@ class S3Reader:
             if code in ("InvalidRange", "416"):
                 self._size = self.at  # The file ends before the range begins.
                 return
-            if self._etag is not None and (code in FAILED_CONDITION or isinstance(error, NotFound)):
+            gone = isinstance(error, NotFound) and not is_container_missing(error)
+            if self._etag is not None and (code in FAILED_CONDITION or gone):
                 raise replaced("read", self._key, self._driver.name) from error.__cause__
             raise
+        if "Range" in request and "ContentRange" not in reply:
+            reply["Body"].close()
+            message = "This service ignores ranges, so a file can only be read from front to back"
+            raise RemoteStoreError(message, path=self._key, backend=self._driver.name)
         self._body, self._etag = reply["Body"], reply["ETag"]
         total = reply.get("ContentRange", "").rpartition("/")[2]
         self._size = int(total) if total.isdecimal() else self.at + reply["ContentLength"]
@@ -93,9 +105,12 @@ class S3Reader:
         if self._body is None:
             await self.open()
             return await self.read(size)
+        self._driver.check_open(self._key)
         with self._driver.errors(self._key):
             async with asyncio.timeout(self._driver.timeout):
                 data: bytes = await self._body.read(size)
+                if data and self.at + len(data) == self._size:
+                    await self._body.read(1)  # At its end the SDK compares the checksum of a whole object.
         self.at += len(data)
         if not data:
             raise BackendUnavailable("The content ended early", path=self._key, backend=self._driver.name)
@@ -143,11 +158,16 @@ class S3Sink(Sink):
 
     async def _flush(self) -> None:
         if self._upload is None:
-            if not self._options.replaces and await self._driver.kind(self._key) == FILE:
+            if not self._options.replaces and await self._is_known():
                 raise target_exists(self._key, self._driver.name)
             self._upload = MultipartUpload(self._driver, self._key, self._options)
         part, self._buffer = bytes(self._buffer), bytearray()
         await self._upload.send(part)
+
+    async def _is_known(self) -> bool:
+        with suppress(RemoteStoreError):  # Whoever may not look may write: the service has the last word.
+            return await self._driver.kind(self._key) == FILE
+        return False
 
     async def commit(self) -> Mapping[str, Any]:
         if self._upload is None:
@@ -210,7 +230,7 @@ class MultipartUpload:
         target = {"Key": self._driver.object(self._key), "UploadId": self._id, "PartNumber": number}
         reply = await self._driver.call(verb, self._key, **target, **request)
         reply = reply.get("CopyPartResult", reply)
-        checksums = {name: value for name, value in reply.items() if name.startswith("Checksum") and name in CHECKSUMS}
+        checksums = {name: value for name, value in reply.items() if name in CHECKSUMS}
         return {"PartNumber": number, "ETag": reply["ETag"], **checksums}
 
     async def complete(self) -> Mapping[str, Any]:
@@ -228,7 +248,8 @@ class MultipartUpload:
             if code_of(error.__cause__) not in FAILED_CONDITION | CONFLICT | {"NoSuchUpload"}:
                 raise
             own = combined(part["ETag"] for part in parts)
-            result = await self._driver.own_echo(self._key, own, self._size, error)
+            metadata = decoded(self._kept.get("Metadata"))
+            result = await self._driver.own_echo(self._key, own, self._size, metadata, error)
         self._id = self._created = None
         return result
 

@@ -6,6 +6,7 @@ import base64
 import email.errors
 import email.header
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -36,6 +37,8 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
         ),
         (PermissionDenied, DENIED),
     ),
+    "400": (PermissionDenied, "The service refused the request without a reason, as with expired credentials"),
+    **dict.fromkeys(("NotImplemented", "501"), (RemoteStoreError, "This service does not implement the request")),
     **dict.fromkeys(
         (
             "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout", "BadGateway", "GatewayTimeout",
@@ -103,6 +106,22 @@ def end_redirects(request_dict: dict[str, Any], response: Any, **_: Any) -> None
     reply = response[1]["ResponseMetadata"] if response else {}
     if reply.get("HTTPStatusCode") in (301, 302, 307) and "x-amz-bucket-region" not in reply["HTTPHeaders"]:
         request_dict["context"]["s3_redirect"]["redirected"] = True
+
+
+def note_lost_reply(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
+    """Let a reply tell, as `LostReply`, that an earlier try of its request may have been carried out unheard."""
+    context, reply = request_dict["context"], response[1].setdefault("ResponseMetadata", {}) if response else {}
+    if not response or reply.get("HTTPStatusCode") in (500, 502, 504):
+        context["remote_store_lost"] = True
+    elif "remote_store_lost" in context:
+        reply["LostReply"] = True
+
+
+def same_metadata(one: Mapping[str, str] | None, other: Mapping[str, str] | None) -> bool:
+    """Whether S3 keeps the same for both: it does not tell the case of keys."""
+    return {key.lower(): value for key, value in (one or {}).items()} == {
+        key.lower(): value for key, value in (other or {}).items()
+    }
 
 
 def beyond_xml(name: str) -> bool:
@@ -175,21 +194,33 @@ def conditions(options: WriteOptions) -> dict[str, str]:
 
 
 def encoded(metadata: Mapping[str, str] | None) -> dict[str, dict[str, str]]:
-    """User metadata as headers can carry it: by RFC 2047 where it is not ASCII, as S3 itself does."""
+    """User metadata as headers can carry it: by RFC 2047 where they cannot carry it as it is, as S3 itself does.
+
+    Raises:
+        ValueError: a key that is no name of a header, or that differs from another in case alone.
+    """
     if not metadata:
         return {}
+    if bad := [key for key in metadata if not _TOKEN.fullmatch(key)]:
+        raise ValueError(f"metadata key {bad[0]!r} cannot be kept by S3: letters, digits and !#$%&'*+-.^_`|~ alone can")
+    if len({key.lower() for key in metadata}) < len(metadata):
+        raise ValueError("metadata keys differ in case alone, which S3 does not keep")
     return {"Metadata": {key: _header(value) for key, value in metadata.items()}}
 
 
 def _header(value: str) -> str:
-    if value.isascii() and "=?" not in value:
+    if value.isascii() and value.isprintable() and value == value.strip() and "=?" not in value:
         return value
-    return email.header.Header(value, "utf-8", maxlinelen=4096).encode()
+    return f"=?utf-8?b?{base64.b64encode(value.encode()).decode()}?="
 
 
 def decoded(metadata: Mapping[str, str] | None) -> dict[str, str] | None:
     """User metadata as it was before `encoded`."""
     return {key: _text(value) for key, value in metadata.items()} if metadata else None
+
+
+_TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+"""RFC 9110, section 5.6.2."""
 
 
 def _text(header: str) -> str:

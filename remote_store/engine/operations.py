@@ -36,18 +36,37 @@ T = TypeVar("T")
 
 
 class Upload:
-    """A file being written: counts what goes in, and tells the result."""
+    """A file being written: counts what goes in, one piece after the other, and tells the result.
+
+    After a write that failed, or was cancelled, something is missing: there are no more, and there is no file.
+    """
 
     def __init__(self, engine: Engine, key: str, options: WriteOptions, sink: Sink) -> None:
         self._engine, self._key, self._options, self._sink = engine, key, options, sink
         self._size = 0
+        self._turn = asyncio.Lock()
+        self._broken: BaseException | None = None
 
     async def write(self, data: bytes) -> None:
-        await self._sink.write(data)
-        self._size += len(data)
+        async with self._turn:
+            self._check_whole()
+            try:
+                await self._sink.write(data)
+            except BaseException as error:
+                self._broken = error
+                raise
+            self._size += len(data)
 
     async def commit(self) -> WriteResult:
-        return self._engine.written(self._key, self._size, self._options, await self._sink.commit())
+        async with self._turn:
+            self._check_whole()
+            return self._engine.written(self._key, self._size, self._options, await self._sink.commit())
+
+    def _check_whole(self) -> None:
+        if self._broken is not None:
+            kind = type(self._broken) if isinstance(self._broken, RemoteStoreError) else RemoteStoreError
+            message = "A write to this file failed or was cancelled, so it is not published"
+            raise kind(message, path=self._key, backend=self._engine.name) from self._broken
 
     async def abort(self) -> None:
         await self._sink.abort()
@@ -216,7 +235,7 @@ class Engine:
                 await self._require_folder(key)
             await self.driver.remove_folder(key, recursive)
         except NotFound as miss:
-            if self._flat and not is_container_missing(miss) and await self.driver.kind(key) == FILE:
+            if self._flat and not is_container_missing(miss) and await self._is_known_file(key):
                 raise is_file(key, self.name) from None
             if not missing_ok:
                 raise
@@ -225,11 +244,19 @@ class Engine:
         """Raise unless a folder is there; `met` tells whether a flat listing of it found any key."""
         if met and self._flat:
             return
-        kind = await (self.kind(key) if met is None else self.driver.kind(key))
+        if met is not None and self._flat:
+            raise (is_file if await self._is_known_file(key) else folder_missing)(key, self.name)
+        kind = await self.kind(key)
         if kind is None:
             raise folder_missing(key, self.name)
         if kind == FILE:
             raise is_file(key, self.name)
+
+    async def _is_known_file(self, key: str) -> bool:
+        """Whether a file stands where no folder was found; the first verdict stands when the probe fails."""
+        with suppress(RemoteStoreError):
+            return await self.driver.kind(key) == FILE
+        return False
 
     # --- moving
 

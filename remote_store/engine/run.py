@@ -6,6 +6,7 @@ import asyncio
 import os
 import queue
 import sys
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -15,6 +16,8 @@ from remote_store._content import FileSource, IteratorSource, Source
 from remote_store._errors import BackendUnavailable
 
 T = TypeVar("T")
+CLEAN_UP = 10.0
+"""What an interrupt waits for an operation to abort its upload, or for a second interrupt [s]."""
 
 
 def finish(operation: Any) -> Any:
@@ -40,6 +43,10 @@ class Inline:
         result: T = finish(operation)
         return result
 
+    def let_go(self, operation: Awaitable[Any]) -> None:
+        """Run what closes something; garbage collection may ask for it in any thread."""
+        self(operation)
+
     def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
         """Run an operation that reads the caller's content."""
         return self(start(FileSource(content)))
@@ -58,7 +65,7 @@ class Inline:
                 yield from page
                 page = self(anext(pages, None))
         finally:
-            self(pages.aclose())
+            self.let_go(pages.aclose())
 
 
 class Call(Generic[T]):
@@ -70,6 +77,7 @@ class Call(Generic[T]):
     def __init__(self, loop: asyncio.AbstractEventLoop, operation: Awaitable[T]) -> None:
         self._loop, self._operation = loop, operation
         self._task: asyncio.Task[None] | None = None
+        self._over = threading.Event()
         self.future: Future[T] = Future()
 
     def begin(self) -> None:
@@ -79,6 +87,7 @@ class Call(Generic[T]):
     def drop(self) -> None:
         """Forget an operation that is not to begin."""
         forget(self._operation)
+        self._over.set()
 
     def _work_soon(self) -> None:
         if self.future.cancelled():
@@ -98,6 +107,7 @@ class Call(Generic[T]):
         else:
             self._settle(self.future.set_result, result)
         finally:
+            self._over.set()
             del self
 
     def _settle(self, settle: Callable[[Any], None], outcome: object) -> None:
@@ -117,6 +127,12 @@ class Call(Generic[T]):
             with suppress(RuntimeError):  # The loop is closed.
                 self._loop.call_soon_threadsafe(self._cancel_task)
 
+    def stop(self, timeout: float) -> None:
+        """Cancel the operation, and wait until it has cleaned up, but no longer than `timeout` [s]."""
+        if not self.future.done():
+            self.cancel()
+            self._over.wait(timeout)
+
     def _cancel_task(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -133,6 +149,13 @@ class OnLoop(Inline):
         self._loop = loop
         self._pid = os.getpid()
 
+    def let_go(self, operation: Awaitable[Any]) -> None:
+        """Run what closes something; garbage collection may ask for it in any thread, the loop's own included."""
+        if self._is_here():
+            self._loop.create_task(_await(operation))
+        else:
+            self(operation)
+
     def __call__(self, operation: Awaitable[T]) -> T:
         self._check(operation)
         call = Call(self._loop, operation)
@@ -140,7 +163,7 @@ class OnLoop(Inline):
             self._begin(call)
             return call.result()
         except BaseException:
-            call.cancel()
+            call.stop(CLEAN_UP)
             raise
         finally:
             del call  # The error knows this frame, and the call knows the error.
@@ -164,7 +187,7 @@ class OnLoop(Inline):
                 self._answer(local, *request)
             return call.result()
         except BaseException:
-            call.cancel()
+            call.stop(CLEAN_UP)
             raise
         finally:
             del call
@@ -182,10 +205,7 @@ class OnLoop(Inline):
 
     def _check(self, operation: Awaitable[Any]) -> None:
         """Refuse what would wait for ever: a loop that is gone, or that this very thread should run."""
-        try:
-            here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            here = False
+        here = self._is_here()
         gone = self._pid != os.getpid() or sys.is_finalizing() or not self._loop.is_running()
         if here or gone:
             forget(operation)
@@ -193,6 +213,12 @@ class OnLoop(Inline):
             raise RuntimeError("a Store cannot be used on its filesystem's own event loop; use AsyncStore there")
         if gone:
             raise BackendUnavailable("The event loop of this filesystem is gone", path="")
+
+    def _is_here(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
 
 async def _await(operation: Awaitable[T]) -> T:
