@@ -27,9 +27,10 @@ class KeyListing:
     def key(self, native: str) -> str | None:
         """The key of a native one; None for the listed folder itself and for what no path can spell."""
         key = below(self._root, native.removesuffix("/"))
-        if key is None or key == self._folder:
+        odd = native.endswith("//") or native == "/"
+        if key is None or (key == self._folder and not odd):
             return None
-        if native.endswith("//") or not spellable(key):
+        if odd or not spellable(key):
             if not self._warned:
                 self._warned = True
                 warn_unspellable(native, self._backend)

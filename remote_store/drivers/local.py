@@ -40,7 +40,7 @@ from remote_store.drivers.base import (
     from_os_error,
 )
 from remote_store.drivers.local_tree import Scan, remove_empty, remove_tree
-from remote_store.drivers.local_write import LocalSink, NewParent
+from remote_store.drivers.local_write import LocalSink, NewParent, check_replaceable
 from remote_store.drivers.profiles import LOCAL
 
 TEMP_PREFIX = LOCAL.temp_prefix
@@ -316,7 +316,7 @@ class LocalDriver(Driver):
         """Rename in one step; False on another device."""
         with NewParent(self, dst) as target, self.errors(dst, writing=True):
             try:
-                if overwrite and self._same_file(source, name, target):
+                if overwrite and self._is_same_file(source, name, target, dst):
                     os.unlink(name, dir_fd=source)  # rename does nothing between two names of one file (POSIX).
                 elif overwrite:
                     os.rename(name, target.name, src_dir_fd=source, dst_dir_fd=target.fd)
@@ -332,12 +332,12 @@ class LocalDriver(Driver):
                 os.fsync(target.fd)
         return True
 
-    @staticmethod
-    def _same_file(source: int, name: str, target: NewParent) -> bool:
+    def _is_same_file(self, source: int, name: str, target: NewParent, dst: str) -> bool:
         try:
             there = os.stat(target.name, dir_fd=target.fd, follow_symlinks=False)
         except FileNotFoundError:
             return False
+        check_replaceable(there, dst, self.name)
         return os.path.samestat(os.stat(name, dir_fd=source, follow_symlinks=False), there)
 
     def open_parent(self, key: str) -> tuple[int, str]:

@@ -108,6 +108,12 @@ class NewParent:
         os.makedirs(driver.root, exist_ok=True)
 
 
+def check_replaceable(old: os.stat_result, key: str, backend: str) -> None:
+    """Raise `InvalidPath` for a device, a pipe or a socket, which no file may take the place of."""
+    if not (stat.S_ISREG(old.st_mode) or stat.S_ISLNK(old.st_mode) or stat.S_ISDIR(old.st_mode)):
+        raise not_regular(key, backend)
+
+
 class LocalSink(Sink):
     """A file being written next to where it will be."""
 
@@ -136,6 +142,7 @@ class LocalSink(Sink):
             return None
         if self._is_folder(old):
             raise is_folder(self._key, self._driver.name)
+        check_replaceable(old, self._key, self._driver.name)
         if not self._options.overwrite:
             raise target_exists(self._key, self._driver.name)
         return old

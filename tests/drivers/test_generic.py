@@ -248,7 +248,20 @@ def test_a_filesystem_without_copy_copies_by_reading(store: Store, fs: Recording
 def test_a_filesystem_that_ignores_ranges_is_cut(store: Store, fs: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     store.write("a", b"0123456789")
     monkeypatch.setattr(fs, "cat_file", lambda path, start=None, end=None: b"0123456789")
-    assert store.read_range("a", 2, 5) == b"234"
+    for start, end in ((2, 5), (8, 100), (20, 30), (2, 12), (0, 3), (0, 100), (3, 4)):
+        assert store.read_range("a", start, end) == b"0123456789"[start:end]
+    monkeypatch.undo()
+    for start, end in ((2, 5), (8, 100), (20, 30), (2, 12), (0, 3), (0, 100), (3, 4)):
+        assert store.read_range("a", start, end) == b"0123456789"[start:end]
+
+
+def test_a_filesystem_that_takes_ranges_is_asked_for_nothing_else(store: Store, fs: Recording) -> None:
+    store.write("a", b"0123456789")
+    store.read_range("a", 2, 5)
+    fs.calls = []
+    assert store.read_range("a", 3, 6) == b"345"
+    assert fs.calls.count("cat_file") == 1
+    assert fs.calls.count("info") <= 1  # The generic driver looks before it reads.
 
 
 def test_remembered_listings_are_dropped_before_asking(fs: Recording, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,12 +209,18 @@ def test_special_files_are_absent_and_never_block(store: Store, root: Path) -> N
                     read(name)
             with pytest.raises(NotFound):
                 store.copy(name, "x")
-            with pytest.raises(AlreadyExists):
-                store.write(name, b"")
+            for overwrite in (False, True):
+                with pytest.raises(InvalidPath):
+                    store.write(name, b"", overwrite=overwrite)
+            store.write("file", b"1", overwrite=True)
+            for work in (store.copy, store.move):
+                with pytest.raises(InvalidPath):
+                    work("file", name, overwrite=True)
         store.delete("fifo")
-        store.write("socket", b"1", overwrite=True)
+        store.delete("socket")
+        store.write("socket", b"1")
     assert store.read_bytes("socket") == b"1"
-    assert on_disk(root) == ["socket"]
+    assert on_disk(root) == ["file", "socket"]
 
 
 def test_a_listing_skips_what_no_path_can_spell_with_one_warning(store: Store, root: Path) -> None:

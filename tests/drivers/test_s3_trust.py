@@ -1,0 +1,397 @@
+"""What a store on S3 must not believe, and what it must not lose."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from servers.proxy import Fault, proxy_to
+from servers.s3 import BUCKET, SECRET, Answer, Environ, S3Server, client, hang_up, refusal, view_of
+
+from remote_store import (
+    AlreadyExists,
+    BackendUnavailable,
+    InvalidPath,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    RemoteStoreError,
+    Store,
+)
+from remote_store.aio import AsyncS3Backend, AsyncStore
+from remote_store.backends import S3Backend
+from remote_store.certify.view import View
+
+MIB = 1 << 20
+PART = 5 * MIB
+BUSY = refusal("503 Slow Down", "SlowDown")
+DENIED = refusal("403 Forbidden", "AccessDenied")
+MET = refusal("412 Precondition Failed", "PreconditionFailed")
+CarryOut = Callable[[], Answer]
+
+
+@pytest.fixture
+def prefix(moto_server: S3Server) -> str:
+    return moto_server.fresh_prefix()
+
+
+@pytest.fixture(params=["sync", "async"])
+async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: str) -> AsyncIterator[View]:
+    async with view_of(request.param, moto_server, prefix, part_size=PART) as view:
+        yield view
+
+
+@pytest.fixture
+def store(moto_server: S3Server, prefix: str) -> Iterator[Store]:
+    with Store(S3Backend(BUCKET, prefix, part_size=PART, **moto_server.options)) as store:
+        yield store
+
+
+def uploads(server: S3Server, prefix: str) -> list[str]:
+    found = client(server).list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
+    return [upload["Key"] for upload in found if upload["Key"].startswith(prefix + "/")]
+
+
+def method(environ: Environ, name: str, query: str = "") -> bool:
+    return bool(environ["REQUEST_METHOD"] == name and query in environ["QUERY_STRING"])
+
+
+# --- files without holes
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["gives up", "tries again"])
+async def test_a_file_whose_part_failed_is_not_published(
+    view: View, moto_server: S3Server, prefix: str, again: bool
+) -> None:
+    def refuse(environ: Environ, _: CarryOut) -> Answer | None:
+        return BUSY if method(environ, "POST", "uploads") else None
+
+    async def write() -> None:
+        async with view.open_atomic("key") as file:
+            with moto_server.hooked(refuse), suppress(BackendUnavailable):
+                await file.write(bytes(PART + 1))
+                await file.write(b"the part must go before more is taken")
+                pytest.fail("nothing was refused")
+            if again:
+                await file.write(b"end")
+
+    with pytest.raises(BackendUnavailable, match="not published"):
+        await write()
+    assert not await view.exists("key")
+    assert uploads(moto_server, prefix) == []
+
+
+async def test_a_file_with_a_cancelled_write_is_not_published(moto_server: S3Server, prefix: str) -> None:
+    async def write() -> None:
+        async with store.open_atomic("key") as file:
+            await file.write(bytes(PART))
+            proxy.arm(Fault("stall", "request", after=MIB))
+            writing = asyncio.ensure_future(file.write(bytes(3 * PART)))
+            await asyncio.to_thread(proxy.struck.wait, 30)
+            writing.cancel()
+            with suppress(asyncio.CancelledError):
+                await writing
+            proxy.heal()
+
+    with proxy_to(moto_server.endpoint) as proxy:
+        options = {**moto_server.options, "endpoint_url": proxy.endpoint, "part_size": PART, "max_concurrency": 1}
+        async with AsyncStore(AsyncS3Backend(BUCKET, prefix, **options)) as store:
+            with pytest.raises(RemoteStoreError, match="cancelled"):
+                await write()
+            assert not await store.exists("key")
+    assert uploads(moto_server, prefix) == []
+
+
+async def test_writes_side_by_side_go_one_after_the_other(moto_server: S3Server, prefix: str) -> None:
+    async with AsyncStore(AsyncS3Backend(BUCKET, prefix, part_size=PART, **moto_server.options)) as store:
+        async with store.open_atomic("key") as file:
+            await asyncio.gather(*(file.write(bytes([number]) * PART) for number in range(4)))
+        data = await store.read_bytes("key")
+    assert sorted(data[start] for start in range(0, 4 * PART, PART)) == [0, 1, 2, 3]
+    assert all(len(set(data[start : start + PART])) == 1 for start in range(0, 4 * PART, PART))
+    assert uploads(moto_server, prefix) == []
+
+
+def test_an_interrupt_waits_for_the_abort_of_the_upload(moto_server: S3Server, prefix: str) -> None:
+    class Interrupted(io.RawIOBase):
+        left = 12
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+            return len(buffer)
+
+    backend = S3Backend(BUCKET, prefix, part_size=PART, **moto_server.options)
+    with pytest.raises(KeyboardInterrupt), Store(backend) as store:
+        store.write("key", io.BufferedReader(Interrupted(), 1 << 20))
+    assert uploads(moto_server, prefix) == []
+
+
+# --- reads without gaps
+
+
+@pytest.mark.parametrize("read", ["read", "read_seekable"])
+async def test_after_a_read_that_failed_nothing_is_skipped(moto_server: S3Server, prefix: str, read: str) -> None:
+    data = bytes(range(256)) * (4 * MIB // 256)
+    with proxy_to(moto_server.endpoint) as proxy:
+        async with view_of("sync", moto_server, prefix, endpoint_url=proxy.endpoint) as view:
+            await view.write("key", data)
+            proxy.arm(Fault("reset", "response", after=2 * MIB, times=1))
+            with getattr(view.store, read)("key") as stream:
+                with pytest.raises(BackendUnavailable):
+                    stream.read(3 * MIB)
+                with pytest.raises(BackendUnavailable, match="earlier read"):
+                    stream.read(MIB)
+                stream.seek(MIB)
+                assert stream.read() == data[MIB:]
+
+
+async def test_an_async_read_that_failed_loses_nothing(moto_server: S3Server, prefix: str) -> None:
+    data = bytes(range(256)) * (4 * MIB // 256)
+    with proxy_to(moto_server.endpoint) as proxy:
+        async with view_of("async", moto_server, prefix, endpoint_url=proxy.endpoint) as view:
+            await view.write("key", data)
+            proxy.arm(Fault("reset", "response", after=2 * MIB, times=1))
+            async with await view.read_seekable("key") as stream:
+                with pytest.raises(BackendUnavailable):
+                    await stream.read()
+                assert stream.tell() == 0
+                head = await stream.read(1000)
+                assert (await stream.seek(0, 1), head) == (1000, data[:1000])
+                assert await stream.read() == data[1000:]
+
+
+async def test_more_open_streams_than_the_sdk_has_connections(view: View) -> None:
+    for number in range(12):
+        await view.write(f"{number}", bytes([number]) * (2 * MIB))
+
+    async def copy(number: int) -> None:
+        if view.is_async:
+            await view.store.write(f"to/{number}", view.store.read(f"{number}"))
+        else:
+            with view.store.read(f"{number}") as stream:
+                opened.wait(30)
+                view.store.write(f"to/{number}", stream)
+
+    opened = threading.Barrier(12)
+    results = await view.race([lambda number=number: copy(number) for number in range(12)])
+    assert [result for result in results if result is not None] == []
+    assert await view.read_bytes("to/11") == bytes([11]) * (2 * MIB)
+
+
+def altered(part: str) -> Callable[[Environ, CarryOut], Answer | None]:
+    """Replies to GET of which something is not right."""
+
+    def hook(environ: Environ, carry_out: CarryOut) -> Answer | None:
+        if not method(environ, "GET"):
+            return None
+        if part == "range":
+            environ.pop("HTTP_RANGE", None)
+            return carry_out()
+        answer = carry_out()
+        return Answer(answer.status, b"j" + answer.body[1:], answer.headers)
+
+    return hook
+
+
+async def test_content_that_is_not_what_its_checksum_says_is_an_error(view: View, moto_server: S3Server) -> None:
+    await view.write("key", b"hello world")
+    with moto_server.hooked(altered("content")):
+        with pytest.raises(BackendUnavailable, match="checksum"):
+            await view.read_bytes("key")
+        with pytest.raises(BackendUnavailable, match="checksum"):
+            [chunk async for chunk in view.read("key")]
+    assert await view.read_bytes("key") == b"hello world"
+
+
+async def test_a_service_that_ignores_ranges_is_told(view: View, moto_server: S3Server) -> None:
+    await view.write("key", b"0123456789")
+    with moto_server.hooked(altered("range")), pytest.raises(RemoteStoreError, match="ignores ranges"):
+        await view.read_range("key", 5, 8)
+
+
+def test_reading_on_after_the_store_was_closed_is_an_error(store: Store) -> None:
+    store.write("key", bytes(MIB))
+    with store.read("key") as stream:
+        stream.read(10)
+        store.close()
+        with pytest.raises(BackendUnavailable, match="is closed"):
+            stream.read()
+
+
+# --- whose file it is
+
+
+@pytest.mark.parametrize("metadata", [None, {"owner": "me"}], ids=["lost", "other metadata"])
+async def test_an_equal_file_of_another_writer_is_a_conflict(
+    view: View, moto_server: S3Server, prefix: str, metadata: dict[str, str] | None
+) -> None:
+    """A busy answer means that nothing was done; a lost one may, but then the metadata is ours as well."""
+    tries: list[str] = []
+
+    def hook(environ: Environ, _: CarryOut) -> Answer | None:
+        if not method(environ, "PUT") or not environ["PATH_INFO"].endswith("/lock"):
+            return None
+        tries.append("put")
+        if len(tries) == 1:
+            moto_server.hook = None
+            client(moto_server).put_object(Bucket=BUCKET, Key=f"{prefix}/lock", Body=b"", Metadata={"owner": "other"})
+            moto_server.hook = hook
+            return hang_up(environ) if metadata else BUSY
+        return None
+
+    with moto_server.hooked(hook), pytest.raises(AlreadyExists):
+        await view.write("lock", b"", metadata=metadata)
+    assert len(tries) == 2
+    assert (await view.get_file_info("lock")).metadata == {"owner": "other"}
+
+
+@pytest.mark.parametrize("verb", ["copy", "move"])
+async def test_a_copy_whose_reply_was_lost_is_no_conflict(view: View, moto_server: S3Server, verb: str) -> None:
+    tries: list[str] = []
+
+    def hook(environ: Environ, carry_out: CarryOut) -> Answer | None:
+        if "HTTP_X_AMZ_COPY_SOURCE" not in environ:
+            return None
+        tries.append("copy")
+        if len(tries) > 1:
+            return MET
+        carry_out()
+        hang_up(environ)
+
+    await view.write("src", b"content", metadata={"who": "Ada"})
+    with moto_server.hooked(hook):
+        await getattr(view, verb)("src", "dst")
+    assert len(tries) == 2
+    assert await view.read_bytes("dst") == b"content"
+    assert await view.exists("src") == (verb == "copy")
+
+
+# --- who may not look
+
+
+async def test_the_service_decides_where_the_writer_may_not_look(view: View, moto_server: S3Server) -> None:
+    with moto_server.hooked(lambda environ, _: DENIED if method(environ, "HEAD") else None):
+        assert (await view.write("key", view.stream([bytes(PART), b"1"]))).size == PART + 1
+        await view.delete_folder("none", missing_ok=True)
+        with pytest.raises(NotFound):
+            await view.delete_folder("none")
+        with pytest.raises(NotFound):
+            await view.get_folder_info("none")
+
+
+async def test_a_folder_that_is_also_a_file_is_added_up_to_any_depth(view: View) -> None:
+    await view.write("both", b"1")
+    await view.write("both/y/z", b"1")
+    assert [(await view.get_folder_info("both", max_depth=depth)).file_count for depth in (None, 1, 0)] == [1, 1, 0]
+
+
+# --- what S3 does not take
+
+
+@pytest.mark.parametrize("value", ["x\ny", "\x01", " outer blanks ", "=?utf-8?q?x?=", "Ä" * 300, "\ttab"])
+async def test_any_value_of_metadata_comes_back(view: View, value: str) -> None:
+    await view.write("key", b"1", metadata={"a": value})
+    assert (await view.get_file_info("key")).metadata == {"a": value}
+
+
+@pytest.mark.parametrize("metadata", [{"a\n": "1"}, {"a:b": "1"}, {"a b": "1"}, {"A": "1", "a": "2"}, {"a": "\udc80"}])
+async def test_metadata_that_s3_cannot_keep_is_a_value_error(view: View, metadata: dict[str, str]) -> None:
+    for content in (b"1", view.stream([bytes(PART), b"1"])):
+        with pytest.raises(ValueError):  # noqa: PT011 (UnicodeEncodeError is one)
+            await view.write("key", content, metadata=metadata)
+    assert not await view.exists("key")
+
+
+async def test_half_a_character_is_no_path(view: View) -> None:
+    for work in (view.exists("a\udc80"), view.write("a\udc80", b"1"), view.read_bytes("a\udc80")):
+        with pytest.raises(InvalidPath):
+            await work
+
+
+async def test_a_key_that_is_too_long_is_not_there(view: View, moto_server: S3Server) -> None:
+    """S3 answers 400 without a body to HEAD of such a key."""
+    bad = Answer("400 Bad Request", b"")
+    with moto_server.hooked(lambda environ, _: bad if method(environ, "HEAD") else None):
+        assert not await view.exists("ä" * 600)
+        assert not await view.is_file("ä" * 600)
+        with pytest.raises(PermissionDenied, match="credentials"):
+            await view.exists("key")
+
+
+async def test_what_a_service_does_not_implement_is_no_outage(view: View, moto_server: S3Server) -> None:
+    lacking = refusal("501 Not Implemented", "NotImplemented")
+    moto_server.hook = lambda environ, _: lacking if method(environ, "PUT") else None
+    with pytest.raises(RemoteStoreError, match="does not implement") as caught:
+        await view.write("key", b"1")
+    moto_server.hook = None
+    assert type(caught.value) is RemoteStoreError
+
+
+async def test_a_listing_that_ends_in_the_middle_is_an_error(view: View, moto_server: S3Server) -> None:
+    def hook(environ: Environ, carry_out: CarryOut) -> Answer | None:
+        if not method(environ, "GET", "list-type=2"):
+            return None
+        answer = carry_out()
+        return answer._replace(body=answer.body.replace(b"<IsTruncated>false", b"<IsTruncated>true"))
+
+    await view.write("key", b"1")
+    with moto_server.hooked(hook), pytest.raises(RemoteStoreError, match="in the middle"):
+        [entry async for entry in view.list_files("")]
+
+
+def test_a_range_of_a_file_in_a_missing_bucket_names_the_bucket(moto_server: S3Server, store: Store) -> None:
+    with Store(S3Backend("no-such-bucket", **moto_server.options)) as no, pytest.raises(NotFound, match="no-such-buck"):
+        no.read_range("key", 0, 1, if_match="0")
+    with pytest.raises(PreconditionFailed):
+        store.read_range("key", 0, 1, if_match="0")
+
+
+# --- options
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"regoin_name": "x"}, "did you mean 'region_name'"),
+        ({"endpoint_url": "localhost:9000"}, "http://"),
+        ({"part_size": MIB}, "5 MiB"),
+        ({"bucket": "s3://bucket"}, "a name"),
+        ({"bucket": "bucket/prefix"}, "a name"),
+    ],
+)
+def test_bad_options_are_told_at_once(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        S3Backend(**{"bucket": "b", **options})
+
+
+@pytest.mark.parametrize(
+    "options", [{"client_kwargs": {"foo": 1}}, {"config_kwargs": {"foo": 1}}, {"region_name": "not a region"}]
+)
+async def test_what_the_sdk_refuses_is_a_value_error(options: dict[str, Any]) -> None:
+    store: Any
+    with Store(S3Backend("b", **options)) as store, pytest.raises(ValueError, match="options"):
+        store.exists("key")
+    async with AsyncStore(AsyncS3Backend("b", **options)) as store:
+        with pytest.raises(ValueError, match="options"):
+            await store.exists("key")
+
+
+def test_the_options_of_s3fs_are_known() -> None:
+    S3Backend("b", profile="someone", default_block_size=MIB, anon=True, requester_pays=True).close()
+
+
+def test_a_url_takes_no_credentials() -> None:
+    for make in (Store.from_url, AsyncStore.from_url):
+        with pytest.raises(ValueError, match="no credentials") as caught:
+            make(f"s3://AKIA:{SECRET}@bucket/prefix")
+        assert SECRET not in str(caught.value)
