@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from servers.proxy import Fault, proxy_to
-from servers.s3 import BUCKET, SECRET, Answer, Environ, S3Server, client, hang_up, refusal, view_of
+from servers.s3 import BUCKET, KEY, SECRET, Answer, Environ, S3Server, client, hang_up, refusal, view_of
 
 from remote_store import (
     AlreadyExists,
@@ -388,6 +389,21 @@ async def test_what_the_sdk_refuses_is_a_value_error(options: dict[str, Any]) ->
 
 def test_the_options_of_s3fs_are_known() -> None:
     S3Backend("b", profile="someone", default_block_size=MIB, anon=True, requester_pays=True).close()
+
+
+async def test_no_log_tells_a_session_token(
+    moto_server: S3Server, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = "t0ken/with+signs=="
+    with caplog.at_level(logging.DEBUG):
+        for kind in ("sync", "async"):
+            async with view_of(kind, moto_server, prefix, token=token) as view:
+                await view.write("key", b"1", overwrite=True)
+                await view.write("key", view.stream([bytes(9 * MIB)]), overwrite=True)
+    assert "x-amz-security-token" in caplog.text.lower()
+    assert "PutObject" in caplog.text
+    for secret in (token, "t0ken", SECRET, KEY):
+        assert secret not in caplog.text
 
 
 def test_a_url_takes_no_credentials() -> None:
