@@ -158,7 +158,7 @@ def s3_driver(
         config_kwargs={**defaults, **(config_kwargs or {})},
         **options,
     )
-    return S3Driver(
+    driver = S3Driver(
         fs,
         bucket,
         key_of(root),
@@ -167,6 +167,8 @@ def s3_driver(
         max_concurrency=max_concurrency,
         reject_write_under_file_ancestor=reject_write_under_file_ancestor,
     )
+    driver.owned = True
+    return driver
 
 
 def check_s3_options(filesystem: type, options: Mapping[str, Any]) -> None:

@@ -34,6 +34,10 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
         from remote_store.drivers.local import LocalDriver
 
         return LocalDriver(root or "/", name=name or "local")
+    if (type(fs).__module__, type(fs).__name__) == ("s3fs.core", "S3FileSystem") and root.strip("/"):
+        from remote_store.drivers.s3 import S3Driver
+
+        return S3Driver(fs, *root.strip("/").split("/", 1), name=name or "s3")
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
     for protocol in protocols:
         if protocol in _registered():

@@ -90,6 +90,7 @@ class S3Driver(Driver):
         fs: an s3fs filesystem.
         bucket: its name.
         root: prefix that is the root, without slashes around it.
+        name: of the backend.
         timeout: deadline of one SDK call with its retries, and of each chunk of a stream [s].
         part_size: content up to here is one put; longer streams go in parts of it, 5 MiB at least [bytes].
         max_concurrency: parts in flight.
@@ -106,12 +107,13 @@ class S3Driver(Driver):
         bucket: str,
         root: str = "",
         *,
+        name: str = "s3",
         timeout: float = 60,
         part_size: int = 8 * MIB,
         max_concurrency: int = 4,
         reject_write_under_file_ancestor: bool = False,
     ) -> None:
-        super().__init__("s3", root)
+        super().__init__(name, root)
         self._fs, self.bucket, self.timeout = fs, bucket, timeout
         self.part_size, self.max_concurrency = part_size, max_concurrency
         self.reject_write_under_file_ancestor = reject_write_under_file_ancestor
@@ -423,5 +425,5 @@ class S3Driver(Driver):
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
-            if self._fs._s3 is not None:
+            if self.owned and self._fs._s3 is not None:
                 await self._fs._s3creator.__aexit__(None, None, None)

@@ -7,7 +7,7 @@ import re
 
 LOGGERS = ("botocore.auth", "botocore.endpoint")
 """Those that spell requests out at DEBUG."""
-_SECRET = re.compile(r"(?i)(x-amz-security-token\b['\"]?\s*[:=]\s*b?['\"]?|\bCredential=)[^'\"\s,/&}]+(?:/[^'\"\s,&}]+)?")
+_SECRET = re.compile(r"(?i)(x-amz-security-token\b['\"]?\s*[:=]\s*b?['\"]?|\bCredential=)[^'\"\s,&}]+")
 
 
 def hide_credentials() -> None:

@@ -11,12 +11,14 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from s3fs import S3FileSystem
 from servers.proxy import Fault, proxy_to
 from servers.s3 import BUCKET, KEY, SECRET, Answer, Environ, S3Server, client, hang_up, refusal, view_of
 
 from remote_store import (
     AlreadyExists,
     BackendUnavailable,
+    FsspecBackend,
     InvalidPath,
     NotFound,
     PermissionDenied,
@@ -24,7 +26,7 @@ from remote_store import (
     RemoteStoreError,
     Store,
 )
-from remote_store.aio import AsyncS3Backend, AsyncStore
+from remote_store.aio import AsyncFsspecBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import S3Backend
 from remote_store.certify.view import View
 
@@ -355,6 +357,34 @@ def test_a_range_of_a_file_in_a_missing_bucket_names_the_bucket(moto_server: S3S
         no.read_range("key", 0, 1, if_match="0")
     with pytest.raises(PreconditionFailed):
         store.read_range("key", 0, 1, if_match="0")
+
+
+# --- a filesystem of the user's
+
+
+@pytest.mark.parametrize("kind", ["sync", "async", "async, on a loop of its own"])
+async def test_a_filesystem_of_s3fs_keeps_what_s3_keeps(moto_server: S3Server, prefix: str, kind: str) -> None:
+    fs = S3FileSystem(
+        key=KEY,
+        secret=SECRET,
+        endpoint_url=moto_server.endpoint,
+        asynchronous=kind == "async",
+        skip_instance_cache=True,
+    )
+    root = f"{BUCKET}/{prefix}"
+    store: Any = Store(FsspecBackend(fs, root)) if kind == "sync" else AsyncStore(AsyncFsspecBackend(fs, root))
+    view = View(store)
+    assert all(store.supports(capability) for capability in S3Backend.CAPABILITIES)
+    results = await view.race([lambda: view.write("key", b"1")] * 8)
+    assert sorted(isinstance(result, AlreadyExists) for result in results) == [False] + [True] * 7
+    assert store.native_path("key") == f"{BUCKET}/{prefix}/key"
+    await (store.aclose() if view.is_async else view.close())
+    if kind == "async":
+        assert await fs._cat_file(f"{root}/key") == b"1"
+        await fs._s3.close()
+    else:
+        assert await asyncio.to_thread(fs.cat_file, f"{root}/key") == b"1"
+        await asyncio.to_thread(fs.close_session, fs.loop, fs._s3)
 
 
 # --- options
