@@ -12,7 +12,8 @@ from remote_store._errors import NotFound
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
 from remote_store._paths import RemotePath, check_depth, check_range, key_of
 from remote_store._scope import StoreBase, foreign_errors
-from remote_store._streams import ScopedStream, ScopedWriter
+from remote_store._streams import ScopedStream
+from remote_store._writers import ScopedWriter
 
 if TYPE_CHECKING:
     from remote_store.interop import StoreFileSystem

@@ -12,7 +12,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from remote_store._store import Store
-from remote_store._streams import AsyncAtomicFile, AsyncReadStream
+from remote_store._streams import AsyncReadStream
+from remote_store._writers import AsyncAtomicFile
 from remote_store.aio._store import AsyncStore
 from remote_store.engine.run import finish
 

@@ -14,7 +14,8 @@ from remote_store._backend import Backend
 from remote_store._capabilities import CapabilitySet
 from remote_store._content import PART, SPOOL_LIMIT, IteratorSource, spool, spooling
 from remote_store._models import ResolutionPlan, WriteResult
-from remote_store._streams import CHUNK, AsyncAtomicFile, AsyncReadStream, ThreadReader, in_thread
+from remote_store._streams import CHUNK, AsyncReadStream, ThreadReader, in_thread
+from remote_store._writers import AsyncAtomicFile
 from remote_store._writing import given
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 

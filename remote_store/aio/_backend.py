@@ -13,7 +13,8 @@ from remote_store._content import pieces, spool, spooling
 from remote_store._errors import etag_differs
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store._paths import check_depth, check_range
-from remote_store._streams import AsyncAtomicFile, AsyncReadStream, ThreadReader
+from remote_store._streams import AsyncReadStream, ThreadReader
+from remote_store._writers import AsyncAtomicFile
 
 AsyncWritableContent = bytes | AsyncIterator[bytes]
 

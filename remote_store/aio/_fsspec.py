@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from remote_store._capabilities import Capability
-from remote_store._streams import CHUNK, AsyncAtomicFile, AsyncReadStream, Reader
+from remote_store._streams import CHUNK, AsyncReadStream, Reader
+from remote_store._writers import AsyncAtomicFile
 from remote_store.aio._backend import AsyncBackend
 from remote_store.backends._engine import EngineBackend
 from remote_store.backends._over import OverFilesystem

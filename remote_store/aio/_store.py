@@ -12,7 +12,8 @@ from remote_store._errors import NotFound
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
 from remote_store._paths import RemotePath, check_depth, check_range, key_of
 from remote_store._scope import StoreBase, foreign_errors
-from remote_store._streams import AsyncAtomicFile, AsyncItems, AsyncReadStream
+from remote_store._streams import AsyncItems, AsyncReadStream
+from remote_store._writers import AsyncAtomicFile
 from remote_store.aio._adapter import SyncBackendAdapter
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 

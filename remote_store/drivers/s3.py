@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-import aiohttp
-import botocore.exceptions as sdk
 from s3fs import S3FileSystem
 
 from remote_store._errors import (
@@ -22,7 +20,6 @@ from remote_store._errors import (
     BackendUnavailable,
     InvalidPath,
     NotFound,
-    PermissionDenied,
     PreconditionFailed,
     RemoteStoreError,
     container_missing,
@@ -34,7 +31,7 @@ from remote_store._errors import (
 )
 from remote_store._models import FileInfo, FolderEntry, file_info
 from remote_store._paths import join, redact
-from remote_store.drivers.base import FILE, Driver, Kind, Page, Want, WriteOptions, from_any_error
+from remote_store.drivers.base import FILE, Driver, Kind, Page, Want, WriteOptions
 from remote_store.drivers.flat import KeyListing
 from remote_store.drivers.profiles import S3
 from remote_store.drivers.s3_io import MultipartUpload, S3Reader, S3Sink
@@ -45,7 +42,6 @@ from remote_store.drivers.s3_wire import (
     FAILED_CONDITION,
     MISSING_KEY,
     TOO_LARGE,
-    UNREACHABLE,
     beyond_xml,
     code_of,
     conditions,
@@ -57,7 +53,7 @@ from remote_store.drivers.s3_wire import (
     note_lost_reply,
     replaced,
     same_metadata,
-    verdict,
+    sdk_errors,
     version,
     written,
 )
@@ -70,15 +66,6 @@ MOST_PARTS = 10_000
 """S3 takes no more for one object."""
 
 
-NO_CREDENTIALS = (
-    sdk.NoCredentialsError,
-    sdk.PartialCredentialsError,
-    sdk.CredentialRetrievalError,
-    sdk.SSOError,
-    sdk.TokenRetrievalError,
-    sdk.ProfileNotFound,
-    sdk.InvalidConfigError,
-)
 LONGEST_KEY = 1024
 """S3 takes no longer one [bytes of UTF-8], and says so without a reason to HEAD: S3 user guide, object keys."""
 
@@ -144,26 +131,9 @@ class S3Driver(Driver):
 
     # --- calls
 
-    @contextmanager
-    def errors(self, key: str) -> Iterator[None]:
+    def errors(self, key: str) -> AbstractContextManager[None]:
         """Map what the SDK raises."""
-        try:
-            yield
-        except RemoteStoreError:
-            raise
-        except sdk.ClientError as error:
-            raise verdict(error, self.bucket, key, self.name) from error
-        except NO_CREDENTIALS as error:
-            raise PermissionDenied("No usable credentials", path=key, backend=self.name) from error
-        except sdk.FlexibleChecksumError as error:
-            message = "The content is not what its checksum says"
-            raise BackendUnavailable(message, path=key, backend=self.name) from error
-        except sdk.ParamValidationError as error:
-            raise InvalidPath("The SDK refuses the request as malformed", path=key, backend=self.name) from error
-        except (sdk.BotoCoreError, sdk.HTTPClientError, aiohttp.ClientError, TimeoutError) as error:
-            raise BackendUnavailable(UNREACHABLE, path=key, backend=self.name) from error
-        except OSError as error:
-            raise from_any_error(error, key, self.name) from error
+        return sdk_errors(self.bucket, key, self.name)
 
     def check_open(self, key: str) -> None:
         """Raise `BackendUnavailable` once the backend is closed."""

@@ -7,10 +7,12 @@ import email.errors
 import email.header
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
+import aiohttp
 import botocore.exceptions as sdk
 
 from remote_store._errors import (
@@ -24,7 +26,7 @@ from remote_store._errors import (
     file_missing,
 )
 from remote_store._models import ContentDigest
-from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.base import WriteOptions, from_any_error
 
 UNREACHABLE = "Storage cannot be reached"
 DENIED = "Permission denied"
@@ -91,6 +93,39 @@ def verdict(error: sdk.ClientError, bucket: str, key: str, backend: str) -> Remo
     if status >= 500:
         return BackendUnavailable(UNREACHABLE, path=key, backend=backend)
     return RemoteStoreError(f"S3 answered {code or status}", path=key, backend=backend)
+
+
+NO_CREDENTIALS = (
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.CredentialRetrievalError,
+    sdk.SSOError,
+    sdk.TokenRetrievalError,
+    sdk.ProfileNotFound,
+    sdk.InvalidConfigError,
+)
+
+
+@contextmanager
+def sdk_errors(bucket: str, key: str, backend: str) -> Iterator[None]:
+    """Map what the SDK raises."""
+    try:
+        yield
+    except RemoteStoreError:
+        raise
+    except sdk.ClientError as error:
+        raise verdict(error, bucket, key, backend) from error
+    except NO_CREDENTIALS as error:
+        raise PermissionDenied("No usable credentials", path=key, backend=backend) from error
+    except sdk.FlexibleChecksumError as error:
+        message = "The content is not what its checksum says"
+        raise BackendUnavailable(message, path=key, backend=backend) from error
+    except sdk.ParamValidationError as error:
+        raise InvalidPath("The SDK refuses the request as malformed", path=key, backend=backend) from error
+    except (sdk.BotoCoreError, sdk.HTTPClientError, aiohttp.ClientError, TimeoutError) as error:
+        raise BackendUnavailable(UNREACHABLE, path=key, backend=backend) from error
+    except OSError as error:
+        raise from_any_error(error, key, backend) from error
 
 
 def replaced(doing: str, key: str, backend: str) -> PreconditionFailed:
