@@ -227,11 +227,36 @@ def test_the_problems_of_all_stores_are_told_at_once() -> None:
         "stores.a.timeout: Input should be greater than 0",
         "stores.a.qqqq: unknown field; remove it",
         "stores.b.root: Path escapes root: '..' segments are not allowed",
-        "stores.: String should have at least 1 character",
+        "stores.: String should match pattern '^[^/]+$'",
     ]
     assert isinstance(error, ValueError)
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.problems) == (str(error), error.problems)
+    again = type(error)(str(error))  # As Dask raises it again.
+    assert (str(again), again.problems) == (str(error), (("", str(error)),))
+
+
+def test_names_are_those_that_urls_can_hold() -> None:
+    assert "stores.a/b: " in str(refused({"a/b": {"url": "x"}}))
+    assert Registry({"stores": {"a b:c": {"url": "x"}}}).names == ("a b:c",)
+
+
+def test_true_is_no_number() -> None:
+    error = refused({"a": {"url": "s3://b", "timeout": True, "retries": True}})
+    assert [where for where, _ in error.problems] == ["stores.a.timeout", "stores.a.retries"]
+    error = refused({"a": {"url": "s3://b", "options": {"part_size": True, "max_concurrency": False}}})
+    assert [where for where, _ in error.problems] == ["stores.a.options.part_size", "stores.a.options.max_concurrency"]
+    assert "expected a number" in str(error)
+
+
+def test_options_of_an_inner_filesystem_are_told_their_place() -> None:
+    error = refused(
+        {"a": {"url": "simplecache::s3://b", "options": {"key": "k", "part_size": 1, "cache_storage": "c"}}}
+    )
+    assert str(error).splitlines() == [
+        "stores.a.options.key: an option of 's3', not of 'simplecache'; move it to `options.s3.key`",
+        "stores.a.options.part_size: an option of backend 's3', not of 'simplecache'; remove it",
+    ]
 
 
 def test_the_outer_form_is_checked() -> None:

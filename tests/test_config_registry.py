@@ -387,9 +387,10 @@ def read_f_async(store: AsyncStore) -> tuple[bytes, str]:
     return asyncio.run(main())
 
 
-def unpickle(data: bytes) -> str:
+def use(data: bytes) -> str:
+    store = pickle.loads(data)
     try:
-        return repr(pickle.loads(data))
+        return repr(asyncio.run(store.exists("f")) if isinstance(store, AsyncStore) else store.exists("f"))
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
@@ -412,7 +413,8 @@ def test_a_store_of_a_file_works_in_another_process(
             pool.join()
         monkeypatch.delenv("FILES_OF_TEST")
         if name == "files":
-            told = in_new_process(unpickle, pickle.dumps(store))
+            told = in_new_process(use, pickle.dumps(store))
+            assert told == in_new_process(use, pickle.dumps(aio))
             assert told == f"ConfigError: {file}: stores.files.url: the environment variable FILES_OF_TEST is not set"
 
 
@@ -421,11 +423,25 @@ def test_a_store_of_code_needs_a_default_elsewhere(file: Path, monkeypatch: pyte
         store = registry.get_store("files")
         store.write("f", b"1")
         data = pickle.dumps(store)
-        told = in_new_process(unpickle, data)
+        told = in_new_process(use, data)
         assert told.startswith("ConfigError: no configuration: set REMOTE_STORE_CONFIG to the path of a TOML file")
         monkeypatch.setenv(VARIABLE, str(file))
         assert in_new_process(read_f, store) == (b"1", repr(store))
-        assert "stores.filez: no such store" in in_new_process(unpickle, data.replace(b"files", b"filez"))
+        assert "stores.filez: no such store" in in_new_process(use, data.replace(b"files", b"filez"))
+
+
+def test_a_store_that_is_not_found_is_passed_on(file: Path, monkeypatch: pytest.MonkeyPatch, default: None) -> None:
+    with Registry({"stores": {"files": {"url": "${FILES_OF_TEST}", "root": "r"}}}) as registry:
+        store = registry.get_store("files").child("c/d")
+        store.write("f", b"1")
+        for one in (store, store.child("e")):
+            passed_on = in_new_process(pass_on, pickle.dumps(one))
+            assert pickle.loads(passed_on) == one
+
+
+def pass_on(data: bytes) -> bytes:
+    """As Dask's scheduler does, which needs no configuration."""
+    return pickle.dumps(pickle.loads(data))
 
 
 def test_a_pickle_keeps_no_registry_but_a_store_does(file: Path) -> None:

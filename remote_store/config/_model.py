@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from remote_store._errors import InvalidPath
 from remote_store._paths import key_of
 from remote_store._urls import S3_URLS, _bucket, _protocol
-from remote_store.config._options import KINDS, POLICIES, Placeholder, check, schema
+from remote_store.config._options import KINDS, POLICIES, Float, Int, Placeholder, check, schema
 from remote_store.config._values import ConfigError, each, filled, hidden, is_malformed, is_unsafe, plain
 
 _ALIASES = {"file": "local", "s3a": "s3"}
@@ -71,9 +71,9 @@ class StoreConfig(_Model):
     """Any URL of fsspec, such as `s3://bucket/prefix`, `memory://x`, or a path. Give this or `backend`."""
     root: str = ""
     """Folder below that is the root of the store."""
-    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Placeholder | None = None
+    timeout: Annotated[Float, Field(gt=0, allow_inf_nan=False)] | Placeholder | None = None
     """Deadline of one call of the SDK with its retries, and of each chunk of a stream [s]."""
-    retries: Annotated[int, Field(ge=0)] | Placeholder | None = None
+    retries: Annotated[Int, Field(ge=0)] | Placeholder | None = None
     """How often the SDK tries a failed request again."""
     reject_write_under_file_ancestor: bool | Placeholder | None = None
     """Whether to look for files above before a write, where the service does not."""
@@ -189,8 +189,8 @@ class Config(_Model):
     """
 
     DEPTH = 2
-    stores: dict[Annotated[str, Field(min_length=1)], StoreConfig]
-    """The stores by name."""
+    stores: dict[Annotated[str, Field(pattern="^[^/]+$")], StoreConfig]
+    """The stores by name, which in URLs ends at the first `/`."""
     _file: str = pydantic.PrivateAttr("")
 
     @classmethod

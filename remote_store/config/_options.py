@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from remote_store._urls import _filesystem_class
 from remote_store.backends._named import LocalBackend, MemoryBackend, S3Backend, s3_driver
@@ -16,8 +16,20 @@ POLICIES = ("timeout", "retries", "reject_write_under_file_ancestor")
 Options = dict[str, tuple[Any, bool]]
 """Keyword arguments: their types, and whether they must be given."""
 Placeholder = Annotated[str, Field(pattern=r"\$\{\w+\}")]
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_no_bool)]
+"""A number; pydantic takes `true` for 1."""
+Float = Annotated[float, BeforeValidator(_no_bool)]
+"""Likewise."""
 _NO_OPTIONS = {"self", "asynchronous", "loop", "skip_instance_cache", "use_listings_cache"}
-_HINTS = {"bool": bool, "int": int, "float": float, "str": str}
+_HINTS = {"bool": bool, "int": Int, "float": Float, "str": str}
 """Types of arguments that are checked; for any other, only the backend knows what they take."""
 
 
@@ -42,7 +54,7 @@ def _arguments(*functions: Callable[..., Any]) -> Options:
             if name not in _NO_OPTIONS and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
                 stated = type(one.default) if one.annotation is one.empty else one.annotation
                 text = stated if isinstance(stated, str) else getattr(stated, "__name__", "")
-                hint = int | float if stated is int else _HINTS.get(text.removesuffix(" | None"), Any)
+                hint = Int | Float if stated is int else _HINTS.get(text.removesuffix(" | None"), Any)
                 found[name] = hint, one.default is one.empty
     return found
 
@@ -90,7 +102,7 @@ def check(
             typed[name], inner = check(name, value, {}, url, late)
             problems += [(f"{name}.{where}", what) for where, what in inner]
         elif name not in known or (url and kind in KINDS and name in ("bucket", "root")):
-            problems.append((name, _refusal(kind, name, known)))
+            problems.append((name, _refusal(kind, name, known, chain)))
         elif name not in missing and not (late and isinstance(value, str) and "${" in value):
             try:
                 typed[name] = TypeAdapter(known[name][0]).validate_python(value)
@@ -99,11 +111,13 @@ def check(
     return typed, problems
 
 
-def _refusal(kind: str, name: str, known: Options) -> str:
+def _refusal(kind: str, name: str, known: Options, chain: list[str]) -> str:
     if name in known:
         return "the URL says it already; remove it"
     if name in POLICIES:
         return f"no option, but a field of the store: move `{name}` out of `options`"
+    if inner := next((part for part in chain[1:] if name in (_options_of(part, {}, True) or {})), None):
+        return f"an option of {inner!r}, not of {kind!r}; move it to `options.{inner}.{name}`"
     if owner := next((other for other in KINDS if name in KINDS[other].options), None):
         return f"an option of backend {owner!r}, not of {kind!r}; remove it"
     unknown = f"unknown option of backend {kind!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import threading
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from remote_store import _fork
+from remote_store._capabilities import Capability, CapabilitySet
+from remote_store._errors import RemoteStoreError
 from remote_store._paths import below, key_of
 from remote_store._scope import StoreBase, rebuild
 from remote_store._store import Store
@@ -21,6 +24,7 @@ from remote_store.aio._store import AsyncStore
 from remote_store.config._make import make
 from remote_store.config._model import Config, StoreConfig
 from remote_store.config._values import ConfigError
+from remote_store.engine.run import CLEAN_UP
 
 
 class Registry(contextlib.AbstractContextManager["Registry"], contextlib.AbstractAsyncContextManager["Registry"]):
@@ -117,6 +121,8 @@ class Registry(contextlib.AbstractContextManager["Registry"], contextlib.Abstrac
             if life:
                 with contextlib.suppress(StopIteration):
                     life.asend(None).send(None)
+                atexit.unregister(_close_at_exit)  # What was registered last comes first: before the loop is stopped.
+                atexit.register(_close_at_exit, os.getpid())
             made.append((store, backend, life))
             return backend
 
@@ -154,6 +160,16 @@ async def _until_loop_ends(backend: AsyncBackend) -> AsyncGenerator[None, None]:
         yield
 
 
+def _close_at_exit(pid: int) -> None:
+    """Close what loops in other threads hold, such as that of zarr, which end with the process."""
+    made = [one for registry in _living.values() for one in registry._made.items()] if pid == os.getpid() else []
+    for loop, backends in made:
+        if loop is not None and loop.is_running():
+            for _, _, life in backends:
+                with contextlib.suppress(Exception):
+                    asyncio.run_coroutine_threadsafe(life.aclose(), loop).result(timeout=CLEAN_UP)
+
+
 # --- pickles
 
 _living: weakref.WeakValueDictionary[str, Registry] = weakref.WeakValueDictionary()
@@ -176,9 +192,32 @@ class _Origin(NamedTuple):
 
 def _recall(asynchronous: bool, file: str, token: str, name: str, child: str) -> StoreBase[Any]:
     """The store of a pickle: of the registry it came from where that lives, else of its file, else of the default."""
-    registry = _living.get(token) or (_of_file(file) if file else default_registry())
-    store: StoreBase[Any] = registry.get_async_store(name) if asynchronous else registry.get_store(name)
+    try:
+        registry = _living.get(token) or (_of_file(file) if file else default_registry())
+        store: StoreBase[Any] = registry.get_async_store(name) if asynchronous else registry.get_store(name)
+    except (ConfigError, ImportError, RemoteStoreError) as error:
+        lost: Any = _Lost((asynchronous, file, token, name), error)
+        return rebuild(AsyncStore if asynchronous else Store, lost, child, False, lost)
     return store.child(child) if child else store
+
+
+class _Lost:
+    """Backend and origin of a store that this process cannot make; whatever is asked of it raises why.
+
+    Unpickling it does not: Dask would lose the worker, and its scheduler only passes pickles on.
+    """
+
+    capabilities = CapabilitySet(set(Capability))
+    root = ""
+
+    def __init__(self, recipe: tuple[bool, str, str, str], error: Exception) -> None:
+        self.recipe, self.error, self.name = recipe, error, recipe[-1]
+
+    def reduce(self, store: StoreBase[Any]) -> tuple[Any, ...]:
+        return _recall, (*self.recipe, store._root)
+
+    def __getattr__(self, name: str) -> Any:
+        raise self.error.with_traceback(None)
 
 
 # --- the default

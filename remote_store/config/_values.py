@@ -12,7 +12,7 @@ from pydantic import Secret, SecretBytes, SecretStr
 from remote_store._paths import has_credentials, redact
 
 _MARKS = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)\})?")
-_SECRET_NAME = re.compile(r"secret|token|pass|pwd|cred|key|signature|connection|sas|auth|cookie|header", re.I)
+_SECRET_NAME = re.compile(r"secret|tok|pass|pwd|cred|key|signature|sas|auth|cookie|conn|header", re.I)
 _SECRETS = (Secret, SecretStr, SecretBytes)
 _QUERY = re.compile(r"://.*\?[^/]*=", re.S)
 
@@ -22,10 +22,12 @@ class ConfigError(ValueError):
 
     Args:
         problems: all that is wrong: where, such as `"stores.raw.options.bucket"`, and what, with what to do about it.
+            A text is one that is nowhere.
     """
 
-    def __init__(self, *problems: tuple[str, str]) -> None:
-        super().__init__(*problems)
+    def __init__(self, *problems: tuple[str, str] | str) -> None:
+        # Who raises errors again, as Dask does, makes them of a text.
+        super().__init__(*(("", problem) if isinstance(problem, str) else problem for problem in problems))
 
     @property
     def problems(self) -> tuple[tuple[str, str], ...]:

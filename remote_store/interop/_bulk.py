@@ -18,14 +18,42 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem, make_path_posix, trailing_sep
 from fsspec.utils import other_paths, stringify_path
 
-from remote_store._errors import DirectoryNotEmpty, InvalidPath, file_missing
+from remote_store import _errors as errors
+from remote_store._errors import DirectoryNotEmpty, InvalidPath
+from remote_store._paths import RemotePath
 from remote_store.interop._listing import DEEPEST, Found, ListingOperations, folder, is_folder
 from remote_store.interop._operations import FileFound, builtin_errors, here, operation
 
 Paths = Any
-"""A path, or a list of them."""
+"""A path, or any iterable of them."""
 Plan = tuple[list[str], list[str]]
 """Files, and where they go."""
+
+
+def listed(paths: Paths) -> Any:
+    """A path as text, others as a list."""
+    path = str(paths) if isinstance(paths, RemotePath) else stringify_path(paths)
+    return path if isinstance(path, str) else [stringify_path(one) for one in path]
+
+
+def local(paths: Paths) -> Any:
+    """A path of this machine from its root, others as a list."""
+    path = listed(paths)
+    return make_path_posix(path) if isinstance(path, str) else path
+
+
+def one_to_one(files: list[str], targets: list[str]) -> Plan:
+    """Files, and where they go.
+
+    Raises:
+        ValueError: there are more of one than of the other, or one would replace another.
+    """
+    if len(files) != len(targets):
+        raise ValueError(f"{len(files)} files cannot go to {len(targets)} targets")
+    if len(set(targets)) < len(targets):
+        twice = next(target for target in targets if targets.count(target) > 1)
+        raise ValueError(f"several files would go to {twice!r}")
+    return files, targets
 
 
 def pair(source: Paths, found: Found, target: str, inside: bool, shallow: bool, literal: bool) -> dict[str, str]:
@@ -76,7 +104,7 @@ class BulkOperations(ListingOperations):
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         found: Found = {}
-        for key in map(self._strip_protocol, path if isinstance(path, list) else [path]):
+        for key in self._keys(path):
             if literal or not has_magic(key) or await self._exists(key):
                 found |= await self._all_of(key, maxdepth) if recursive else {key: {}}
                 continue
@@ -85,8 +113,12 @@ class BulkOperations(ListingOperations):
                 for name in [name for name, info in matches.items() if is_folder(info)]:
                     found |= await self._all_of(name, maxdepth and maxdepth - 1)
         if not found:
-            raise file_missing(str(path), self.backend_name)
+            raise errors.file_missing(str(path), self.backend_name)
         return dict(sorted(found.items()))
+
+    def _keys(self, paths: Paths) -> list[str]:
+        keys = self._strip_protocol(listed(paths))
+        return keys if isinstance(keys, list) else [keys]
 
     async def _all_of(self, key: str, maxdepth: int | None) -> Found:
         found: Found = await self._find(key, maxdepth=maxdepth, withdirs=True, detail=True)
@@ -98,63 +130,61 @@ class BulkOperations(ListingOperations):
     ) -> list[str]:
         return list(await self._expand(path, recursive, maxdepth, assume_literal))
 
-    async def _pairs(
-        self, source: Paths, target: Any, recursive: bool, maxdepth: int | None, exists: Callable[[str], Any]
-    ) -> tuple[dict[str, str], Found]:
-        """Where each key goes, folders included, and what is known of the keys."""
+    async def _plan(
+        self, source: Any, target: Any, recursive: bool, maxdepth: int | None, exists: Callable[[str], Any]
+    ) -> tuple[Plan, dict[str, str]]:
+        """Which files go where, and which folders."""
+        if isinstance(source, list) and isinstance(target, list):
+            return one_to_one(source, target), {}
         found = await self._expand(source, recursive, maxdepth)
         key = None if isinstance(source, list) else self._strip_protocol(source)
         if key in found and not found[key]:
             found[key] = await self._info(key)
         inside = trailing_sep(target) or await exists(target)
         shallow = not recursive or maxdepth is not None
-        return pair(source, found, target, inside, shallow, key in found), found
+        pairs = pair(source, found, target, inside, shallow, key in found)
+        folders = {path: pairs.pop(path) for path in list(pairs) if is_folder(found[path])}
+        return one_to_one(list(pairs), list(pairs.values())), folders
 
     async def _copies(
         self, path1: Paths, path2: Paths, recursive: bool = False, *, maxdepth: int | None = None
     ) -> Plan:
         """Copy files within the store, on the server's side where that can."""
-        if isinstance(path1, list) and isinstance(path2, list):
-            return path1, path2
-        pairs, found = await self._pairs(path1, stringify_path(path2), recursive, maxdepth, self._isdir)
-        files = [path for path in pairs if not is_folder(found[path])]
-        return files, [pairs[path] for path in files]
+        return (await self._plan(listed(path1), listed(path2), recursive, maxdepth, self._isdir))[0]
 
     async def _downloads(
         self, rpath: Paths, lpath: Paths, recursive: bool = False, *, maxdepth: int | None = None
     ) -> Plan:
         """Copy files to this machine."""
-        if isinstance(rpath, list) and isinstance(lpath, list):
-            return rpath, lpath
 
         async def exists(target: str) -> bool:
             return os.path.isdir(target)
 
         # None of the names leads out of the target: keys have no ".." and are never absolute.
-        pairs, found = await self._pairs(rpath, make_path_posix(lpath), recursive, maxdepth, exists)
-        for path in [path for path in pairs if is_folder(found[path])]:
-            os.makedirs(pairs.pop(path), exist_ok=True)
-        return list(pairs), list(pairs.values())
+        plan, folders = await self._plan(listed(rpath), local(lpath), recursive, maxdepth, exists)
+        for path in folders.values():
+            os.makedirs(path, exist_ok=True)
+        return plan
 
     async def _uploads(
         self, lpath: Paths, rpath: Paths, recursive: bool = False, *, maxdepth: int | None = None
     ) -> Plan:
         """Copy files from this machine."""
-        if isinstance(lpath, list) and isinstance(rpath, list):
-            return lpath, rpath
-        source, target = lpath if isinstance(lpath, list) else make_path_posix(lpath), stringify_path(rpath)
-        local, found = LocalFileSystem(), dict[str, dict[str, Any]]()
+        source, target = local(lpath), listed(rpath)
+        if isinstance(source, list) and isinstance(target, list):
+            return one_to_one(source, target)
+        disk, found = LocalFileSystem(), dict[str, dict[str, Any]]()
         for path in source if isinstance(source, list) else [source]:
             if not os.path.lexists(path):
-                names = local.expand_path([path], recursive=recursive, maxdepth=maxdepth)
+                names = disk.expand_path([path], recursive=recursive, maxdepth=maxdepth)
             else:
-                names = local.find(path, maxdepth=maxdepth, withdirs=True) if recursive else [path]
+                names = disk.find(path, maxdepth=maxdepth, withdirs=True) if recursive else [path]
             found |= {name: {"type": "directory" if os.path.isdir(name) else "file"} for name in names}
         inside = trailing_sep(target) or await self._isdir(target)
         literal = not isinstance(source, list) and os.path.lexists(source)
         pairs = pair(source, found, target, inside, not recursive or maxdepth is not None, literal)
         files = [path for path in pairs if not is_folder(found[path])]
-        return files, [pairs[path] for path in files]
+        return one_to_one(files, [pairs[path] for path in files])
 
     # --- what is done
 
@@ -171,18 +201,18 @@ class BulkOperations(ListingOperations):
 
     async def _contents(self, path: Paths, recursive: bool) -> Paths:
         """The files among what `path` stands for; `path` where that is just what it says."""
+        path = listed(path)
         files = [name for name, info in (await self._expand(path, recursive, None)).items() if not is_folder(info)]
-        return path if not isinstance(path, list) and files == [self._strip_protocol(path)] else files
+        return path if isinstance(path, str) and files == [self._strip_protocol(path)] else files
 
     @operation
     async def _mv(self, path1: Paths, path2: Paths, recursive: bool = False, maxdepth: int | None = None) -> None:
-        if isinstance(path1, list) and isinstance(path2, list):
-            pairs, found = dict(zip(path1, path2, strict=True)), dict[str, dict[str, Any]]()
-        else:
-            pairs, found = await self._pairs(path1, stringify_path(path2), recursive, maxdepth, self._isdir)
-        folders = {path for path in pairs if path in found and is_folder(found[path])}
-        for source in pairs.keys() - folders:
-            await self._mv_file(source, pairs[source])
+        sources = listed(path1)
+        (files, targets), folders = await self._plan(sources, listed(path2), recursive, maxdepth, self._isdir)
+        if not files and not folders and sources != []:
+            raise errors.is_folder(str(sources), self.backend_name)
+        for source, target in zip(files, targets, strict=True):
+            await self._mv_file(source, target)
         for path in folders:
             if path and self._parent(path) not in folders:
                 await self._prune(path)
@@ -198,7 +228,7 @@ class BulkOperations(ListingOperations):
     async def _rm(
         self, path: Paths, recursive: bool = False, maxdepth: int | None = None, batch_size: int | None = None
     ) -> None:
-        for key in map(self._strip_protocol, path if isinstance(path, list) else [path]):
+        for key in self._keys(path):
             if not recursive:
                 await self._rm_file(key)
             elif maxdepth is None:
@@ -208,6 +238,11 @@ class BulkOperations(ListingOperations):
                     await self._rm_file(file)
 
     async def _rm_all_of(self, key: str) -> None:
+        if not key:  # The root itself stays.
+            for entry in await self._ls(""):
+                verb = self._rm_all_of if is_folder(entry) else self._rm_file
+                await verb(entry["name"])
+            return
         try:
             with builtin_errors:
                 await self._view.delete_folder(key, recursive=True)

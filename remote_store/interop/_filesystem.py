@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, aclosing
 from typing import Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK, NoOpCallback
 from fsspec.compression import compr
-from fsspec.core import get_compression
+from fsspec.core import get_compression, url_to_fs
 from fsspec.utils import isfilelike, stringify_path
 
 from remote_store._capabilities import Capability
@@ -22,7 +23,7 @@ from remote_store.interop import _identity
 from remote_store.interop._bulk import BulkOperations
 from remote_store.interop._listing import described
 from remote_store.interop._operations import builtin_errors, operation
-from remote_store.interop._reading import AsyncStoreReader, StoreReader, download_to
+from remote_store.interop._reading import AsyncStoreReader, StoreReader, Windows, download_to
 from remote_store.interop._writing import CompressedWriter, StoreWriter, TextWriter, pieces_of
 
 
@@ -34,8 +35,9 @@ class StoreFileSystem(BulkOperations):
     filesystem is asynchronous: its methods that begin with an underscore are awaited, on the loop of the store.
 
     Folders come and go with their files: `mkdir` makes none. A key that exists is meant literally even if it looks
-    like a pattern; `rm` expands no patterns at all, and refuses the root. Where a key is a file and a folder (S3),
-    what is recursive means the folder. Nothing is cached.
+    like a pattern; `rm` expands no patterns at all, and recursively empties the root. Where a key is a file and a
+    folder (S3), what is recursive means the folder. Nothing is cached; fsspec's caches of files go by the key alone, so
+    each store needs a `cache_storage` of its own.
 
     Args:
         store: a `Store`, an `AsyncStore`, or the name of a configured store.
@@ -76,31 +78,30 @@ class StoreFileSystem(BulkOperations):
         self.name = store if isinstance(store, str) else _identity.name_of(store)
         self.asynchronous = self.async_impl = asynchronous or isinstance(store, AsyncStore)
         self._strip_protocol = self._strip_own_protocol  # type: ignore[method-assign]
-        if not self.asynchronous:
-            self.store  # noqa: B018 (a name that cannot be used is told now)
 
     @property
     def store(self) -> Any:
-        """The store; if it is known by name, that of the running event loop."""
+        """The store; if it is known by name, that of the running event loop. `ConfigError` when there is none."""
         return self._store or _identity.by_name(str(self.name), self.asynchronous)
 
     # --- paths
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
+        """The key of one path; of several, URLs stay as they are, since fsspec opens all in the store of the first."""
         if isinstance(path, list):
             return [cls._strip_protocol(one) for one in path]
         text = str(path) if isinstance(path, RemotePath) else stringify_path(path)
-        if "store" in cls._get_kwargs_from_urls(text):
-            text = text.partition("://")[2].partition("/")[2]
-        return "/".join(part for part in text.replace("\\", "/").split("/") if part not in ("", "."))
+        return text if cls._get_kwargs_from_urls(text).get("store") and not _one_is_asked_for() else _key(text)
 
     def _strip_own_protocol(self, path: Any) -> Any:
-        """`_strip_protocol` that refuses URLs of other stores."""
-        for one in path if isinstance(path, list) else [path]:
-            if isinstance(one, str) and self._get_kwargs_from_urls(one).get("store") not in (None, "", self.name):
-                raise escapes_root(one, self.backend_name)
-        return type(self)._strip_protocol(path)
+        """The key; `InvalidPath` for URLs of other stores."""
+        if isinstance(path, list):
+            return [self._strip_own_protocol(one) for one in path]
+        text = type(self)._strip_protocol(path)
+        if self._get_kwargs_from_urls(text).get("store") not in (None, self.name):
+            raise escapes_root(text, self.backend_name)
+        return _key(text)
 
     def unstrip_protocol(self, name: str) -> str:
         """The URL of a key."""
@@ -201,6 +202,7 @@ class StoreFileSystem(BulkOperations):
             FileExistsError: mode `x`, and the file exists; from `close` if another writer was first.
             PreconditionFailed: what is read was replaced meanwhile; `if_match` does not match.
             NotImplementedError: mode `a`, or `+`.
+            TypeError: an option that means nothing here.
         """
         if "r" in mode:
             return super().open(path, mode, block_size, cache_options, compression, **options)
@@ -218,6 +220,7 @@ class StoreFileSystem(BulkOperations):
         block_size: int | None = None,
         autocommit: bool = True,
         cache_options: dict[str, Any] | None = None,
+        cache_type: str = Windows.name,
         size: int | None = None,
         **options: Any,
     ) -> Any:
@@ -229,7 +232,7 @@ class StoreFileSystem(BulkOperations):
             raise NotImplementedError(f"mode {mode!r} is not supported: files of a store are written whole")
         with builtin_errors:
             details = described(self.store.get_file_info(path)) if size is None else {"size": size}
-        same: dict[str, Any] = {"cache_options": cache_options, "etag": details.get("etag")}
+        same: dict[str, Any] = {"cache_type": cache_type, "cache_options": cache_options, "etag": details.get("etag")}
         reader = StoreReader(self, path, details["size"], block_size, **same, **options)
         reader._details = details if size is None else None
         return reader
@@ -298,3 +301,15 @@ class StoreFileSystem(BulkOperations):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._store or self.name!r})"
+
+
+def _key(text: str) -> str:
+    if StoreFileSystem._get_kwargs_from_urls(text):
+        text = text.partition("://")[2].partition("/")[2]
+    return "/".join(part for part in text.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+def _one_is_asked_for() -> bool:
+    """Whether `url_to_fs` asks the class: it makes the filesystem for this very URL, and gives its path to others."""
+    caller = sys._getframe(2).f_back
+    return caller is not None and caller.f_code is url_to_fs.__code__

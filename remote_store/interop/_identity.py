@@ -19,7 +19,7 @@ from remote_store.backends._over import OverFilesystem
 
 AnyStore = Store | AsyncStore
 
-_SECRET = re.compile(r"secret|token|pass|pwd|cred|key|sas|auth|cookie|connection", re.I)
+_SECRET = re.compile(r"secret|tok|pass|pwd|cred|key|signature|sas|auth|cookie|conn|header", re.I)
 _PLAIN = frozenset(
     {"anon", "create", "durable", "endpoint_url", "max_concurrency", "part_size", "region_name"}
     | {"reject_write_under_file_ancestor", "timeout"}

@@ -108,7 +108,7 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
         cache_options: dict[str, Any] | None = None,
         etag: str | None = None,
         version_id: str | None = None,
-        **hints: Any,
+        default_cache: str = "",  # Of Dask, for s3fs.
     ) -> None:
         if version_id is not None:
             raise NotImplementedError("versions of files are not supported")

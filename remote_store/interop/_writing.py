@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -33,9 +34,18 @@ class _Publishing:
     def writable(self) -> bool:
         return True
 
+    def abandon(self) -> None:
+        """Give up what was written, and ignore what comes until the file is closed."""
+        raise NotImplementedError
+
     def discard(self) -> None:
         """Close without publishing anything."""
         raise NotImplementedError
+
+    def _dealloc_warn(self, source: Any) -> None:
+        """A wrapper of `io` that was forgotten calls it before it closes the file."""
+        self.abandon()
+        warnings.warn(f"unclosed {self!r}: nothing was published", ResourceWarning, source=source, stacklevel=2)
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if kind is None:
@@ -50,7 +60,8 @@ class _Publishing:
 class StoreWriter(_Publishing, io.RawIOBase):
     """A file being written, published when it is closed, or with the transaction it belongs to.
 
-    A block of `with` that raises publishes nothing, nor does a writer that failed or was forgotten.
+    A block of `with` that raises publishes nothing, nor does a writer that failed or was forgotten, or whose wrapper of
+    `io` was. Other wrappers need a block of `with` around the writer.
     """
 
     _opened: Any = None
@@ -105,7 +116,6 @@ class StoreWriter(_Publishing, io.RawIOBase):
                 opened.__exit__(None, None, None)
 
     def abandon(self) -> None:
-        """Give up what was written, and ignore what comes until the file is closed."""
         opened, self._opened, self._before = self._opened, None, None
         if opened is not None:
             with suppress(RemoteStoreError):  # What made the caller give up comes first.
@@ -160,8 +170,11 @@ class CompressedWriter(_Publishing, io.BufferedIOBase):
             self._file.close()
             super().close()
 
-    def discard(self) -> None:
+    def abandon(self) -> None:
         self._file.abandon()
+
+    def discard(self) -> None:
+        self.abandon()
         self.close()
 
     def __del__(self) -> None:
@@ -171,6 +184,11 @@ class CompressedWriter(_Publishing, io.BufferedIOBase):
 
 class TextWriter(_Publishing, io.TextIOWrapper):
     """Text over a file being written."""
+
+    def __init__(self, file: Any, **options: Any) -> None:
+        super().__init__(file, **options)
+        if codecs.lookup(self.encoding).name in ("utf-16", "utf-32"):
+            self.write("\ufeff")  # `io` leaves the mark out where it cannot seek.
 
     def discard(self) -> None:
         self.buffer.discard()  # type: ignore[attr-defined]
@@ -185,6 +203,10 @@ _UNTOLD = frozenset(
     }
 )
 """Where files are closed without being told that the block of `with` around them has raised."""
+_WRAPPING = frozenset(
+    {"bz2", "contextlib", "fsspec", "gzip", "lzma", "pandas", "pyarrow", "remote_store", "tarfile", "zipfile"}
+)
+"""Packages that close a file because what they have wrapped around it is closed."""
 _WITH_HAS_RAISED = opmap["WITH_EXCEPT_START"]
 
 
@@ -194,12 +216,12 @@ def _raised_since(before: BaseException | None) -> bool:
     frame = sys._getframe(2) if error is not None else None
     if frame is not None and error is not before and frame.f_code.co_code[frame.f_lasti] == _WITH_HAS_RAISED:
         return True  # The `__exit__` in between has no frame, being in C, as that of pyarrow's streams.
-    while frame is not None:
-        if (frame.f_globals.get("__name__"), frame.f_code.co_qualname) in _UNTOLD:
+    while frame is not None and (module := frame.f_globals.get("__name__", "")).partition(".")[0] in _WRAPPING:
+        if (module, frame.f_code.co_qualname) in _UNTOLD:
             told = [each for value in frame.f_locals.values() for each in (value if type(value) is tuple else (value,))]
             return any(isinstance(each, BaseException) and each is not before for each in told)
         frame = frame.f_back
-    return False
+    return False  # Not if code of others is in between: that closes what it takes for whole.
 
 
 def pieces_of(path: str, callback: Any, size: int = 1 << 20) -> Iterator[bytes]:

@@ -12,7 +12,8 @@ import fsspec
 import pytest
 from libraries import KEY, SECRET, TOKEN, Place, library
 
-from remote_store import NotFound
+from remote_store import InvalidPath, NotFound
+from remote_store.config import ConfigError
 
 pd = library("pandas")
 dask = library("dask")
@@ -92,6 +93,26 @@ def test_csv_and_json(place: Place, frame: Any) -> None:
         pd.testing.assert_frame_equal(found.compute().reset_index(drop=True), FRAME, check_dtype=False)
 
 
+def test_the_root_of_a_store_is_replaced(place: Place, frame: Any) -> None:
+    place.store.write("old/part.parquet", b"")
+    frame.to_parquet("", filesystem=place.fs, overwrite=True)
+    assert place.keys == [f"part.{number}.parquet" for number in range(4)]
+
+
+def test_lists_of_urls(place: Place, frame: Any) -> None:
+    frame.to_parquet(f"{place.url}/sales")
+    frame.to_csv(f"{place.url}/csv/*.csv", index=False)
+    parts = [f"{place.url}/sales/part.{number}.parquet" for number in range(4)]
+    same(dd.read_parquet(parts))
+    texts = [f"{place.url}/csv/{number}.csv" for number in range(4)]
+    pd.testing.assert_frame_equal(dd.read_csv(texts).compute().reset_index(drop=True), FRAME, check_dtype=False)
+    assert bag.read_text(texts).count().compute() == 104
+    other = next(name for name in ("files", "bucket") if name != place.name)
+    for read, urls in ((dd.read_parquet, parts), (dd.read_csv, texts), (bag.read_text, texts)):
+        with pytest.raises(InvalidPath, match="escapes root"):
+            read([*urls[:3], urls[3].replace(place.name, other, 1)]).compute()
+
+
 def test_one_csv_of_many_parts_is_refused(place: Place, frame: Any) -> None:
     with pytest.raises(NotImplementedError, match="written whole"):
         frame.to_csv(f"{place.url}/sales.csv", single_file=True)
@@ -148,6 +169,13 @@ def test_errors_of_workers_arrive(place: Place, client: Any) -> None:
     assert (caught.value.path, caught.value.backend) == ("sales.csv", place.store.resolve("").backend)
     with pytest.raises(FileNotFoundError):
         dd.read_parquet(f"{place.url}/sales")
+
+
+def test_what_is_wrong_with_a_name_can_be_read(client: Any) -> None:
+    with pytest.raises(ConfigError, match=r"stores\.none: no such store; known are files, bucket"):
+        dd.read_csv("remote-store://none/a.csv")
+    with pytest.raises(ConfigError, match=r"stores\.none: no such store"):
+        client.submit(pd.read_csv, "remote-store://none/a.csv", pure=False).result()
 
 
 def test_tokens_are_equal_in_every_process(place: Place, client: Any) -> None:

@@ -48,9 +48,10 @@ def test_patterns_and_partitions(connection: Any, place: Place) -> None:
 
 
 def test_partitions_in_a_new_folder_need_leave(connection: Any, place: Place) -> None:
-    with pytest.raises(duckdb.Error, match="File not found"):  # It lists the folder that it made, which is none.
-        write(connection, f"{place.url}/sales", "FORMAT parquet, PARTITION_BY (shop)")
-    assert place.keys == []
+    for option in ("PARTITION_BY (shop)", "PER_THREAD_OUTPUT"):
+        with pytest.raises(duckdb.Error, match="File not found"):  # It lists the folder that it made, which is none.
+            write(connection, f"{place.url}/sales", f"FORMAT parquet, {option}")
+        assert place.keys == []
 
 
 def test_files_that_are_replaced(connection: Any, place: Place) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,6 +87,24 @@ def test_modes_are_kept(place: Place) -> None:
         zarr.open_group(f"{place.url}/data.zarr", mode="w-")
     zarr.open_group(f"{place.url}/data.zarr", mode="w")
     assert place.keys == ["data.zarr/zarr.json"]
+
+
+def test_the_root_of_a_store_is_replaced(place: Place) -> None:
+    store = asynchronous(place)
+    storage = FsspecStore(store.child(folder(place)).to_fsspec(), path="")
+    for _ in range(2):
+        zarr.open_group(storage, mode="w")["a"] = DATA
+        assert set(place.keys) == {"zarr.json", "a/zarr.json", "a/c/0/0"}
+    zarr.open_group(storage, mode="w")
+    assert place.keys == ["zarr.json"]
+    sync(store.aclose())
+
+
+@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+def test_scripts_leave_nothing_open(place: Place) -> None:
+    code = f"import zarr; zarr.open_group('{place.url}', mode='w'); print('done')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, "nclosed" in done.stderr) == ("done\n", False), done.stderr
 
 
 async def test_on_an_event_loop_of_ours(place: Place) -> None:

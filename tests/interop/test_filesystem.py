@@ -402,13 +402,24 @@ async def test_rm_recursive(ops: Ops) -> None:
         await ops.rm("none", recursive=True)
 
 
-async def test_rm_refuses_the_root(ops: Ops) -> None:
-    await ops.fill(*TREE)
+async def test_the_root_is_emptied_but_not_deleted(ops: Ops) -> None:
     for root in ("", "/", ".", "remote-store:///"):
-        for options in ({}, {"recursive": True}):
-            with pytest.raises(InvalidPath):
-                await ops.rm(root, **options)
-    assert await ops.keys() == set(TREE)
+        await ops.fill(*TREE)
+        with pytest.raises(InvalidPath):
+            await ops.rm(root)
+        with pytest.raises(InvalidPath):
+            await ops.rmdir(root)
+        assert await ops.keys() == set(TREE)
+        await ops.rm(root, recursive=True)
+        assert await ops.ls("") == []
+        await ops.rm(root, recursive=True)
+
+
+def test_emptying_a_child_store_spares_its_neighbours(store: Store) -> None:
+    for key in ("d/a", "d/e/b", "da", "c"):
+        store.write(key, b"")
+    store.child("d").to_fsspec().rm("", recursive=True)
+    assert store.to_fsspec().find("") == ["c", "da"]
 
 
 async def test_rmdir_removes_no_content(ops: Ops) -> None:
@@ -437,6 +448,53 @@ async def test_mv_of_a_folder_leaves_nothing_behind(ops: Ops) -> None:
     assert not await ops.exists("d")
     with pytest.raises(NotFound):
         await ops.mv("none", "x")
+
+
+@pytest.mark.parametrize("verb", ["mv", "rename", "move"])
+def test_a_folder_is_moved_recursively_or_not_at_all(verb: str, fs: Any) -> None:
+    fs.pipe({"d/a": b"1", "d/e/b": b"2"})
+    for source in ("d", "d*"):
+        with pytest.raises(IsADirectoryError, match="exists as a directory"):
+            getattr(fs, verb)(source, "new")
+    getattr(fs, verb)([], [])
+    assert fs.find("") == ["d/a", "d/e/b"]
+
+
+async def test_a_list_is_moved_in_its_order(ops: Ops) -> None:
+    numbers = range(20, 0, -1)
+    await ops.fill(*(str(number) for number in numbers))
+    await ops.mv([str(number) for number in numbers], [str(number + 1) for number in numbers])
+    assert {key: await ops.cat_file(key) for key in await ops.keys()} == {str(n + 1): b"%d" % n for n in numbers}
+
+
+@pytest.mark.parametrize("verb", ["mv", "copy", "get", "put"])
+async def test_each_file_has_a_target_of_its_own(verb: str, ops: Ops, tmp_path: Path) -> None:
+    source, target = ["a/x", "b/x"], "t/"
+    await ops.fill(*source)
+    if verb == "put":
+        source = [str(tmp_path / key) for key in source]
+        for name in source:
+            Path(name).parent.mkdir()
+            Path(name).write_text(name)
+    if verb == "get":
+        target = f"{tmp_path}/t/"
+    for targets, match in ((target, "several files"), ([f"{target}n"] * 2, "several"), ([f"{target}n"], "2 files")):
+        with pytest.raises(ValueError, match=match):
+            await getattr(ops, verb)(source, targets)
+    assert await ops.keys() == {"a/x", "b/x"}
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("kind", [tuple, set, iter])
+async def test_any_iterable_is_a_list_of_paths(kind: Any, ops: Ops, tmp_path: Path) -> None:
+    await ops.fill("a", "b")
+    assert await ops.cat(kind(["a", "b"])) == {"a": b"a", "b": b"b"}
+    await ops.get(kind(["a", "b"]), f"{tmp_path}/down/")
+    await ops.put(kind([f"{tmp_path}/down/a", Path(f"{tmp_path}/down/b")]), "up/")
+    await ops.copy(kind(["a", RemotePath("b")]), kind(["c", "d"]) if kind is not set else "e/")
+    await ops.mv(kind(["a", "b"]), "f/")
+    await ops.rm(kind(["up/a", "f/b"]))
+    assert await ops.keys() == {"up/b", "f/a"} | ({"e/a", "e/b"} if kind is set else {"c", "d"})
 
 
 async def test_mv_keeps_what_others_put_there_meanwhile(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,41 @@ def test_a_forgotten_writer_publishes_nothing(way: Callable[[Any, str], Any], fs
     assert keys(fs) == set()
 
 
+@pytest.mark.parametrize("wrapper", [io.TextIOWrapper, io.BufferedWriter, lambda file: text_over_buffer(file)])
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_a_forgotten_wrapper_publishes_nothing(wrapper: Any, compression: str | None, fs: Any) -> None:
+    def forget() -> None:
+        file = wrapper(fs.open("f", "wb", compression=compression))
+        write_to(file, "half")
+
+    with pytest.warns(ResourceWarning, match="nothing was published"):
+        forget()
+    assert keys(fs) == set()
+    with wrapper(fs.open("f", "wb", compression=compression)) as file:
+        write_to(file, "whole")
+    wrapper(fs.open("g", "wb", compression=compression)).close()
+    assert fs.open("f", compression=compression).read() == b"whole"
+    assert keys(fs) == {"f", "g"}
+
+
+def text_over_buffer(file: Any) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedWriter(file))
+
+
+def test_what_closes_itself_while_a_block_raises_is_published(fs: Any) -> None:
+    class Job:
+        def __init__(self) -> None:
+            self.log = fs.open("log", "w")
+
+        def close(self) -> None:
+            self.log.write("ended")
+            self.log.close()
+
+    with pytest.raises(Boom), contextlib.closing(Job()):
+        raise Boom
+    assert fs.cat_file("log") == b"ended"
+
+
 def test_closing_by_hand_publishes_even_while_an_error_is_handled(fs: Any) -> None:
     file = fs.open("f", "wb")
     try:
@@ -270,6 +305,13 @@ def test_writers_are_files(fs: Any) -> None:
     assert fs.read_text("t", encoding="latin-1") == "grüße\n"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF_32", "utf-8-sig", "utf-16-le", "utf-8"])
+def test_text_begins_with_the_mark_of_its_encoding(encoding: str, fs: Any) -> None:
+    fs.write_text("f", "grüße", encoding=encoding)
+    assert fs.cat_file("f") == "grüße".encode(encoding)
+    assert fs.read_text("f", encoding=encoding) == "grüße"
+
+
 @pytest.mark.parametrize("mode", ["ab", "a", "w+b", "r+", "r+b"])
 def test_other_modes_are_refused(mode: str, fs: Any) -> None:
     fs.pipe_file("f", b"old")
@@ -280,8 +322,12 @@ def test_other_modes_are_refused(mode: str, fs: Any) -> None:
 
 def test_options_that_would_change_what_is_meant_are_refused(fs: Any) -> None:
     fs.pipe_file("f", b"old")
-    with pytest.raises(TypeError):
-        fs.open("f", "wb", acl="public-read")
+    for mode in ("wb", "w", "rb", "r"):
+        with pytest.raises(TypeError, match="acl"):
+            fs.open("f", mode, acl="public-read")
+    with pytest.raises(TypeError, match="if_match"):
+        fs.open("f", if_match="0")
+    fs.open("f", "wb", cache_type="none", block_size=1, size=1).discard()
     with pytest.raises(NotImplementedError):
         fs.open("f", version_id="1")
     assert fs.open("f", default_cache="none").read() == b"old"  # As Dask has it.
