@@ -81,6 +81,10 @@ _QUERY_VALUE = re.compile(r"([?&][^=&\s]+=)[^&\s]+")
 _CREDENTIALS = re.compile(rf"^(s3a?|https?)://[^/]*@|://{_LOGIN}|^https?://.*\?.*=", re.S)
 
 
+SECRET_NAME = re.compile(r"secret|tok|pass|pwd|cred|key|signature|sas|auth|cookie|conn|header", re.I)
+"""Found in the name of an option whose value may give access."""
+
+
 def redact(text: str) -> str:
     """A URL, chained ones included, without userinfo and the values of its query, which may hold secrets."""
     return _QUERY_VALUE.sub(r"\1...", _USERINFO.sub(r"\1", text)) if "://" in text else text

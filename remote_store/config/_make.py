@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 from typing import Any
 
@@ -13,13 +12,10 @@ from remote_store.config._model import StoreConfig
 from remote_store.config._options import KINDS
 from remote_store.config._values import ConfigError, masked, plain, secrets_in
 
-_secrets: set[str] = set()
-
 
 def make(store: StoreConfig, folder: str, *, asynchronous: bool) -> Any:
     """A backend of a store whose placeholders are filled; relative paths of local files start from `folder`."""
     secrets = secrets_in([store.options, store.storage_options])
-    _mask_logs(secrets)
     try:
         return _call(store, folder, asynchronous)
     except Exception as error:
@@ -50,17 +46,3 @@ def _call(store: StoreConfig, folder: str, asynchronous: bool) -> Any:
     name = KINDS[kind].cls.__name__
     home, name = ("remote_store.aio", f"Async{name}") if asynchronous else ("remote_store.backends", name)
     return getattr(importlib.import_module(home), name)(**options)
-
-
-def _mask_logs(secrets: set[str]) -> None:
-    """At DEBUG, these loggers spell requests out, with key id and session token."""
-    _secrets.update(secrets)
-    for name in ("botocore.auth", "botocore.endpoint"):
-        logging.getLogger(name).addFilter(_mask)
-
-
-def _mask(record: logging.LogRecord) -> bool:
-    text = record.getMessage()
-    if (clean := masked(text, tuple(_secrets))) != text:
-        record.msg, record.args = clean, ()
-    return True

@@ -9,10 +9,9 @@ from typing import Any
 
 from pydantic import Secret, SecretBytes, SecretStr
 
-from remote_store._paths import has_credentials, redact
+from remote_store._paths import SECRET_NAME, has_credentials, redact
 
 _MARKS = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)\})?")
-_SECRET_NAME = re.compile(r"secret|tok|pass|pwd|cred|key|signature|sas|auth|cookie|conn|header", re.I)
 _SECRETS = (Secret, SecretStr, SecretBytes)
 _QUERY = re.compile(r"://.*\?[^/]*=", re.S)
 
@@ -76,7 +75,7 @@ def hidden(value: Any) -> Any:
 def _hide(where: str, leaf: Any) -> Any:
     if leaf is None or isinstance(leaf, (bool, *_SECRETS)):
         return leaf
-    secret = _SECRET_NAME.search(where)
+    secret = SECRET_NAME.search(where)
     if isinstance(leaf, str):
         return SecretStr(leaf) if secret or is_unsafe(leaf) or redact(leaf) != leaf else leaf
     return leaf if isinstance(leaf, (int, float, os.PathLike)) and not secret else Secret(leaf)

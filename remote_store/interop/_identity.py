@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -12,14 +11,13 @@ from uuid import uuid4
 
 from fsspec import AbstractFileSystem
 
-from remote_store._paths import below, redact
+from remote_store._paths import SECRET_NAME, below, redact
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
 from remote_store.backends._over import OverFilesystem
 
 AnyStore = Store | AsyncStore
 
-_SECRET = re.compile(r"secret|tok|pass|pwd|cred|key|signature|sas|auth|cookie|conn|header", re.I)
 _PLAIN = frozenset(
     {"anon", "create", "durable", "endpoint_url", "max_concurrency", "part_size", "region_name"}
     | {"reject_write_under_file_ancestor", "timeout"}
@@ -115,7 +113,9 @@ def _described(value: Any) -> Any:
         given = inspect.signature(type(value).__init__).bind_partial(value, *value.storage_args).arguments
         return type(value).__qualname__, _described({**given, "self": None, **value.storage_options})
     if isinstance(value, Mapping):
-        return sorted((str(name), _described(item)) for name, item in value.items() if not _SECRET.search(str(name)))
+        return sorted(
+            (str(name), _described(item)) for name, item in value.items() if not SECRET_NAME.search(str(name))
+        )
     if isinstance(value, (list, tuple)):
         return [_described(item) for item in value]
     return redact(value) if isinstance(value, str) else value if _plain(value) else type(value).__qualname__

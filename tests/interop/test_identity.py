@@ -283,15 +283,6 @@ def test_tokens_hold_no_secrets(moto_server: S3Server) -> None:
     assert len({store.to_fsspec().__dask_tokenize__() for store in stores}) == 1
 
 
-def test_secrets_have_the_same_names_in_tokens_and_in_configurations() -> None:
-    from remote_store.config import _values
-    from remote_store.interop import _identity
-
-    assert _identity._SECRET == _values._SECRET_NAME
-    for name in ("tok", "conn_str", "headers", "sas_token"):
-        assert _identity._SECRET.search(name), name
-
-
 def test_private_memory_is_told_apart_by_object() -> None:
     one, other = Store(MemoryBackend()), Store(MemoryBackend())
     assert one.to_fsspec() == one.to_fsspec()
