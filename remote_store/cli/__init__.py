@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import sys
 
 
 def main() -> None:
     """Run the command line; it needs the extra `cli`."""
-    try:
-        import rich  # noqa: F401
-        import typer  # noqa: F401
-    except ImportError:
-        sys.stderr.write("remote-store needs its command line extra: pip install 'remote-store-fsspec[cli]'\n")
-        raise SystemExit(2) from None
+    signal.signal(signal.SIGTERM, _terminate)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # Closed. Nothing can be read here: a closed stdin is no empty one.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), mode))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names may hold anything
     try:
+        try:
+            import rich  # noqa: F401
+            import typer  # noqa: F401
+        except ImportError:
+            sys.stderr.write("remote-store needs its command line extra: pip install 'remote-store-fsspec[cli]'\n")
+            raise SystemExit(2) from None
         from remote_store.cli._app import app
 
         app(prog_name="remote-store")
-    except KeyboardInterrupt:  # before a command has begun
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as error:  # before a command has begun
+        raise SystemExit((*error.args, 130)[0]) from None
+
+
+def _terminate(number: int, _: object) -> None:
+    """Interrupt as Ctrl-C does, with an exit code of its own."""
+    signal.signal(number, signal.SIG_IGN)  # `timeout` sends it twice, and the clean-up must end.
+    raise KeyboardInterrupt(128 + number)

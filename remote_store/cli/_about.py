@@ -14,7 +14,7 @@ from remote_store._errors import folder_missing
 from remote_store._store import Store
 from remote_store.backends._named import S3Backend
 from remote_store.cli import _show
-from remote_store.cli._options import Json, Where
+from remote_store.cli._options import Json, Where, store_names
 from remote_store.cli._places import Places
 from remote_store.cli._run import FAILED, Usage, printable
 
@@ -35,13 +35,18 @@ def caps(place: Where, json: Json = False) -> None:
 
 def matrix(json: Json = False) -> None:
     """Show what each kind of storage declares to do."""
+    from remote_store.drivers.profiles import PROFILES
+
     if json:
-        from remote_store.drivers.profiles import PROFILES
-
         return _show.document({name: sorted(profile.capabilities) for name, profile in PROFILES.items()})
-    from rich.console import Console
+    from rich.table import Column, Table
 
-    Console().print(_show.matrix())
+    yes, no = _show.marks()
+    table = Table("capability", *(Column(name, justify="center") for name in PROFILES))
+    for capability in Capability:
+        has = [capability in profile.capabilities for profile in PROFILES.values()]
+        table.add_row(capability.value, *(f"[green]{yes}[/green]" if one else no for one in has))
+    _show.draw(table)
 
 
 def ping(place: Where, json: Json = False) -> None:
@@ -67,11 +72,14 @@ def certify(
     missing_url: Annotated[
         str | None, typer.Option(help="A place in a container that does not exist; made up for S3.")
     ] = None,
+    denied: Annotated[
+        str | None, typer.Option(help="A place that its credentials may not use.", autocompletion=store_names)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Try every promise at a place, in a folder that is removed.
 
-    It takes some thousand requests and about 100 MiB of traffic.
+    It takes a few thousand requests and about 200 MiB of traffic.
     """
     from remote_store.certify import certify
     from remote_store.certify.render import summary
@@ -81,15 +89,16 @@ def certify(
     with Places() as places, _show.progress("certifying") as tell:
         store = _rooted(places, place)
         missing = _rooted(places, missing_url) if missing_url else _missing(places, store)
-        found = certify(store, workers=workers, missing=missing, progress=tell)
+        refused = _rooted(places, denied) if denied else None
+        found = certify(store, workers=workers, missing=missing, denied=refused, progress=tell)
     for target in report or ():
         found.save(target)
     if json:
         _show.document(found.to_dict())
     else:
         for finding in found.capabilities:
-            proof = f": {finding.evidence[-1]}" if finding.verdict == "lie" and finding.evidence else ""
-            _show.line(f"{finding.verdict:<16}  {printable(finding.capability.value + proof)}")
+            proof = finding.evidence[-1:] if finding.verdict in ("lie", "not tried") else ()
+            _show.line(f"{finding.verdict:<16}  {printable(': '.join((finding.capability.value, *proof)))}")
         for rule in found.broken:
             _show.line(f"broken            {printable(f'{rule.name}: {rule.evidence[-1]}')}")
         _show.line(f"{'certified' if found.ok else 'not certified'}: {summary(found)}")
@@ -118,11 +127,11 @@ def _missing(places: Places, store: Store) -> Store | None:
 
 def demo() -> None:
     """Try the promises in a temporary folder."""
-    from rich.console import Console
-
     from remote_store.cli import _demo
 
-    _demo.demo(Console())
+    _demo.demo()
+    _show.draw("\n5. What each backend can do", "bold")
+    matrix()
 
 
 def schema() -> None:

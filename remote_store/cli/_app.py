@@ -30,7 +30,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
 }
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-config = typer.Typer(no_args_is_help=True, help="Look at configuration files.", rich_markup_mode=None)
+config = typer.Typer(help="Look at configuration files.", rich_markup_mode=None)
 for _command, _example in EXAMPLES.items():
     _group = config if _example.startswith("config ") else app
     _group.command(epilog=f"Example: remote-store {_example}")(_command)

@@ -20,9 +20,6 @@ from remote_store.cli._places import Place, Places
 from remote_store.cli._run import FAILED, Usage, printable
 from remote_store.cli._transfer import Job, Transfer
 
-DEEPEST = 4096
-"""Levels below which no folder is looked for: no path of a POSIX system is longer."""
-
 
 def cp(
     sources: Sources, target: Target, recursive: Recursive = False, force: Force = False, json: Json = False
@@ -53,12 +50,12 @@ def _transfer(sources: list[str], target: str, moving: bool, recursive: bool, fo
     if "-" in (*sources, target) and (moving or len(sources) > 1):
         raise Usage("stdin and stdout can only be copied, and by themselves")
     with Places() as places, _show.progress("moving" if moving else "copying", in_bytes=True) as tell:
-        origins = [places.open(text, "take" if moving else "read") for text in sources if text != "-"]
-        goal = places.open(target, "fill")
-        if moving:
-            *origins, goal = places.together([*origins, goal])
         transfer = Transfer(moving, force, tell)
         try:
+            origins = [places.open(text, "take" if moving else "read") for text in sources if text != "-"]
+            goal = places.open(target, "fill")
+            if moving:
+                *origins, goal = places.together([*origins, goal])
             transfer.run(_jobs(origins, goal, moving, recursive))
         except BaseException as error:
             if transfer.files:
@@ -81,21 +78,24 @@ def _jobs(origins: list[Place], goal: Place, moving: bool, recursive: bool) -> I
     if len(origins) > 1 and not into:
         raise Usage("several files go into a folder only: end the target with a /")
     if not origins:
-        yield Job(None, goal, 0)
-    for origin in origins:
-        target = goal.at(join(goal.key, origin.key.rpartition("/")[2])) if into else goal
+        yield None, goal, 0
+    names = [origin.key.rpartition("/")[2] for origin in origins]
+    if len(set(names)) < len(names):
+        raise Usage("two sources have the same name, and one would replace the other")
+    for origin, name in zip(origins, names, strict=True):
+        target = goal.at(join(goal.key, name)) if into else goal
         file = None if origin.into and recursive else origin.look()
         if file is None and not recursive:
-            raise Usage(f"{origin} is a folder: give -r to take all that is in it")
+            raise Usage(f"{printable(origin)} is a folder: give -r to take all that is in it")
         if _contains(origin, target, moving):
-            raise Usage(f"{target} is the source itself, or in it, as far as can be told")
+            raise Usage(f"{printable(target)} is the source itself, or in it, as far as can be told")
         if file is not None:
-            yield Job(origin, target, file.size)
+            yield origin, target, file.size
             continue
         for entry in origin.entries(recursive=True):
             path = str(entry.path)
             if isinstance(entry, FileInfo):
-                yield Job(origin.at(path), target.at(join(target.key, below(origin.key, path) or "")), entry.size)
+                yield origin.at(path), target.at(join(target.key, below(origin.key, path) or "")), entry.size
 
 
 def _is_folder(place: Place) -> bool:
@@ -120,7 +120,7 @@ def _prune(place: Place) -> None:
     """Remove what is left of a folder whose files have moved; what others put there meanwhile stays."""
     with place.errors():
         if place.key and place.store.is_folder(place.key):
-            folders = [str(folder.path) for folder in place.store.list_folders(place.key, max_depth=DEEPEST)]
+            folders = [str(folder.path) for folder in place.store.list_folders(place.key, max_depth=sys.maxsize)]
             for path in (*sorted(folders, reverse=True), place.key):
                 with suppress(DirectoryNotEmpty, NotFound):
                     place.store.delete_folder(path)
@@ -153,11 +153,11 @@ def _remove(place: Place, recursive: bool, sure: bool) -> None:
             if not place.store.is_folder(place.key):
                 raise
     if place.key and not recursive:
-        raise Usage(f"{place} is a folder: give -r to delete all that is in it")
+        raise Usage(f"{printable(place)} is a folder: give -r to delete all that is in it")
     if place.key and not sure:
         if not sys.stdin.isatty():
-            raise Usage(f"{place} is a folder: give --yes to delete all that is in it without being asked")
-        if not typer.confirm(f"Delete {printable(str(place))} with all that is in it?", err=True):
+            raise Usage(f"{printable(place)} is a folder: give --yes to delete all that is in it without being asked")
+        if not typer.confirm(f"Delete {printable(place)} with all that is in it?", err=True):
             raise typer.Exit(FAILED)
     with _show.progress("deleting"):
         place.store.delete_folder(place.key, recursive=True)

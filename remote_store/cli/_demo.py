@@ -8,11 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Barrier
 
-from rich.console import Console
 from rich.tree import Tree
 
 from remote_store import AlreadyExists, Capability, Store
-from remote_store.cli._show import marks, matrix
+from remote_store.cli._show import draw, marks
 
 WRITERS = 16
 REPLACED = "reports/2026/january.csv"
@@ -28,50 +27,35 @@ class PromiseBroken(Exception):
     """What was observed differs from what a store promises."""
 
 
-def demo(out: Console) -> None:
-    """Run the demonstration and print it.
-
-    Raises:
-        PromiseBroken: something observed differs from what is promised.
-    """
-    show = _Show(out)
+def demo() -> None:
+    """Run the demonstration; PromiseBroken where something observed differs from what is promised."""
     with tempfile.TemporaryDirectory(prefix="remote-store-demo-") as folder:
         url = f"file://{folder}/store"
         with Store.from_url(url) as store, Store.from_url(f"memory://{Path(folder).name}") as memory:
-            show.title("1. Write a folder tree")
-            _write(show, store, Tree(url))
-            show.title("\n2. Replace a file atomically")
-            _replace(show, store)
-            show.title(f"\n3. Race {WRITERS} threads to create one file")
-            _race(show, store)
-            show.title("\n4. Copy everything from file:// to memory://")
-            _copy(show, store, memory)
-    show.title("\n5. What each backend can do")
-    out.print(matrix())
+            draw("1. Write a folder tree", "bold")
+            _write(store, Tree(url))
+            draw("\n2. Replace a file atomically", "bold")
+            _replace(store)
+            draw(f"\n3. Race {WRITERS} threads to create one file", "bold")
+            _race(store)
+            draw("\n4. Copy everything from file:// to memory://", "bold")
+            _copy(store, memory)
 
 
-class _Show:
-    def __init__(self, out: Console) -> None:
-        self.out = out
-        self.yes, self.no = marks()
-
-    def title(self, text: str) -> None:
-        self.out.print(f"[bold]{text}[/bold]", highlight=False, soft_wrap=True)
-
-    def check(self, kept: bool, promise: str) -> None:
-        if not kept:
-            raise PromiseBroken(f"this was promised, and is not so: {promise}")
-        self.out.print(f"   [green]{self.yes}[/green] {promise}", highlight=False)
+def _check(kept: bool, promise: str) -> None:
+    if not kept:
+        raise PromiseBroken(f"this was promised, and is not so: {promise}")
+    draw(f"   [green]{marks()[0]}[/green] {promise}")
 
 
-def _write(show: _Show, store: Store, tree: Tree) -> None:
+def _write(store: Store, tree: Tree) -> None:
     for path, content in FILES.items():
         store.write(path, content)
     _grow(tree, store)
-    show.out.print(tree, highlight=False)
+    draw(tree)
     sizes = {str(file.path): file.size for file in store.list_files(recursive=True)}
     kept = sizes == {path: len(content) for path, content in FILES.items()}
-    show.check(kept, f"{len(sizes)} files listed, each with the size that was written")
+    _check(kept, f"{len(sizes)} files listed, each with the size that was written")
 
 
 def _grow(tree: Tree, folder: Store) -> None:
@@ -81,25 +65,25 @@ def _grow(tree: Tree, folder: Store) -> None:
         tree.add(f"{file.name}  [dim]{file.size:,} bytes[/dim]")
 
 
-def _replace(show: _Show, store: Store) -> None:
+def _replace(store: Store) -> None:
     old, new = store.read_bytes(REPLACED), b"day,sold\n1,13\n"
     with store.open_atomic(REPLACED, overwrite=True) as file:
         file.write(new)
         file.flush()
-        show.check(store.read_bytes(REPLACED) == old, "while the block writes, readers see the old content")
-    show.check(store.read_bytes(REPLACED) == new, "when the block ends, they see the new content")
+        _check(store.read_bytes(REPLACED) == old, "while the block writes, readers see the old content")
+    _check(store.read_bytes(REPLACED) == new, "when the block ends, they see the new content")
     with suppress(RuntimeError), store.open_atomic(REPLACED, overwrite=True) as file:
         file.write(b"half a li")
         file.flush()
         raise RuntimeError
-    show.check(store.read_bytes(REPLACED) == new, "a block that raises publishes nothing")
+    _check(store.read_bytes(REPLACED) == new, "a block that raises publishes nothing")
     left = sum(1 for _ in store.list_files(recursive=True))
-    show.check(left == len(FILES), f"and leaves nothing behind: still {left} files")
+    _check(left == len(FILES), f"and leaves nothing behind: still {left} files")
 
 
-def _race(show: _Show, store: Store) -> None:
+def _race(store: Store) -> None:
     if not store.supports(Capability.EXCLUSIVE_CREATE):
-        return show.out.print(f"   {show.no} left out: this file system has no exclusive creation", highlight=False)
+        return draw(f"   {marks()[1]} left out: this file system has no exclusive creation")
     gate = Barrier(WRITERS, timeout=30)
 
     def contend(writer: int) -> None:
@@ -110,14 +94,14 @@ def _race(show: _Show, store: Store) -> None:
         writers = [threads.submit(contend, writer) for writer in range(WRITERS)]
     outcomes = [type(writer.exception()) for writer in writers]
     won, lost = outcomes.count(type(None)), outcomes.count(AlreadyExists)
-    show.check((won, lost) == (1, WRITERS - 1), f"one writer wins: {won} created it, {lost} got AlreadyExists")
-    show.check(store.read_bytes("race.txt") == b"%d" % outcomes.index(type(None)), "the file has the winner's content")
+    _check((won, lost) == (1, WRITERS - 1), f"one writer wins: {won} created it, {lost} got AlreadyExists")
+    _check(store.read_bytes("race.txt") == b"%d" % outcomes.index(type(None)), "the file has the winner's content")
 
 
-def _copy(show: _Show, source: Store, target: Store) -> None:
+def _copy(source: Store, target: Store) -> None:
     files = list(source.list_files(recursive=True))
     for file in files:
         with source.read(file.path) as content:
             target.write(file.path, content)
     same = [file.size for file in files if target.read_bytes(file.path) == source.read_bytes(file.path)]
-    show.check(len(same) == len(files), f"{len(same)} of {len(files)} files ({sum(same):,} bytes) read back the same")
+    _check(len(same) == len(files), f"{len(same)} of {len(files)} files ({sum(same):,} bytes) read back the same")

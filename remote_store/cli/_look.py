@@ -38,7 +38,8 @@ def ls(
             if json:
                 _show.document(_show.facts(entry, where), indent=None)
             else:
-                _show.line((_details(entry, human) if detailed else "") + _named(entry, where))
+                named = _named(entry, below(where.key, str(entry.path)))
+                _show.line((_details(entry, human) if detailed else "") + named)
 
 
 def _details(entry: Entry, human: bool) -> str:
@@ -49,9 +50,9 @@ def _details(entry: Entry, human: bool) -> str:
     return f"{size:>12}  {time:<16}  "
 
 
-def _named(entry: Entry, place: Place) -> str:
-    """The path of an entry below a place; folders end in a slash, and are blue on a terminal."""
-    name = printable(below(place.key, str(entry.path)) or entry.name)
+def _named(entry: Entry, path: str | None = None) -> str:
+    """The path of an entry, else its name; folders end in a slash, and are blue on a terminal."""
+    name = printable(path or entry.name)
     if isinstance(entry, FileInfo):
         return name
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -68,10 +69,11 @@ def tree(
     with Places() as places:
         where = places.open(place)
         if json:
+            sys.setrecursionlimit(1 << 15)  # Folders may be as deep as a path is long.
             return _show.document({"place": str(where), "children": _nested(where, depth)})
         marks = ("├── ", "└── ", "│   ") if _show.fits("├└│") else ("|-- ", "`-- ", "|   ")
         branches = list(_branches(where, depth, human, marks))
-        for drawn in (printable(str(where)), *branches):
+        for drawn in (printable(where), *branches):
             _show.line(drawn)
 
 
@@ -87,18 +89,21 @@ def _nested(place: Place, depth: int) -> list[dict[str, Any]]:
     ]
 
 
-def _branches(place: Place, depth: int, human: bool, marks: tuple[str, ...], indent: str = "") -> Iterator[str]:
-    entries = _sorted(place, depth)
-    for entry in entries:
-        last = entry is entries[-1]
-        drawn = f"{indent}{marks[last]}{_named(entry, place)}"
+def _branches(place: Place, depth: int, human: bool, marks: tuple[str, ...]) -> Iterator[str]:
+    rows = _rows(place, depth, "")
+    while rows:
+        entry, depth, indent, last = rows.pop()
+        drawn = f"{indent}{marks[last]}{_named(entry)}"
         if isinstance(entry, FileInfo):
             yield f"{drawn}  ({_show.readable(entry.size) if human else entry.size})"
         else:
             yield drawn
-            yield from _branches(
-                place.at(str(entry.path)), depth - 1, human, marks, indent + ("    " if last else marks[2])
-            )
+            rows += _rows(place.at(str(entry.path)), depth - 1, indent + ("    " if last else marks[2]))
+
+
+def _rows(place: Place, depth: int, indent: str) -> list[tuple[Entry, int, str, bool]]:
+    """What to draw of a folder, the last entry first."""
+    return [(entry, depth, indent, i == 0) for i, entry in enumerate(reversed(_sorted(place, depth)))]
 
 
 def info(place: Where, json: Json = False) -> None:

@@ -7,7 +7,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import typer
@@ -32,11 +32,11 @@ class Commands(TyperGroup):
     """The commands, each run in the same way."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Look at the arguments before anything can repeat a secret in them."""
-        with exit_codes(debug=False):
+        """Look at the arguments before anything can repeat a secret in them; without any, typer shows the help."""
+        with exit_codes(debug=False) if args else nullcontext():
             if any(map(has_credentials, args)):
                 raise Usage(_NO_CREDENTIALS)
-        return super().parse_args(ctx, args)
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -51,15 +51,15 @@ def exit_codes(debug: bool) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("default", category=UserWarning, module="remote_store")
             warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
-            yield
-        sys.stdout.flush()
+            try:
+                yield
+            finally:
+                _flush()
     except BrokenPipeError:
-        with open(os.devnull, "w") as nowhere:  # What is still buffered has no reader; the interpreter will flush it.
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
         raise typer.Exit(NO_READER) from None
+    except typer.Exit:
+        raise
     except (Exception, KeyboardInterrupt) as error:
-        if hasattr(error, "exit_code"):  # typer's own: help, version, wrong options
-            raise
         if debug:
             _say("".join(traceback.format_exception(error)).rstrip())
         text, code = _verdict(error)
@@ -69,16 +69,30 @@ def exit_codes(debug: bool) -> Iterator[None]:
         raise typer.Exit(code) from None
 
 
-def _verdict(error: BaseException) -> tuple[str, int]:
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "w") as nowhere:  # The interpreter will flush what is still buffered.
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise
+
+
+def _verdict(error: Any) -> tuple[str, int]:
     """What to say of an error, and the exit code."""
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
-        return "interrupted", INTERRUPTED
+        return "interrupted", (*error.args, INTERRUPTED)[0]
     if isinstance(error, (Usage, ImportError)):
         return str(error), MISUSED
-    text = str(error) if isinstance(error, (RemoteStoreError, OSError)) else f"{type(error).__name__}: {error}"
-    if isinstance(error, RemoteStoreError) and "place" in error.__dict__:
-        text = f"{error.message}: {error.__dict__['place']}".replace("pass overwrite=True", "give --force")
-    return " ".join(text.splitlines()), FAILED
+    text, place, code = str(error), "", FAILED
+    if context := getattr(error, "ctx", None):  # typer's own, about the arguments
+        text, code = f"{error.format_message()} (see {context.command_path} --help)", MISUSED
+    elif isinstance(error, RemoteStoreError) and "place" in error.__dict__:
+        text = error.message.replace("pass overwrite=True", "give --force")
+        place = f": {printable(error.__dict__['place'])}"
+    elif not isinstance(error, (RemoteStoreError, OSError)):
+        text = f"{type(error).__name__}: {error}"
+    return " ".join(text.splitlines()) + place, code
 
 
 def _say(text: str) -> None:
@@ -87,6 +101,7 @@ def _say(text: str) -> None:
         typer.echo(redact(text), err=True)
 
 
-def printable(text: str) -> str:
-    """A text that is one line and no command to a terminal."""
+def printable(what: object) -> str:
+    """What is told of something, as one line that is no command to a terminal."""
+    text = str(what)
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

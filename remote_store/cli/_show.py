@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from remote_store._capabilities import Capability
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry
 from remote_store.cli._places import Place
 from remote_store.cli._run import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 Tell = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
@@ -36,8 +35,12 @@ def answer(value: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         return document(value)
     for name, fact in value.items():
+        if name == "digest" and fact:
+            fact = f"{fact['algorithm']}:{fact['value']}"
+        elif isinstance(fact, dict):
+            fact = ", ".join(f"{key}={one}" for key, one in fact.items())
         if fact is not None:
-            line(f"{name:<20} {printable(str(fact))}")
+            line(f"{name:<20} {printable(fact)}")
 
 
 def facts(entry: FileInfo | FolderEntry, place: Place) -> dict[str, Any]:
@@ -81,20 +84,15 @@ def marks() -> tuple[str, str]:
     return ("✓", "\N{EN DASH}") if fits("✓\N{EN DASH}") else ("yes", "-")
 
 
-def matrix() -> Table:
-    """What each kind of storage declares to do."""
-    from rich.table import Table
+def draw(what: RenderableType, style: str | None = None) -> None:
+    """Print what rich renders, or a text with its markup."""
+    from rich.console import Console
 
-    from remote_store.drivers.profiles import PROFILES
-
-    yes, no = marks()
-    table = Table("capability")
-    for name in PROFILES:
-        table.add_column(name, justify="center")
-    for capability in Capability:
-        has = [capability in profile.capabilities for profile in PROFILES.values()]
-        table.add_row(capability.value, *(f"[green]{yes}[/green]" if one else no for one in has))
-    return table
+    console = Console(highlight=False)
+    with console.capture() as drawn:  # rich would end the process itself where the reader has gone away.
+        console.print(what, style=style)
+    sys.stdout.write(drawn.get())
+    sys.stdout.flush()
 
 
 @contextmanager

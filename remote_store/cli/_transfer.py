@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, nullcontext
 from threading import Event, Lock
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from remote_store._capabilities import Capability
 from remote_store._paths import join
@@ -22,18 +21,8 @@ WORKERS = 4
 """Files on their way at a time."""
 
 
-class Job(NamedTuple):
-    """A file and where it goes.
-
-    Args:
-        source: where it is; None for stdin.
-        target: where it goes.
-        size: as listed [bytes].
-    """
-
-    source: Place | None
-    target: Place
-    size: int
+Job = tuple[Place | None, Place, int]
+"""Where a file is (None: it comes from stdin), where it goes, and its size as listed [bytes]."""
 
 
 class Stopped(Exception):
@@ -63,18 +52,17 @@ class Transfer:
             running: set[Future[None]] = set()
             try:
                 for job in jobs:
-                    self._total += job.size
+                    self._total += job[2]
                     if len(running) == WORKERS:
                         running = _settled(running)
-                    running.add(pool.submit(self._do, job))
+                    running.add(pool.submit(self._do, *job))
                 while running:
                     running = _settled(running)
             finally:
                 self._stop.set()
 
-    def _do(self, job: Job) -> None:
+    def _do(self, source: Place | None, target: Place, size: int) -> None:
         self._go_on()
-        source, target, size = job
         verb = "move" if self._moving else "copy"
         backend = target.store._backend
         if source and source.store._backend is backend and Capability(verb) in backend.capabilities:
@@ -94,7 +82,7 @@ class Transfer:
         """Copy from one store to another; returns the size [bytes]."""
         store, metadata, blame = target.store, None, source.errors if source else nullcontext
         with ExitStack() as opened:
-            read = _stdin(self._go_on)
+            read: Any = self._stdin
             if source:
                 with blame():
                     if all(one.supports(Capability.USER_METADATA) for one in (source.store, store)):
@@ -102,9 +90,9 @@ class Transfer:
                     read = opened.enter_context(source.store.read(source.key)).read
 
             def piece(size: int) -> bytes:
-                self._go_on()
                 with blame():
-                    data = read(size)
+                    data: bytes = read(size)
+                self._go_on()
                 self._advance(len(data))
                 return data
 
@@ -113,8 +101,16 @@ class Transfer:
                 write = store.write_atomic if store.supports(Capability.ATOMIC_WRITE) else store.write
                 return write(target.key, content, overwrite=self._force, metadata=metadata).size
 
-    def _go_on(self) -> None:
-        if self._stop.is_set():
+    def _stdin(self, size: int) -> bytes:
+        while not select.select([sys.stdin], [], [], 0.1)[0]:
+            self._go_on()  # Nothing may ever come.
+        data = os.read(sys.stdin.fileno(), size)
+        if not data:
+            self._go_on(0.2)  # Ctrl-C ends the writer too, and its end may be known before the interrupt.
+        return data
+
+    def _go_on(self, patience: float = 0) -> None:
+        if self._stop.wait(patience):
             raise Stopped
 
     def _advance(self, size: int) -> None:
@@ -129,18 +125,3 @@ def _settled(running: set[Future[None]]) -> set[Future[None]]:
     for future in done:
         future.result()
     return running
-
-
-def _stdin(go_on: Callable[[], None]) -> Callable[[int], bytes]:
-    """A reader of stdin that does not wait for what never comes once it may not go on."""
-    try:
-        number = sys.stdin.fileno()
-    except io.UnsupportedOperation:
-        return sys.stdin.buffer.read
-
-    def read(size: int) -> bytes:
-        while not select.select([number], [], [], 0.1)[0]:
-            go_on()
-        return os.read(number, size)
-
-    return read

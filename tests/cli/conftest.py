@@ -25,9 +25,10 @@ DEADLINE = 60.0
 
 @pytest.fixture(autouse=True)
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, no configuration, and no terminal."""
+    """An empty working directory, no configuration, no terminal, and a stdout that is buffered."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REMOTE_STORE_CONFIG", raising=False)
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
 

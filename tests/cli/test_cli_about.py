@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_files import entries
-from servers.s3 import BUCKET, S3Server
+from servers.s3 import BUCKET, Answer, Environ, S3Server, refusal
 
 from remote_store import Capability, Store
 from remote_store.drivers.profiles import PROFILES
@@ -65,6 +66,31 @@ def test_a_folder_of_this_machine_is_certified_in_json(answered: Any, workplace:
     (workplace / "here").mkdir()
     assert answered("certify", "here", "--workers", "2")["ok"] is True
     assert entries(workplace / "here") == []
+
+
+def test_who_may_not_use_a_place_is_tried_too(
+    answered: Any, configured: Any, s3: str, workplace: Path, moto_server: S3Server
+) -> None:
+    configured(f'[stores.denied]\nurl = "{s3}"\noptions = {{ key = "AKIADENIED", secret = "other" }}\n')
+    (workplace / "here").mkdir()
+    keys: list[str] = []
+
+    def refuse(environ: Environ, _: Any) -> Answer:
+        keys.append(environ["HTTP_AUTHORIZATION"].partition("Credential=")[2].partition("/")[0])
+        return refusal("403 Forbidden", "AccessDenied")
+
+    with moto_server.hooked(refuse):
+        rules = answered("certify", "here", "--workers", "2", "--denied", "denied:")["rules"]
+    assert {rule["name"]: rule["outcome"] for rule in rules}["a_refusal_is_no_absence"] == "kept"
+    assert set(keys) == {"AKIADENIED"}
+
+
+def test_where_nothing_can_be_tried_nothing_is_certified_and_the_reason_is_told(rs: Any, workplace: Path) -> None:
+    with zipfile.ZipFile("x.zip", "w") as archive:
+        archive.writestr("a", "1")
+    told = rs("certify", f"zip://::file://{workplace}/x.zip", code=1).stdout.splitlines()
+    assert [line for line in told if line.startswith("not tried") and "it takes WRITE and DELETE" in line]
+    assert told[-1].startswith("not certified: nothing could be tried; 0 of ")
 
 
 class Lies(Store):

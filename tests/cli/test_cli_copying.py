@@ -149,9 +149,22 @@ def test_a_file_is_not_moved_onto_itself_by_another_name(
 
 def test_equal_names_in_different_stores_are_different_files(rs: Any, workplace: Path, configured: Any) -> None:
     configured('[stores.a]\nurl = "memory://a"\n[stores.b]\nurl = "memory://b"\n')
-    rs("cp", "-", "a:x", input=b"1")
+    fill(workplace, x=b"1")
+    rs("cp", "x.txt", "a:x")
     rs("mv", "a:x", "b:x")
     assert rs("cat", "b:x").stdout == "1"
+
+
+@pytest.mark.parametrize("verb", ["cp", "mv"])
+@pytest.mark.parametrize("options", [[], ["-f"], ["-r", "-f"]])
+def test_two_sources_of_one_name_are_refused_before_anything_is_done(
+    rs: Any, workplace: Path, target: str, verb: str, options: list[str]
+) -> None:
+    before = below(fill(workplace, a__y=b"0", a__x=b"1", b__x=b"2"))
+    told = rs(verb, *options, "a/y.txt", "a/x.txt", "b/x.txt", f"{target}/out/", code=2).stderr
+    assert told.startswith("error: two sources have the same name")
+    assert below(workplace) == before
+    assert found(target, workplace) == {}
 
 
 @pytest.mark.parametrize(
@@ -182,8 +195,8 @@ def test_stdin_is_copied_to_a_file_and_a_file_to_stdout(process: Any, target: st
     assert b"already exists" in process("cp", "-", f"{target}/x", input=b"", code=1).stderr
 
 
-def test_a_file_named_like_stdin_is_reached_by_a_slash(rs: Any, workplace: Path) -> None:
-    rs("cp", "-", "./-", input=b"1")
+def test_a_file_named_like_stdin_is_reached_by_a_slash(rs: Any, process: Any, workplace: Path) -> None:
+    process("cp", "-", "./-", input=b"1")
     assert below(workplace) == {"-": b"1"}
     assert rs("cat", "./-").stdout == "1"
 
@@ -203,12 +216,13 @@ def test_within_a_container_the_service_copies(rs: Any, s3: str, workplace: Path
 
 
 def test_stores_that_share_a_backend_let_the_service_copy(
-    rs: Any, process: Any, s3: str, configured: Any, moto_server: S3Server
+    rs: Any, process: Any, s3: str, configured: Any, moto_server: S3Server, workplace: Path
 ) -> None:
+    fill(workplace, a=b"1")
     bucket, prefix = s3.removeprefix("s3://").split("/")
     store = f'url = "s3://{bucket}"\nroot = "{prefix}'
     configured(f'[stores.raw]\n{store}/raw"\n[stores.old]\n{store}/old"\n')
-    rs("cp", "-", "raw:d/a", input=b"1")
+    rs("cp", "a.txt", "raw:d/a")
     before = len(moto_server.requests)
     assert process("cp", "-r", "raw:d", "old:x").stderr == b""
     rs("mv", "raw:d/a", "raw:b")
@@ -307,6 +321,14 @@ def test_what_was_done_before_an_error_is_told(rs: Any, workplace: Path, monkeyp
     (workplace / "copy" / "b.txt").unlink()
     told = rs("cp", *sources, "copy", "--json", code=1)
     assert told.stdout == '{\n  "files": 2,\n  "size": 3\n}\n'
+
+
+@pytest.mark.parametrize("verb", ["cp", "mv"])
+@pytest.mark.parametrize(("source", "code"), [("nope://x/y", 2), ("zip://a::file:///no/such.zip", 1)])
+def test_json_tells_that_nothing_was_done_where_a_place_cannot_be_opened(
+    answered: Any, verb: str, source: str, code: int
+) -> None:
+    assert answered(verb, source, "x", code=code) == {"files": 0, "size": 0}
 
 
 def test_json_counts_what_was_done(answered: Any, tree: Path, workplace: Path) -> None:

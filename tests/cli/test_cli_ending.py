@@ -11,14 +11,16 @@ import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
-from cli_files import entries, fill
+from cli_files import below, entries, fill
 from servers.s3 import BUCKET, Environ, S3Server, client
 
 from remote_store import BackendUnavailable, Store
-from remote_store.cli import _app
+from remote_store.cli import _app, _transfer
+from remote_store.cli._places import Places
 
 COMMANDS = [example.split()[:2] if "config" in example else example.split()[:1] for example in _app.EXAMPLES.values()]
 
@@ -34,9 +36,14 @@ def test_every_command_is_in_the_help(rs: Any) -> None:
     assert all(re.search(rf"^  {command[0]} ", told, re.M) for command in COMMANDS)
 
 
-@pytest.mark.parametrize("arguments", [[], ["no-such"], ["ls", "--no-such"], ["cat"], ["head", "-n", "x", "y"]])
+@pytest.mark.parametrize("arguments", [["no-such"], ["ls", "--no-such"], ["cat"], ["head", "-n", "x", "y"], ["config"]])
 def test_a_usage_error_is_2(rs: Any, arguments: list[str]) -> None:
-    rs(*arguments, code=2)
+    told = rs(*arguments, code=2).stderr
+    assert re.fullmatch(r"error: .+ \(see \S+( \w+)? --help\)\n", told)
+
+
+def test_without_a_command_the_help_is_told(rs: Any) -> None:
+    assert rs(code=2).stderr == rs("--help").stdout
 
 
 def test_an_error_is_one_line_and_a_traceback_on_demand(rs: Any, workplace: Path) -> None:
@@ -65,6 +72,15 @@ def test_whatever_goes_wrong_is_one_line(
 
     monkeypatch.setattr(Store, "read", fail)
     assert rs("cat", "a", code=1).stderr == f"error: {told.format(workplace)}\n"
+
+
+@pytest.mark.parametrize(("command", "code"), [(["cat"], 1), (["rm"], 1), (["cp"], 1), (["rm", "d"], 2)])
+def test_a_name_of_two_lines_is_told_as_it_is(rs: Any, workplace: Path, command: list[str], code: int) -> None:
+    (workplace / "d" / "new\nline").mkdir(parents=True)
+    name = "no\nsuch" if code == 1 else "d/new\nline"
+    told = rs(command[0], name, *(["x"] if command == ["cp"] else []), code=code).stderr
+    assert name.replace("\n", "\\n") in told
+    assert told.count("\n") == 1
 
 
 def test_a_warning_is_one_line(process: Any, workplace: Path) -> None:
@@ -102,33 +118,106 @@ def test_a_reader_that_goes_away_is_no_error_to_talk_about(started: Any, workpla
     assert command.wait(60) == 141
 
 
+@pytest.mark.parametrize("arguments", ["matrix", "demo", "--help", "ls --help", "--version", "ls", "cat a.txt"])
+@pytest.mark.parametrize(("reader", "code", "told"), [("none", 141, ""), ("full", 1, "error: .*No space left.*\n")])
+def test_what_cannot_be_printed_is_told_by_the_exit_code(
+    started: Any, workplace: Path, arguments: str, reader: str, code: int, told: str
+) -> None:
+    fill(workplace, a=b"1")
+    closed, writer = os.pipe()
+    os.close(closed)
+    with open(writer, "wb") as unread, open("/dev/full", "wb") as full:
+        command = started(*arguments.split(), stdout=unread if reader == "none" else full)
+    assert re.fullmatch(told, command.stderr.read().decode())
+    assert command.wait(60) == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code"),
+    [("cp a.txt b", ">&-", 0), ("ls no", "2>&-", 1), ("cp - x", "<&-", 1), ("cat -", "<&-", 1), ("ls", "<&-", 0)],
+)
+def test_a_closed_stream_is_no_other_file(workplace: Path, arguments: str, closed: str, code: int) -> None:
+    fill(workplace, a=b"1")
+    main = f"exec {sys.executable} -m remote_store.cli {arguments} {closed}"
+    done = subprocess.run(["sh", "-c", main], capture_output=True)
+    assert done.returncode == code
+    assert done.stderr == (b"error: [Errno 9] Bad file descriptor\n" if code and closed == "<&-" else b"")
+    assert below(workplace) == {"a.txt": b"1"} | ({"b": b"1"} if "b" in arguments.split() else {})
+
+
 # --- interrupts
 
+SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 
-def test_an_interrupted_copy_leaves_nothing(started: Any, workplace: Path) -> None:
+
+@SIGNALS
+def test_an_interrupted_copy_leaves_nothing(started: Any, workplace: Path, number: int, code: int) -> None:
     command = started("cp", "-", "new/folder/x")
     command.stdin.write(bytes(4 << 20))  # More than the pipe holds, so most of it has been read.
-    command.send_signal(signal.SIGINT)
-    assert command.wait(60) == 130
+    command.send_signal(number)
+    assert command.wait(60) == code
     assert command.stderr.read() == b"error: interrupted\n"
     assert command.stdout.read() == b""
     assert [str(path) for path in workplace.rglob("*")] == []
 
 
-def test_an_interrupted_upload_leaves_no_part(started: Any, s3: str, moto_server: S3Server) -> None:
+def test_an_interrupt_that_the_writer_of_stdin_hears_first_publishes_nothing(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Event):  # while the end of stdin is looked at
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout:
+                self.set()
+            return self.is_set()
+
+    monkeypatch.setattr(_transfer, "Event", Interrupted)
+    reader, writer = os.pipe()
+    os.write(writer, b"partial")
+    os.close(writer)
+    transfer = _transfer.Transfer(False, False, lambda *_: None)
+    with open(reader) as stdin, Places() as places:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        jobs = [(None, places.open("x", "fill"), 0)]
+        with pytest.raises(_transfer.Stopped):
+            transfer.run(jobs)
+    assert entries(workplace) == []
+
+
+@SIGNALS
+def test_an_interrupted_upload_leaves_no_part(
+    started: Any, s3: str, moto_server: S3Server, number: int, code: int
+) -> None:
     command = started("cp", "-", f"{s3}/x")
 
     def interrupt(environ: Environ, _: Any) -> None:
         if "partNumber=1" in environ.get("QUERY_STRING", ""):
-            command.send_signal(signal.SIGINT)
+            command.send_signal(number)
 
     with moto_server.hooked(interrupt):
         with suppress(BrokenPipeError):
             command.stdin.write(bytes(64 << 20))
-        assert command.wait(60) == 130
+        assert command.wait(60) == code
     assert command.stderr.read() == b"error: interrupted\n"
     prefix = s3.removeprefix(f"s3://{BUCKET}/")
     assert not client(moto_server).list_multipart_uploads(Bucket=BUCKET, Prefix=prefix).get("Uploads")
+    assert client(moto_server).list_objects_v2(Bucket=BUCKET, Prefix=prefix)["KeyCount"] == 0
+
+
+def test_a_certification_that_is_terminated_more_than_once_leaves_nothing(
+    started: Any, s3: str, moto_server: S3Server
+) -> None:
+    command, reads = started("certify", s3, "--workers", "2"), 0
+
+    def terminate(environ: Environ, _: Any) -> None:
+        nonlocal reads
+        reads += environ["REQUEST_METHOD"] == "GET" and "certify" in environ["PATH_INFO"]
+        if reads:  # what was read is there, and nothing is being written
+            command.send_signal(signal.SIGTERM)
+
+    with moto_server.hooked(terminate):
+        assert command.wait(60) == 143
+    assert command.stderr.read() == b"error: interrupted\n"
+    prefix = s3.removeprefix(f"s3://{BUCKET}/")
     assert client(moto_server).list_objects_v2(Bucket=BUCKET, Prefix=prefix)["KeyCount"] == 0
 
 
@@ -161,19 +250,20 @@ def test_a_reader_of_stdin_is_interrupted_too(started: Any) -> None:
     assert command.stderr.read() == b"error: interrupted\n"
 
 
-def test_an_interrupt_before_a_command_has_begun_is_quiet() -> None:
-    code = """
-import sys
+@SIGNALS
+def test_an_interrupt_before_a_command_has_begun_is_quiet(number: int, code: int) -> None:
+    script = f"""
+import os, sys
 class Interrupts:
     def find_spec(self, name, *_):
         if name == "remote_store.cli._app":
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), {int(number)})
 sys.meta_path.insert(0, Interrupts())
 from remote_store.cli import main
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
-    assert (done.returncode, done.stderr) == (130, b"")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True)
+    assert (done.returncode, done.stderr) == (code, b"")
 
 
 # --- starting

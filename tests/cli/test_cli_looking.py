@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,16 @@ def test_tree_in_json_is_nested(answered: Any, place: str) -> None:
     assert found["children"][0]["children"][0]["children"][0]["place"] == f"{place}/a/deep/y.txt"
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_tree_draws_as_many_levels_as_there_are(rs: Any, request: pytest.FixtureRequest, options: list[str]) -> None:
+    limit = sys.getrecursionlimit()
+    request.addfinalizer(lambda: sys.setrecursionlimit(limit))
+    with Store.from_url("memory://deep-tree") as store:
+        store.write("d/" * 1200 + "bottom", b"", overwrite=True)
+        assert rs("tree", *options, "memory://deep-tree").stdout.count("d/" if not options else '"children"') >= 1200
+        assert "bottom" in rs("tree", *options, "memory://deep-tree").stdout
+
+
 # --- info
 
 
@@ -143,6 +154,16 @@ def test_info_of_a_file(rs: Any, answered: Any, place: str) -> None:
     assert (told["type"], told["place"], told["size"]) == ("file", f"{place}/b.txt", 2)
     assert f"size                 {told['size']}\n" in rs("info", f"{place}/b.txt").stdout
     assert "None" not in rs("info", f"{place}/b.txt").stdout
+
+
+def test_info_is_told_in_words(rs: Any, answered: Any, s3: str, moto_server: S3Server) -> None:
+    key = s3.removeprefix(f"s3://{BUCKET}/") + "/a"
+    made = {"Metadata": {"by": "Ada", "for": "us"}, "ChecksumAlgorithm": "CRC32"}
+    client(moto_server).put_object(Bucket=BUCKET, Key=key, Body=b"123456789", **made)
+    digest = answered("info", f"{s3}/a")["digest"]
+    assert digest == {"algorithm": "crc32", "value": "cbf43926"}
+    facts = dict(line.split(maxsplit=1) for line in rs("info", f"{s3}/a").stdout.splitlines())
+    assert (facts["digest"], facts["metadata"]) == ("crc32:cbf43926", "by=Ada, for=us")
 
 
 def test_info_of_a_folder_has_totals(rs: Any, answered: Any, place: str) -> None:
