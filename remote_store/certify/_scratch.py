@@ -1,4 +1,4 @@
-"""Where a certification works: a folder of its own, every gate of the backend, and a note of each call."""
+"""Where a certification works: a folder of its own, every gate of the backend, and a note of each call and key."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import copy
 import pickle
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import Any, cast
 
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._errors import RemoteStoreError
@@ -19,13 +20,37 @@ PREFIX = "remote-store-certify-"
 """How the scratch folder's name begins."""
 SHOWN = 60
 """Calls of a check that are kept as evidence."""
+Made = set[tuple[Store | AsyncStore, str]]
+"""Keys that may have been made, each in its store."""
+_TARGETS = {"write": 0, "write_text": 0, "write_atomic": 0, "move": 1, "copy": 1}
+"""Which argument is the key that a method makes."""
 
 
-class Recorder(View):
-    """A view that notes what was called, and what came back."""
+class Maker(View):
+    """A view that notes every key it may make, because not everybody may list a folder to empty it."""
 
-    def __init__(self, store: Store | AsyncStore, **nature: bool) -> None:
+    def __init__(self, store: Store | AsyncStore, made: Made, **nature: Any) -> None:
         super().__init__(store, **nature)
+        self.made = made
+
+    def __getattr__(self, name: str) -> Any:
+        method = super().__getattr__(name)
+        return partial(self._making, method, _TARGETS[name]) if name in _TARGETS else method
+
+    def _making(self, method: Callable[..., Any], target: int, *args: Any, **options: Any) -> Any:
+        self.made.add((self.store, str(args[target])))
+        return method(*args, **options)
+
+    def open_atomic(self, path: str, **options: Any) -> AbstractAsyncContextManager[Any]:
+        """A writer that publishes when its block ends."""
+        return cast(AbstractAsyncContextManager[Any], self._making(super().open_atomic, 0, path, **options))
+
+
+class Recorder(Maker):
+    """A view that notes what was called, and what came back, too."""
+
+    def __init__(self, store: Store | AsyncStore, made: Made, **nature: Any) -> None:
+        super().__init__(store, made, **nature)
         self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -56,11 +81,6 @@ class Recorder(View):
         self.calls.append(text)
         del self.calls[:-SHOWN]
 
-    def child(self, path: str) -> Recorder:
-        below = Recorder(self.store.child(path), hierarchical=self.hierarchical, empty_folders=self.empty_folders)
-        below.calls = self.calls
-        return below
-
 
 def _short(value: Any) -> str:
     if isinstance(value, (bytes, bytearray)):
@@ -74,53 +94,73 @@ def shortened(text: str, limit: int) -> str:
 
 
 @asynccontextmanager
-async def scratch(store: Store | AsyncStore) -> AsyncIterator[tuple[str, list[str]]]:
-    """The name of a new folder, which is removed afterwards; what could not be removed is in the list."""
-    view, name, litter = View(store), PREFIX + uuid.uuid4().hex[:12], list[str]()
+async def scratch(store: Store | AsyncStore) -> AsyncIterator[tuple[str, Made, list[str]]]:
+    """The name of a new folder, which is removed afterwards.
+
+    The user notes the keys made in it; what could not be removed is in the list.
+    """
+    view, name, made, litter = View(store), PREFIX + uuid.uuid4().hex[:12], Made(), list[str]()
     try:
-        yield name, litter
+        yield name, made, litter
     finally:
-        await _remove(view, name, litter)
+        await _remove(view, name, made, litter)
 
 
-async def _remove(view: View, name: str, litter: list[str]) -> None:
-    deletes, lists = view.supports(Capability.DELETE), view.supports(Capability.LIST)
-    if deletes:
-        with suppress(RemoteStoreError):
-            await view.delete_folder(name, recursive=True, missing_ok=True)
-    left = [str(info.path) async for info in view.list_files(name, recursive=True)] if lists else []
-    for path in left:  # What a folder's deletion could not remove may go one by one.
-        try:
-            await view.delete(path, missing_ok=True)
-        except RemoteStoreError:
-            litter.append(path)
-    if not litter and await view.exists(name):
-        litter.append(name)
+async def _remove(view: View, name: str, made: Made, litter: list[str]) -> None:
+    """Whatever a backend raises: a report that was made must not be lost."""
+    with suppress(Exception):
+        await view.delete_folder(name, recursive=True, missing_ok=True)
+    left = await _left(view, name)
+    for keys in ({(view.store, path) for path in left}, made):
+        if left:  # What a folder's deletion could not remove may go one by one.
+            for store, key in keys:
+                with suppress(Exception):
+                    await View(store).delete(key, missing_ok=True)
+            left = await _left(view, name)
+    litter += left
+
+
+async def _left(view: View, name: str) -> list[str]:
+    """Files in a folder; the folder itself where there are none, or nobody may look."""
+    try:
+        lists = view.supports(Capability.LIST)
+        files = [str(info.path) async for info in view.list_files(name, recursive=True)] if lists else []
+        return files or ([name] if await view.exists(name) else [])
+    except Exception:
+        return [name]
 
 
 async def nature(view: View) -> dict[str, bool]:
     """Whether names are a file or a folder, never both, and whether folders outlive their files."""
-    await view.write("d/f", b"1")
-    try:
-        await view.write("d/f/x", b"1")
-        hierarchical = False
-    except RemoteStoreError:
-        hierarchical = True
-    outlives = False
-    with suppress(RemoteStoreError):
-        for path in ("d/f",) if hierarchical else ("d/f/x", "d/f"):
+    found = {"hierarchical": True, "empty_folders": False}
+    with suppress(Exception):  # It is for the probes to tell.
+        await view.write("d/f", b"1")
+        try:
+            await view.write("d/f/x", b"1")
+            found["hierarchical"] = False
+        except RemoteStoreError:
+            pass
+        for path in ("d/f",) if found["hierarchical"] else ("d/f/x", "d/f"):
             await view.delete(path)
-        outlives = await view.is_folder("d")
-    return {"hierarchical": hierarchical, "empty_folders": outlives}
+        found["empty_folders"] = await view.is_folder("d")
+    return found
 
 
 def another_client(store: Store | AsyncStore) -> Store | AsyncStore | None:
-    """An equal store with a backend of its own; None where its data lives in this one."""
+    """An equal store with a backend of its own; None where none can be made."""
     try:
         twin: Store | AsyncStore = pickle.loads(pickle.dumps(store))  # noqa: S301 (our own bytes)
-    except (pickle.PicklingError, TypeError, AttributeError):
+    except Exception:
         return None
     return twin if twin._backend is not store._backend else None
+
+
+async def sees(other: View, view: View) -> bool:
+    """Whether another client sees what is written, rather than an empty world of its own."""
+    with suppress(Exception):
+        await view.write("seen", b"1")
+        return bool(await other.exists("seen"))
+    return False
 
 
 def ungated(store: Store | AsyncStore) -> Store | AsyncStore:

@@ -11,7 +11,9 @@ Authors of fsspec filesystems give the store by a fixture instead, in a `conftes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,41 +23,94 @@ if TYPE_CHECKING:
     from remote_store import Store
     from remote_store.certify.report import CertificationReport
 
+URLS = ("--store-url", "--store-missing-url", "--store-denied-url")
+ONE_WORKER = ("no", "loadfile", "loadscope")
+"""Distributions of pytest-xdist that run a module in one process; its version 3.8 loses the groups on pytest 9.2."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the plugin."""
     group = parser.getgroup("remote-store", "certify a storage with remote_store")
     group.addoption("--store-url", help="fsspec URL, or remote-store://NAME, of the storage to certify")
     group.addoption("--store-missing-url", help="URL in a container that does not exist, to see how that reads")
+    group.addoption("--store-denied-url", help="URL whose credentials may not read or write, to see how that reads")
     group.addoption("--store-workers", type=int, default=16, help="how many callers race (16)")
     group.addoption("--store-report", type=Path, help="write the report here: .json, .md, .html or .xml")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse at once what would fail in every test, or after a minute.
+
+    Raises:
+        pytest.UsageError: a URL names no store, or the report cannot be written.
+    """
+    config.addinivalue_line("markers", "xdist_group(name): the tests of a name run in one process of pytest-xdist")
+    if hasattr(config, "workerinput"):
+        return
+    for option in URLS:
+        if url := config.getoption(option):
+            _check_url(option, url)
+    if target := config.getoption("--store-report"):
+        _check_report(target, config.getoption("dist", "no"))
+
+
+def _check_url(option: str, url: str) -> None:
+    try:
+        with _opened(url):
+            pass
+    except Exception as error:
+        raise pytest.UsageError(f"{option}: {error}") from error
+
+
+def _check_report(target: Path, dist: str) -> None:
+    from remote_store.certify.report import check_format
+
+    try:
+        check_format(target)
+    except ValueError as error:
+        raise pytest.UsageError(f"--store-report: {error}") from error
+    if not target.parent.is_dir():
+        raise pytest.UsageError(f"--store-report: there is no folder {target.parent}")
+    if dist not in ONE_WORKER:
+        raise pytest.UsageError("--store-report: pytest-xdist needs --dist loadfile, for one process to write it")
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Store]:
+    """The store of a URL, of the configuration where the URL names one."""
+    if named := re.fullmatch(r"remote-?store://([^/]*)/*(.*)", url, re.DOTALL):
+        from remote_store.config import default_registry
+
+        with default_registry() as registry:
+            store = registry.get_store(named[1])
+            yield store.child(named[2]) if named[2] else store
+    else:
+        from remote_store import Store
+
+        with Store.from_url(url) as store:
+            yield store
 
 
 @pytest.fixture(scope="session")
 def certified_store(pytestconfig: pytest.Config) -> Iterator[Store]:
     """The store to certify: that of `--store-url`, unless a conftest gives another."""
-    from remote_store import Store
-
     url = pytestconfig.getoption("--store-url")
     if not url:
         pytest.skip("give --store-url, or a fixture certified_store")
-    with Store.from_url(url) as store:
+    with _opened(url) as store:
         yield store
 
 
 @pytest.fixture(scope="session")
 def certification(certified_store: Store, pytestconfig: pytest.Config) -> CertificationReport:
     """The report on the store, made once."""
-    from remote_store import Store
     from remote_store.certify import certify
 
-    url = pytestconfig.getoption("--store-missing-url")
-    missing = Store.from_url(url) if url else None
-    try:
-        report = certify(certified_store, workers=pytestconfig.getoption("--store-workers"), missing=missing)
-    finally:
-        if missing is not None:
-            missing.close()
+    with ExitStack() as opened:
+        urls = [pytestconfig.getoption(option) for option in URLS[1:]]
+        missing, denied = [opened.enter_context(_opened(url)) if url else None for url in urls]
+        workers = pytestconfig.getoption("--store-workers")
+        report = certify(certified_store, workers=workers, missing=missing, denied=denied)
     target = pytestconfig.getoption("--store-report")
     if target:
         report.save(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html as markup
 import xml.etree.ElementTree as ET
 from importlib.resources import files
 
@@ -14,24 +15,26 @@ def summary(report: CertificationReport) -> str:
     """The outcome in a sentence."""
     kept = sum(rule.outcome == "kept" for rule in report.rules)
     tried = sum(rule.outcome != "not applicable" for rule in report.rules)
-    proved = sum(finding.verdict == "proved" for finding in report.capabilities)
     declared = sum(finding.declared for finding in report.capabilities)
-    text = f"{proved} of {declared} declared capabilities were proved, {kept} of {tried} rules kept"
+    text = f"{len(report.proved)} of {declared} declared capabilities were proved, {kept} of {tried} rules kept"
+    if not (report.proved or report.lies):
+        text = f"nothing could be tried; {text}"
     if report.lies:
         names = ", ".join(finding.capability.name for finding in report.lies)
         text += f"; declared but not so: {names}"
     if report.litter:
-        text += f"; what could not be removed: {', '.join(report.litter[:3])}"
+        text += f"; what could not be removed: {_printable(', '.join(report.litter[:3]))}"
     return text
 
 
 def markdown(report: CertificationReport) -> str:
     """The report as Markdown."""
-    where = f"{report.backend} at `{report.place}`" if report.place else report.backend
+    outcome = markup.escape(summary(report), quote=False)
+    where = f"{report.backend} at `{_printable(report.place)}`" if report.place else report.backend
     lines = [
         f"# {'Certified' if report.ok else 'Not certified'}: {where}",
         "",
-        f"{summary(report)}. {report.started:%Y-%m-%d %H:%M} UTC, {report.seconds} s, {report.workers} workers.",
+        f"{outcome}. {report.started:%Y-%m-%d %H:%M} UTC, {report.seconds} s, {report.workers} workers.",
         "",
         "| capability | declared | verdict | evidence |",
         "| --- | :-: | --- | --- |",
@@ -44,18 +47,24 @@ def markdown(report: CertificationReport) -> str:
         for rule in found:
             lines.append(f"- **{rule.name}** ({rule.rule}): {rule.text}")
             if outcome == "broken":
-                lines += ["", *(f"      {call}" for call in rule.evidence), ""]
+                lines += ["", *(f"      {_printable(call)}" for call in rule.evidence), ""]
     if report.litter:
-        lines += ["", "## Left behind", "", *(f"- `{path}`" for path in report.litter)]
+        lines += ["", "## Left behind", "", *(f"- `{_printable(path)}`" for path in report.litter)]
     if report.proposal:
         lines += ["", "## Proposed driver", "", "```python", report.proposal.rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 
 def _row(finding: CapabilityFinding) -> str:
-    evidence = "<br>".join(note.replace("|", "\\|") for note in finding.evidence)
+    notes = [markup.escape(_printable(note), quote=False) for note in finding.evidence]
+    evidence = "<br>".join(notes).replace("|", "\\|")
     declared = "✓" if finding.declared else "\N{EN DASH}"
     return f"| `{finding.capability.name}` | {declared} | {MARKS[finding.verdict]} {finding.verdict} | {evidence} |"
+
+
+def _printable(text: str) -> str:
+    """A text whose line ends and control characters show, and do nothing."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def html(report: CertificationReport) -> str:
@@ -65,8 +74,9 @@ def html(report: CertificationReport) -> str:
     except ImportError as error:
         raise ImportError("to_html needs jinja2: pip install 'remote-store-fsspec[certify]'") from error
     source = files("remote_store.certify").joinpath("report.html").read_text(encoding="utf-8")
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
-    return page.render(report=report, summary=summary(report), marks=MARKS)
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["printable"] = _printable
+    return environment.from_string(source).render(report=report, summary=summary(report), marks=MARKS)
 
 
 def junit(report: CertificationReport) -> str:
@@ -94,5 +104,5 @@ def junit(report: CertificationReport) -> str:
 
 
 def _told(case: ET.Element, what: str, notes: tuple[str, ...]) -> None:
-    printable = ["".join(c if c.isprintable() else repr(c)[1:-1] for c in note) for note in notes]
+    printable = [_printable(note) for note in notes]
     ET.SubElement(case, what, message=printable[-1] if printable else what).text = "\n".join(printable)

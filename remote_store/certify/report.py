@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any, Literal
 from remote_store._capabilities import Capability
 
 Verdict = Literal["proved", "lie", "works undeclared", "absent", "not tried"]
+_FORMATS = {".json": "to_json", ".md": "to_markdown", ".html": "to_html", ".xml": "to_junit"}
 Outcome = Literal["kept", "broken", "not applicable"]
 
 
@@ -88,6 +91,11 @@ class CertificationReport:
     proposal: str | None = None
 
     @property
+    def proved(self) -> tuple[CapabilityFinding, ...]:
+        """Capabilities that are declared and hold."""
+        return tuple(finding for finding in self.capabilities if finding.verdict == "proved")
+
+    @property
     def lies(self) -> tuple[CapabilityFinding, ...]:
         """Capabilities that are declared and do not hold."""
         return tuple(finding for finding in self.capabilities if finding.verdict == "lie")
@@ -99,8 +107,10 @@ class CertificationReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every declared capability that could be tried holds, every rule is kept, and nothing was left."""
-        return not (self.lies or self.broken or self.litter)
+        """Whether every declared capability that could be tried holds, one at least, every rule is kept, and nothing
+        was left.
+        """
+        return bool(self.proved) and not (self.lies or self.broken or self.litter)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -131,13 +141,23 @@ class CertificationReport:
 
         return junit(self)
 
-    def save(self, target: Path) -> None:
+    def save(self, target: str | os.PathLike[str]) -> None:
         """Write the report in the format that the name asks for.
 
         Raises:
             ValueError: it ends in none of .json, .md, .html, .xml.
         """
-        formats = {".json": self.to_json, ".md": self.to_markdown, ".html": self.to_html, ".xml": self.to_junit}
-        if target.suffix not in formats:
-            raise ValueError(f"a report is written as one of {', '.join(formats)}, not {target.name!r}")
-        target.write_text(formats[target.suffix](), encoding="utf-8")
+        path = Path(target)
+        check_format(path)
+        write: Callable[[], str] = getattr(self, _FORMATS[path.suffix])
+        path.write_text(write(), encoding="utf-8")
+
+
+def check_format(target: Path) -> None:
+    """Refuse what a report cannot be written as.
+
+    Raises:
+        ValueError: its name ends in none of .json, .md, .html, .xml.
+    """
+    if target.suffix not in _FORMATS:
+        raise ValueError(f"a report is written as one of {', '.join(_FORMATS)}, not {target.name!r}")

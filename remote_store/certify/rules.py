@@ -18,6 +18,10 @@ class RuleBroken(AssertionError):
     """A store does not keep a rule of the contract."""
 
 
+class Untried(Exception):
+    """A capability, or a rule, cannot be tried on this store."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One rule, tried on a fresh store.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from remote_store._store import Store
 from remote_store._view import StoreView
@@ -22,15 +22,20 @@ class View(StoreView):
         store: the store under test.
         hierarchical: whether a name is a file or a folder, never both.
         empty_folders: whether a folder outlives the last file in it.
+        workers: how many callers race.
     """
 
-    def __init__(self, store: Store | AsyncStore, *, hierarchical: bool = True, empty_folders: bool = True) -> None:
+    def __init__(
+        self, store: Store | AsyncStore, *, hierarchical: bool = True, empty_folders: bool = True, workers: int = 16
+    ) -> None:
         super().__init__(store)
-        self.hierarchical, self.empty_folders = hierarchical, empty_folders
+        self.hierarchical, self.empty_folders, self.workers = hierarchical, empty_folders, workers
 
-    def child(self, path: str) -> View:
-        """A view of a child store."""
-        return View(self.store.child(path), hierarchical=self.hierarchical, empty_folders=self.empty_folders)
+    def child(self, path: str) -> Self:
+        """A view of a child store, which is in all else like this one."""
+        below = object.__new__(type(self))
+        below.__dict__.update(self.__dict__, store=self.store.child(path))
+        return below
 
     async def pause(self) -> None:
         """Let others run; a watcher of a store that never waits must."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -154,6 +157,90 @@ LIARS: dict[Capability, Callable[..., Any]] = {
     Capability.WRITE_RESULT_NATIVE: InventsEtags,
     Capability.EXCLUSIVE_CREATE: LooksThenWrites,
 }
+
+
+# --- lies that show only where there is much, or at one moment, or in one way of writing
+
+
+class CutsLargeFiles(Liar):
+    def write(self, path: str, content: Any, **options: Any) -> WriteResult:
+        data = content if isinstance(content, bytes) else content.read()
+        result: WriteResult = super().write(path, data[: 10 << 20], **options)
+        return replace(result, size=len(data))
+
+
+class CutsLargeCopies(Liar):
+    def copy(self, src: str, dst: str, *, overwrite: bool = False) -> None:
+        super().copy(src, dst, overwrite=overwrite)
+        if len(data := super().read_bytes(dst)) > 1 << 20:
+            super().write(dst, data[: 1 << 20], overwrite=True)
+
+
+class ListsOnePage(Liar):
+    def list_files(self, path: str, **options: Any) -> Any:
+        return itertools.islice(super().list_files(path, **options), 1000)
+
+
+class MovesThroughNothing(Liar):
+    """Where a move can be done, there is a moment without the file."""
+
+    def move(self, src: str, dst: str, **options: Any) -> None:
+        if not src.rpartition("/")[2].isdecimal() or super().exists(dst):
+            super().move(src, dst, **options)
+            return
+        data = super().read_bytes(src)
+        super().delete(src)
+        time.sleep(0.002)
+        super().write(dst, data)
+
+
+class StreamsOverLateFiles(Liar):
+    """Looks before it reads the content, and not again."""
+
+    def write_atomic(self, path: str, content: Any, *, overwrite: bool = False, **options: Any) -> WriteResult:
+        if overwrite or super().exists(path):
+            kept: WriteResult = super().write_atomic(path, content, overwrite=overwrite, **options)
+            return kept
+        result: WriteResult = super().write_atomic(path, content, overwrite=True, **options)
+        return result
+
+
+class OpensOverLateFiles(Liar):
+    """Looks when a block begins, and not when it ends."""
+
+    def open_atomic(self, path: str, *, overwrite: bool = False, **options: Any) -> Any:
+        return super().open_atomic(path, overwrite=overwrite or not super().exists(path), **options)
+
+
+class FetchesFirstAndHangsUp(Liar):
+    """Everything comes at once, over a connection that is gone then."""
+
+    def read(self, path: str) -> Any:
+        data = super().read_bytes(path)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            sender = threading.Thread(target=_send, args=(server, data))
+            sender.start()
+            with socket.create_connection(server.getsockname()) as connection, connection.makefile("rb") as file:
+                received = file.read()
+            sender.join()
+        return io.BytesIO(received)
+
+
+def _send(server: socket.socket, data: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(data)
+
+
+SUBTLE_LIARS: list[tuple[type[Liar], Capability]] = [
+    (CutsLargeFiles, Capability.WRITE),
+    (CutsLargeCopies, Capability.COPY),
+    (ListsOnePage, Capability.LIST),
+    (MovesThroughNothing, Capability.ATOMIC_MOVE),
+    (StreamsOverLateFiles, Capability.EXCLUSIVE_CREATE),
+    (OpensOverLateFiles, Capability.EXCLUSIVE_CREATE),
+    (FetchesFirstAndHangsUp, Capability.LAZY_READ),
+]
 
 
 @contextmanager

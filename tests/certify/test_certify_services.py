@@ -1,0 +1,110 @@
+"""Services, filesystems and credentials that fail in ways of their own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from servers.s3 import BUCKET, Answer, Environ, Hook, S3Server, content, set_content
+
+from remote_store import Capability, FsspecBackend, PermissionDenied, Store
+from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+from remote_store.certify import certify
+from remote_store.certify.probes import PROBES, Bench
+from remote_store.certify.rules import RuleBroken
+from remote_store.certify.view import View
+from remote_store.engine.run import finish
+
+
+def drops_the_last_part(environ: Environ, carried_out: Any) -> None:
+    if environ["REQUEST_METHOD"] == "POST" and "uploadId" in environ.get("QUERY_STRING", ""):
+        body = content(environ)
+        set_content(environ, body.replace(re.findall(rb"<Part>.*?</Part>", body, re.DOTALL)[-1], b""))
+
+
+def lists_one_page(environ: Environ, carried_out: Any) -> Answer | None:
+    if "list-type=2" not in environ.get("QUERY_STRING", ""):
+        return None
+    answer: Answer = carried_out()
+    body = answer.body.replace(b"<IsTruncated>true<", b"<IsTruncated>false<")
+    return answer._replace(body=re.sub(rb"<NextContinuationToken>.*?</NextContinuationToken>", b"", body))
+
+
+@pytest.mark.parametrize(
+    ("hook", "capability", "found"),
+    [
+        (drops_the_last_part, Capability.WRITE, "of 17825799 bytes other 16777216 were read back"),
+        (lists_one_page, Capability.LIST, "of 1001 files in a folder 1000 were listed"),
+    ],
+)
+def test_a_service_that_loses_much_of_much_is_caught(
+    moto_server: S3Server, hook: Hook, capability: Capability, found: str
+) -> None:
+    with Store(S3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
+        view = View(store, hierarchical=False, empty_folders=False)
+        with moto_server.hooked(hook), pytest.raises(RuleBroken, match=found):
+            finish(PROBES[capability](Bench(view, view)))
+
+
+def failing(error: Exception, *methods: str) -> MemoryBackend:
+    """A backend some methods of which raise."""
+
+    def fail(*args: Any, **options: Any) -> Any:
+        raise error
+
+    class Failing(MemoryBackend):
+        def __getattribute__(self, name: str) -> Any:
+            return fail if name in methods else super().__getattribute__(name)
+
+    return Failing()
+
+
+@pytest.mark.parametrize(
+    ("backend", "lie"),
+    [
+        (failing(OSError("no"), "write"), Capability.WRITE),
+        (failing(NotImplementedError(), "delete_folder"), Capability.DELETE),
+        (failing(OSError("no"), "exists"), Capability.MOVE),
+        (failing(OSError("no"), "is_folder"), None),
+    ],
+    ids=["write", "delete_folder", "exists", "is_folder"],
+)
+def test_what_always_fails_is_reported(backend: MemoryBackend, lie: Capability | None) -> None:
+    report = certify(Store(backend), workers=2)
+    assert report.broken
+    assert not report.ok
+    assert lie is None or lie in [finding.capability for finding in report.lies]
+
+
+def test_credentials_that_may_not_list_get_a_report_and_leave_no_file(tmp_path: Path) -> None:
+    class Blind(LocalBackend):
+        def list_files(self, path: str, **options: Any) -> Any:
+            raise PermissionDenied("Permission denied", path=path, backend="local")
+
+        def delete_folder(self, path: str, **options: Any) -> None:
+            raise PermissionDenied("Permission denied", path=path, backend="local")
+
+    report = certify(Store(Blind(tmp_path)), workers=2)
+    assert Capability.LIST in [finding.capability for finding in report.lies]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert list(report.litter) == [path.name for path in tmp_path.iterdir()]
+
+
+class OwnTree(MemoryFileSystem):  # type: ignore[misc]
+    """Memory with a tree in each instance."""
+
+    protocol = "own-tree"
+    cachable = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.store: dict[str, Any] = {}
+        self.pseudo_dirs = [""]
+
+
+def test_a_filesystem_whose_copy_is_an_empty_world_passes() -> None:
+    report = certify(Store(FsspecBackend(OwnTree())), workers=2)
+    assert report.ok, report.to_markdown()
