@@ -215,7 +215,8 @@ class GenericDriver(Driver):
         try:
             await self.store(dst, "cp_file", self.native(src), self.native(dst))
         except RemoteStoreError as error:
-            if not isinstance(error.__cause__, NotImplementedError):
+            # A failure of no known kind is one of the filesystem's own copying (sshfs: no `cp` on the server).
+            if not (isinstance(error.__cause__, NotImplementedError) or type(error) is RemoteStoreError):
                 raise
             sink, reader = GenericSink(self, dst), await self.open_read(src)
             try:

@@ -237,9 +237,10 @@ def test_a_move_that_copied_less_keeps_the_source(store: Store, fs: Recording, m
     assert store.read_bytes("a") == b"12345"
 
 
-def test_a_filesystem_without_copy_copies_by_reading(store: Store, fs: Recording) -> None:
+@pytest.mark.parametrize("native", [NotImplementedError(), RuntimeError("no cp on the server")], ids=repr)
+def test_a_filesystem_without_copy_copies_by_reading(store: Store, fs: Recording, native: Exception) -> None:
     store.write("a", b"12345")
-    fs.fail = {"cp_file": NotImplementedError()}
+    fs.fail = {"cp_file": native}
     store.copy("a", "d/b")
     store.move("a", "d/c")
     assert (store.read_bytes("d/b"), store.read_bytes("d/c"), store.exists("a")) == (b"12345", b"12345", False)
