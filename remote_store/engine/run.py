@@ -77,7 +77,6 @@ class Call(Generic[T]):
     def __init__(self, loop: asyncio.AbstractEventLoop, operation: Awaitable[T]) -> None:
         self._loop, self._operation = loop, operation
         self._task: asyncio.Task[None] | None = None
-        self._over = threading.Event()
         self.future: Future[T] = Future()
 
     def begin(self) -> None:
@@ -87,7 +86,6 @@ class Call(Generic[T]):
     def drop(self) -> None:
         """Forget an operation that is not to begin."""
         forget(self._operation)
-        self._over.set()
 
     def _work_soon(self) -> None:
         if self.future.cancelled():
@@ -107,7 +105,6 @@ class Call(Generic[T]):
         else:
             self._settle(self.future.set_result, result)
         finally:
-            self._over.set()
             del self
 
     def _settle(self, settle: Callable[[Any], None], outcome: object) -> None:
@@ -121,20 +118,25 @@ class Call(Generic[T]):
         finally:
             del self
 
-    def cancel(self) -> None:
-        """Stop the operation, unless it has ended; safe in every state."""
+    def cancel(self, ended: Callable[[], None] = lambda: None) -> bool:
+        """Stop the operation, unless it has ended; safe in every state. Whether `ended` will be called after that."""
         if not self.future.done() and self.future.cancel():
             with suppress(RuntimeError):  # The loop is closed.
-                self._loop.call_soon_threadsafe(self._cancel_task)
+                self._loop.call_soon_threadsafe(self._cancel_task, ended)
+                return True
+        return False
 
     def stop(self, timeout: float) -> None:
         """Cancel the operation, and wait until it has cleaned up, but no longer than `timeout` [s]."""
-        if not self.future.done():
-            self.cancel()
-            self._over.wait(timeout)
+        over = threading.Event()
+        if self.cancel(over.set):
+            over.wait(timeout)
 
-    def _cancel_task(self) -> None:
-        if self._task is not None:
+    def _cancel_task(self, ended: Callable[[], None]) -> None:
+        if self._task is None:
+            ended()
+        else:
+            self._task.add_done_callback(lambda _: ended())
             self._task.cancel()
 
 
