@@ -17,13 +17,8 @@ every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.n
 placing = pytest.mark.parametrize("child", [False, True], ids=["direct", "child"])
 
 
-NOT_SERVED = {("moto", "control_characters_are_carried_or_refused"): "moto answers 404 to any key with a newline"}
-
-
 @pytest.fixture(params=["moto", "ministack"])
 def server(request: pytest.FixtureRequest) -> S3Server:
-    if reason := NOT_SERVED.get((request.param, request.getfixturevalue("check").name)):
-        pytest.skip(reason)
     server: S3Server = request.getfixturevalue(f"{request.param}_server")
     return server
 

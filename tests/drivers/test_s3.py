@@ -53,11 +53,6 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def prefix(moto_server: S3Server) -> str:
-    return moto_server.fresh_prefix()
-
-
-@pytest.fixture
 def look(moto_server: S3Server) -> Any:
     return client(moto_server)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,7 +20,6 @@ from servers.s3 import (
     hang_up,
     refusal,
     set_content,
-    view_of,
 )
 
 from remote_store import (
@@ -38,17 +37,6 @@ PART = 5 << 20
 PIECES = [random.Random(number).randbytes(PART) for number in range(2)] + [b"end"]
 DATA = b"".join(PIECES)
 CarryOut = Callable[[], Answer]
-
-
-@pytest.fixture
-def prefix(moto_server: S3Server) -> str:
-    return moto_server.fresh_prefix()
-
-
-@pytest.fixture(params=["sync", "async"])
-async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: str) -> AsyncIterator[View]:
-    async with view_of(request.param, moto_server, prefix, part_size=PART) as view:
-        yield view
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import io
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -36,17 +36,6 @@ BUSY = refusal("503 Slow Down", "SlowDown")
 DENIED = refusal("403 Forbidden", "AccessDenied")
 MET = refusal("412 Precondition Failed", "PreconditionFailed")
 CarryOut = Callable[[], Answer]
-
-
-@pytest.fixture
-def prefix(moto_server: S3Server) -> str:
-    return moto_server.fresh_prefix()
-
-
-@pytest.fixture(params=["sync", "async"])
-async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: str) -> AsyncIterator[View]:
-    async with view_of(request.param, moto_server, prefix, part_size=PART) as view:
-        yield view
 
 
 @pytest.fixture

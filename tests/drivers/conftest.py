@@ -1,0 +1,23 @@
+"""Fixtures of the drivers: a fresh place on S3."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from servers.s3 import S3Server, view_of
+
+from remote_store.certify.view import View
+
+
+@pytest.fixture
+def prefix(moto_server: S3Server) -> str:
+    """A prefix that no other test uses."""
+    return moto_server.fresh_prefix()
+
+
+@pytest.fixture(params=["sync", "async"])
+async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: str) -> AsyncIterator[View]:
+    """A store there, with parts as small as S3 takes them."""
+    async with view_of(request.param, moto_server, prefix, part_size=5 << 20) as view:
+        yield view
