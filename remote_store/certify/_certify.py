@@ -18,6 +18,7 @@ from remote_store.certify import live
 from remote_store.certify._scratch import Maker, Recorder, another_client, nature, scratch, sees, shortened, ungated
 from remote_store.certify.checks import CHECKS, absent
 from remote_store.certify.probes import PROBES, Bench
+from remote_store.certify.probes.present import PRESENT
 from remote_store.certify.proposal import proposed_driver
 from remote_store.certify.report import CapabilityFinding, CertificationReport, Outcome, RuleFinding
 from remote_store.certify.rules import Check, RuleBroken, Untried
@@ -151,9 +152,13 @@ class _Certification:
         bench = Bench(self._view(tried, place), self._view(self._other, place))
         observed: bool | None = False
         try:
-            if not self._writes:
-                raise Untried("it takes WRITE and DELETE to try anything, and to leave nothing")
-            await PROBES[capability](bench)
+            if self._writes:
+                await PROBES[capability](bench)
+            elif declared and capability in PRESENT:
+                bench.view = View(self.store)
+                await PRESENT[capability](bench)
+            else:
+                raise Untried("it takes WRITE and DELETE to try it, and to leave nothing")
             observed = True
         except Untried as reason:
             observed = None

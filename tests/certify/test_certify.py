@@ -105,12 +105,25 @@ def test_ftp_passes(ftp_server: tuple[str, int]) -> None:
     assert verdicts(report)["EXCLUSIVE_CREATE"] == "absent"
 
 
-@pytest.mark.parametrize("mode", ["r", "w"])
-def test_a_zip_archive_on_which_nothing_can_be_tried_is_not_certified(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_a_zip_archive_passes_by_what_is_there(tmp_path: Path, mode: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr("mine", "1")
+        archive.writestr("d/mine", "0123456789")
     before = (tmp_path / "a.zip").read_bytes()
-    fs = ZipFileSystem(str(tmp_path / "a.zip"), mode="r" if mode == "r" else "a", skip_instance_cache=True)
+    fs = ZipFileSystem(str(tmp_path / "a.zip"), mode=mode, skip_instance_cache=True)
+    report = certify(Store(FsspecBackend(fs)), workers=FEW)
+    assert report.ok, report.to_markdown()
+    proved = {name for name, verdict in verdicts(report).items() if verdict == "proved"}
+    assert proved == {"LIST", "GLOB", "METADATA"} | ({"READ"} if mode == "r" else set())
+    assert set(verdicts(report).values()) == {"proved", "not tried"}
+    assert [rule.name for rule in report.rules if rule.outcome == "kept"] == ["refuses_what_it_lacks"]
+    fs.close()
+    assert (tmp_path / "a.zip").read_bytes() == before
+
+
+def test_an_archive_on_which_nothing_can_be_tried_is_not_certified(tmp_path: Path) -> None:
+    zipfile.ZipFile(tmp_path / "a.zip", "w").close()
+    fs = ZipFileSystem(str(tmp_path / "a.zip"), skip_instance_cache=True)
     report = certify(Store(FsspecBackend(fs)), workers=FEW)
     assert not report.ok
     assert not report.lies
@@ -119,9 +132,21 @@ def test_a_zip_archive_on_which_nothing_can_be_tried_is_not_certified(tmp_path: 
         assert text.count("Not certified") > 0
         assert "nothing could be tried" in text
     assert set(verdicts(report).values()) == {"not tried"}
-    assert [rule.name for rule in report.rules if rule.outcome == "kept"] == ["refuses_what_it_lacks"]
     fs.close()
-    assert (tmp_path / "a.zip").read_bytes() == before
+
+
+def test_an_archive_that_reads_short_is_caught(tmp_path: Path) -> None:
+    class Short(ZipFileSystem):  # type: ignore[misc]
+        def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
+            return bytes(super().cat_file(path, start, end, **options))[:-1]
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("d/mine", "0123456789")
+    fs = Short(str(tmp_path / "a.zip"), skip_instance_cache=True)
+    report = certify(Store(FsspecBackend(fs)), workers=FEW)
+    assert not report.ok
+    assert verdicts(report)["READ"] == "lie"
+    fs.close()
 
 
 # --- what has no driver
