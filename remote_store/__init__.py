@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from remote_store._errors import PreconditionFailed as PreconditionFailed
     from remote_store._errors import RemoteStoreError as RemoteStoreError
     from remote_store._errors import ResourceLocked as ResourceLocked
+    from remote_store._errors import StorageFull as StorageFull
     from remote_store._models import ContentDigest as ContentDigest
     from remote_store._models import FileInfo as FileInfo
     from remote_store._models import FolderEntry as FolderEntry
@@ -58,6 +59,7 @@ _HOMES = {
         "PreconditionFailed",
         "RemoteStoreError",
         "ResourceLocked",
+        "StorageFull",
     ),
     "remote_store._models": (
         "ContentDigest",
@@ -98,6 +100,7 @@ __all__ = [
     "RemoteStoreError",
     "ResolutionPlan",
     "ResourceLocked",
+    "StorageFull",
     "Store",
     "WriteResult",
     "__version__",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Protocol, cast
 
-from remote_store._errors import RemoteStoreError
+from remote_store._errors import RemoteStoreError, StorageFull, with_errno
 
 PART = 1024 * 1024
 """What is taken of the caller's content at a time [bytes]."""
@@ -46,7 +48,10 @@ def spooling(path: str, backend: str) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, RemoteStoreError):
             raise
-        raise RemoteStoreError("A temporary file on this machine failed", path=path, backend=backend) from error
+        message = f"A temporary file on this machine failed ({os.strerror(error.errno or 0)})"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        verdict = (StorageFull if full else RemoteStoreError)(message, path=path, backend=backend)
+        raise with_errno(verdict, error.errno) from error
 
 
 def bytes_or_none(content: object) -> bytes | None:

@@ -10,7 +10,8 @@ RemoteStoreError
 ├── CapabilityNotSupported
 ├── BackendUnavailable      (also ConnectionError)
 ├── ResourceLocked
-└── PreconditionFailed
+├── PreconditionFailed
+└── StorageFull             (also OSError)
 ```
 
 None of them inherits from another, so one `except` clause means one thing. Where Python has a builtin for the
@@ -20,7 +21,7 @@ same thing the error is that too, with its `errno`, so `except FileNotFoundError
 from __future__ import annotations
 
 import errno
-from typing import Any
+from typing import Any, TypeVar
 
 
 class RemoteStoreError(Exception):
@@ -54,15 +55,27 @@ class RemoteStoreError(Exception):
         return [("path", self.path), ("backend", self.backend)]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, dict(self._details()))
+        return _rebuild, (type(self), self.message, dict(self._details()), getattr(self, "errno", None))
+
+
+E = TypeVar("E", bound=RemoteStoreError)
+
+
+def with_errno(error: E, number: int | None) -> E:
+    """The error with the `errno` of the `OSError` it was made from, where that had one."""
+    if number is not None:
+        _set_errno(error, number)
+    return error
 
 
 def _set_errno(error: Any, number: int) -> None:
     error.errno = number
 
 
-def _rebuild(cls: type[RemoteStoreError], message: str, details: dict[str, Any]) -> RemoteStoreError:
-    return cls(message, **details)
+def _rebuild(
+    cls: type[RemoteStoreError], message: str, details: dict[str, Any], number: int | None
+) -> RemoteStoreError:
+    return with_errno(cls(message, **details), number)
 
 
 class NotFound(RemoteStoreError, FileNotFoundError):
@@ -124,6 +137,12 @@ class PreconditionFailed(RemoteStoreError):
     """`if_match` no longer matches what is stored."""
 
 
+class StorageFull(RemoteStoreError, OSError):
+    """No space, or no quota, is left where it would be stored; nothing half written stays."""
+
+    _errno = errno.ENOSPC
+
+
 # The wording of each verdict stands here once; log searches rely on these stems.
 
 
@@ -147,6 +166,10 @@ def is_container_missing(error: NotFound) -> bool:
 
 def folder_deleted(path: str, backend: str) -> NotFound:
     return NotFound("Folder not found: it was deleted while the file was being written", path=path, backend=backend)
+
+
+def storage_full(path: str, backend: str) -> StorageFull:
+    return StorageFull("No space or quota is left on the storage", path=path, backend=backend)
 
 
 def is_folder(path: str, backend: str) -> InvalidPath:

@@ -32,14 +32,17 @@ from remote_store import (
     RemoteStoreError,
     ResolutionPlan,
     ResourceLocked,
+    StorageFull,
     WriteResult,
 )
+from remote_store.drivers.base import from_os_error
 
 BUILTINS: dict[type[RemoteStoreError], tuple[type[Exception], int]] = {
     NotFound: (FileNotFoundError, errno.ENOENT),
     AlreadyExists: (FileExistsError, errno.EEXIST),
     PermissionDenied: (PermissionError, errno.EACCES),
     DirectoryNotEmpty: (OSError, errno.ENOTEMPTY),
+    StorageFull: (OSError, errno.ENOSPC),
     BackendUnavailable: (ConnectionError, errno.ECONNABORTED),
 }
 ALL = [*BUILTINS, InvalidPath, CapabilityNotSupported, ResourceLocked, PreconditionFailed]
@@ -148,6 +151,23 @@ def test_errors_tell_where_and_pickle(error: type[RemoteStoreError]) -> None:
     assert getattr(back, "errno", None) == getattr(instance, "errno", None)
     instance.path = "b"
     assert "a/b" not in str(instance)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, StorageFull),
+        (errno.EDQUOT, StorageFull),
+        (errno.EMFILE, RemoteStoreError),
+        (errno.EROFS, PermissionDenied),
+        (errno.EHOSTUNREACH, BackendUnavailable),
+    ],
+)
+def test_an_os_error_keeps_its_number(number: int, expected: type[RemoteStoreError]) -> None:
+    error = from_os_error(OSError(number, "text"), "a", "local", writing=True)
+    assert type(error) is expected
+    assert getattr(error, "errno", None) == number
+    assert getattr(pickle.loads(pickle.dumps(error)), "errno", None) == number
 
 
 def test_errors_need_no_place() -> None:

@@ -16,11 +16,14 @@ from remote_store._errors import (
     PreconditionFailed,
     RemoteStoreError,
     ResourceLocked,
+    StorageFull,
     below_file,
     file_missing,
     is_folder,
     not_empty,
+    storage_full,
     target_exists,
+    with_errno,
 )
 from remote_store._models import FileInfo, FolderEntry
 from remote_store._paths import below, join
@@ -188,6 +191,7 @@ _MEANING: dict[type[RemoteStoreError], tuple[str, str]] = {
     PermissionDenied: ("Permission denied", "EACCES EPERM EROFS"),
     InvalidPath: ("Path is not valid on this filesystem", "ELOOP ENAMETOOLONG EILSEQ ENXIO ENODEV"),
     ResourceLocked: ("File is locked by someone else", "EBUSY ETXTBSY EAGAIN EDEADLK ENOLCK"),
+    StorageFull: (storage_full("", "").message, "ENOSPC EDQUOT"),
     BackendUnavailable: (
         "Storage cannot be reached",
         "ETIMEDOUT ECONNREFUSED ECONNRESET ECONNABORTED EPIPE EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN"
@@ -220,6 +224,7 @@ STATUS_VERDICTS: dict[int, _Verdict] = {
     408: _Verdict(BackendUnavailable, "Storage cannot be reached"),
     429: _Verdict(BackendUnavailable, "Storage refuses more requests for now"),
     **{status: _Verdict(BackendUnavailable, "Storage cannot be reached") for status in range(500, 600)},
+    507: _Verdict(StorageFull, storage_full("", "").message),
 }
 """HTTP status → error, where a status is all there is."""
 
@@ -267,9 +272,9 @@ def from_os_error(error: OSError, key: str, backend: str, *, writing: bool = Fal
     if verdict is None and isinstance(error, (ConnectionError, TimeoutError)):
         verdict = ERRNO_VERDICTS[errno.ECONNRESET]
     if verdict is not None:
-        return verdict.error(verdict.message, path=key, backend=backend)
+        return with_errno(verdict.error(verdict.message, path=key, backend=backend), number)
     reason = errno.errorcode.get(number, "unknown") if number is not None else type(error).__name__
-    return RemoteStoreError(f"The filesystem failed ({reason})", path=key, backend=backend)
+    return with_errno(RemoteStoreError(f"The filesystem failed ({reason})", path=key, backend=backend), number)
 
 
 def from_any_error(error: Exception, key: str, backend: str, *, writing: bool = False) -> RemoteStoreError:
