@@ -223,7 +223,7 @@ class AsyncBackendSyncAdapter(Backend):
         return type(self), (self._async_backend,)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._async_backend!r})"
+        return f"{type(self).__name__}({vars(self).get('_async_backend')!r})"
 
 
 class BridgedStream(io.RawIOBase):

@@ -61,7 +61,7 @@ def bytes_or_none(content: object) -> bytes | None:
     if isinstance(content, (bytearray, memoryview)):
         return bytes(content)
     if isinstance(content, str):
-        raise TypeError("content must be bytes, not str; use write_text for text")
+        raise TypeError("content must be bytes, not str; encode it, or use write_text for text")
     return None
 
 

@@ -177,7 +177,7 @@ def is_folder(path: str, backend: str) -> InvalidPath:
 
 
 def is_file(path: str, backend: str) -> InvalidPath:
-    return InvalidPath("Path is a file where a folder is meant", path=path, backend=backend)
+    return InvalidPath("Path exists as a file where a folder is meant", path=path, backend=backend)
 
 
 def below_file(path: str, backend: str) -> InvalidPath:
@@ -185,7 +185,7 @@ def below_file(path: str, backend: str) -> InvalidPath:
 
 
 def not_regular(path: str, backend: str) -> InvalidPath:
-    return InvalidPath("Path is not a regular file", path=path, backend=backend)
+    return InvalidPath("Not a file: neither a regular one nor a folder is there", path=path, backend=backend)
 
 
 def escapes_root(path: str, backend: str | None = None) -> InvalidPath:
@@ -204,6 +204,10 @@ def not_empty(path: str, backend: str) -> DirectoryNotEmpty:
 
 def etag_differs(path: str, backend: str) -> PreconditionFailed:
     return PreconditionFailed("The stored file does not match if_match", path=path, backend=backend)
+
+
+def closed(path: str, backend: str) -> BackendUnavailable:
+    return BackendUnavailable("The backend is closed for good; make a new one", path=path, backend=backend)
 
 
 def unsupported(capability: str, path: str, backend: str) -> CapabilityNotSupported:

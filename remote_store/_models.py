@@ -44,20 +44,22 @@ class ContentDigest:
     """A whole-object checksum that the service vouches for.
 
     Args:
-        algorithm: such as `"md5"` or `"crc32c"`; lower-cased.
-        value: hexadecimal; lower-cased.
+        algorithm: such as `"md5"` or `"crc32c"`; stripped and lower-cased.
+        value: hexadecimal; stripped and lower-cased.
 
     Raises:
-        ValueError: `value` is not hexadecimal.
+        ValueError: either is empty, or `value` is not hexadecimal.
     """
 
     algorithm: str
     value: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "algorithm", self.algorithm.lower())
-        object.__setattr__(self, "value", self.value.lower())
-        if not self.value or self.value.strip("0123456789abcdef"):
+        for name in ("algorithm", "value"):
+            object.__setattr__(self, name, getattr(self, name).strip().lower())
+            if not getattr(self, name):
+                raise ValueError(f"{name} must not be empty")
+        if self.value.strip("0123456789abcdef"):
             raise ValueError(f"digest value must be hexadecimal, not {self.value!r}")
 
 
@@ -168,6 +170,11 @@ class ResolutionPlan:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ResolutionPlan, (self.kind, self.backend, self.key, self.native_path, dict(self.details))
+
+
+def place_in(details: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the details of a plan names the place: bucket or container, host, root."""
+    return {name: details[name] for name in ("bucket", "container", "host", "root") if details.get(name)}
 
 
 _new = object.__new__

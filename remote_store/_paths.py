@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, ClassVar, NoReturn
 
@@ -85,9 +86,29 @@ SECRET_NAME = re.compile(r"secret|tok|pass|pwd|cred|key|signature|sas|auth|cooki
 """Found in the name of an option whose value may give access."""
 
 
+_SIGNED = re.compile(
+    r"([?&](?:sig|sas|signature|(?:access_|id_|security_)?token|password|secret|api_?key|awsaccesskeyid|key-pair-id|policy"
+    r"|x-(?:amz|goog|oss|obs)-[\w-]+)=)[^&\s]+",
+    re.I,
+)
+"""A value of a query that gives access, in a path that is no URL any more."""
+
+
 def redact(text: str) -> str:
     """A URL, chained ones included, without userinfo and the values of its query, which may hold secrets."""
-    return _QUERY_VALUE.sub(r"\1...", _USERINFO.sub(r"\1", text)) if "://" in text else text
+    if "://" in text:
+        return _QUERY_VALUE.sub(r"\1...", _USERINFO.sub(r"\1", text))
+    return _SIGNED.sub(r"\1...", text) if "=" in text else text
+
+
+def without(text: str, secrets: Iterable[str]) -> str | None:
+    """A text with the secrets in it cut out, None where one is too short for that."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        if len(secret) > 3:
+            text = text.replace(secret, "***")
+        elif secret in text:
+            return None
+    return text
 
 
 def has_credentials(url: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from fnmatch import translate
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -12,7 +13,7 @@ from remote_store import _errors as errors
 from remote_store._backend import BackendBase
 from remote_store._capabilities import GATES, Capability
 from remote_store._errors import InvalidPath, NotFound, RemoteStoreError, escapes_root
-from remote_store._models import FolderInfo, ResolutionPlan, at_path
+from remote_store._models import FolderInfo, ResolutionPlan, at_path, place_in
 from remote_store._paths import (
     RemotePath,
     below,
@@ -246,7 +247,11 @@ class StoreBase(Generic[B]):
         return hash((id(_identity(self._backend)), self._root))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(backend={self._backend.name!r}, root_path={self._root!r})"
+        shown = {"backend": "", "root_path": vars(self).get("_root", "")}
+        with suppress(Exception):  # A half-made backend has no name.
+            plan = self._backend.resolve("")
+            shown = {"backend": plan.backend, **place_in(plan.details), "root_path": self._root}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._origin is not None:

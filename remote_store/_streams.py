@@ -7,7 +7,7 @@ import io
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import IO, Any, BinaryIO, Generic, Protocol, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, TypeVar, cast
 
 from remote_store._content import PART
 from remote_store._errors import BackendUnavailable
@@ -163,6 +163,12 @@ class AsyncItems(Generic[T]):
                 item = await self._items.__anext__()
             if self._keep is None or self._keep(item):
                 return item if self._change is None else self._change(item)
+
+    if not TYPE_CHECKING:  # Type checkers tell the mistake by themselves.
+
+        def __await__(self):
+            hint = "iterate with `async for`; the whole content of a file is `await store.read_bytes(path)`"
+            raise TypeError(f"an async iterator cannot be awaited: {hint}")
 
     async def aclose(self) -> None:
         """Let go of what is underneath; safe to repeat."""

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from inspect import signature
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from remote_store._backend import Backend, BackendBase
-from remote_store._paths import has_credentials, redact
+from remote_store._lazy import install
+from remote_store._paths import SECRET_NAME, has_credentials, redact, without
 from remote_store.aio._backend import AsyncBackend
 from remote_store.drivers.base import from_any_error
+from remote_store.drivers.names import backend_name
 
 L = TypeVar("L", bound=BackendBase)
 
-EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"} | {
-    "adl": "azure",
-    "ssh": "sftp",
-    "sftp": "sftp",
-    "http": "http",
-    "https": "http",
-}
-"""Protocol → the extra of this package that brings what it needs."""
+PACKAGES = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs", "sftp": "sshfs", "http": "aiohttp"}
+"""Name of a backend, which is that of an extra of this package, too → the package that it needs."""
 
 _LIKE_A_URL = re.compile(r"(s3a?|gs|gcs|az|abfss?|adl|https?|s?ftp|ssh|file|local|memory|zip|tar):/|[A-Za-z]:\\")
 """A protocol that lost a slash, or a Windows drive."""
-
-_UNCACHED = {"use_listings_cache": False, "skip_instance_cache": True}
 
 
 def backend_from_url(url: str, options: Mapping[str, Any]) -> Backend:
@@ -38,7 +35,7 @@ def backend_from_url(url: str, options: Mapping[str, Any]) -> Backend:
     if url.startswith(S3_URLS):
         return S3Backend(*_bucket(url), **options)
     fs, root = _filesystem(url, options)
-    return FsspecBackend(fs, root).own()
+    return FsspecBackend(fs, root, name=backend_name(_protocol(url))).own()
 
 
 def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend | Backend:
@@ -46,22 +43,34 @@ def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend
     from remote_store.aio._fsspec import AsyncFsspecBackend
     from remote_store.aio._named import AsyncLocalBackend, AsyncS3Backend
     from remote_store.backends._fsspec import FsspecBackend
+    from remote_store.drivers.generic_fs import is_async
 
     protocol = _protocol(url)
     if protocol == "file":
         return _local(AsyncLocalBackend, url, options)
     if url.startswith(S3_URLS):
         return AsyncS3Backend(*_bucket(url), **options)
-    native = protocol != "memory" and _filesystem_class(protocol).async_impl
+    native = protocol != "memory" and _takes_loop(_filesystem_class(protocol))
     fs, root = _filesystem(url, {**options, "asynchronous": True} if native else options)
-    cls = AsyncFsspecBackend if native or protocol == "memory" else FsspecBackend
-    return cls(fs, root).own()
+    cls = AsyncFsspecBackend if protocol == "memory" or is_async(fs) else FsspecBackend
+    return cls(fs, root, name=backend_name(protocol)).own()
+
+
+def _takes_loop(cls: Any) -> bool:
+    """Whether a filesystem can be made for the caller's event loop; others stay on their own (sshfs)."""
+    from fsspec.asyn import AsyncFileSystem
+
+    makers = [
+        vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base) and base is not AsyncFileSystem
+    ]
+    return cls.async_impl and any("asynchronous" in signature(make).parameters for make in makers)
 
 
 def _protocol(url: str) -> str:
     """The protocol of the outermost part of a URL; `"file"` for plain paths."""
     if not isinstance(url, str):
-        raise TypeError(f"url must be a str, not {type(url).__name__}")
+        hint = "; of a path, give str(path), or LocalBackend(path) to Store" if isinstance(url, os.PathLike) else ""
+        raise TypeError(f"url must be a str, not {type(url).__name__}{hint}")
     head = url.partition("::")[0]
     protocol, separator, _ = head.partition("://")
     if not url or (separator and not protocol):
@@ -102,8 +111,8 @@ def _filesystem_class(protocol: str) -> Any:
     try:
         return get_filesystem_class(protocol)
     except ImportError as error:
-        extra = EXTRAS.get(protocol)
-        what = f"pip install 'remote-store-fsspec[{extra}]'" if extra else str(error)
+        extra = backend_name(protocol)
+        what = install(PACKAGES[extra], extra) if extra in PACKAGES else str(error)
         raise ImportError(f"{protocol}:// needs a package that is not installed: {what}") from error
     except ValueError as error:
         raise ValueError(
@@ -120,11 +129,48 @@ def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
         if separator or part == url.partition("::")[0]:
             _filesystem_class(protocol)
     try:
-        fs, root = url_to_fs(url, **_UNCACHED, **options)
+        fs, root = url_to_fs(url, **{**options, "skip_instance_cache": True})
     except (TypeError, ValueError, AttributeError, KeyError) as error:
-        raise ValueError(
-            f"cannot open {redact(url)!r}: {type(error).__name__}; check the URL and its options"
-        ) from error
+        if not isinstance(error, OSError):  # As a certificate's is.
+            raise ValueError(
+                f"cannot open {redact(url)!r}: {_told(error, url, options)}; check the URL and its options"
+            ) from error
+        raise _failed(error, url, options) from error
     except Exception as error:
-        raise from_any_error(error, redact(url), _protocol(url)) from error
+        raise _failed(error, url, options) from error
+    # Not as an option: some filesystems pass what they do not know on to others, which refuse it (sshfs).
+    cache = object.__getattribute__(fs, "__dict__").get("dircache")
+    if hasattr(cache, "use_listings_cache"):
+        cache.use_listings_cache = False
     return fs, root
+
+
+def _failed(error: Exception, url: str, options: Mapping[str, Any]) -> Exception:
+    """The error of a filesystem that connects as it is made."""
+    own = _filesystem_class(_protocol(url))._get_kwargs_from_urls(url)
+    host, port = (options.get(name, own.get(name)) for name in ("host", "port"))
+    place = "" if not host else f"{host}:{port}" if port else str(host)
+    return from_any_error(error, redact(url), backend_name(_protocol(url)), place=place)
+
+
+def _told(error: Exception, url: str, options: Mapping[str, Any]) -> str:
+    """What a filesystem said of its options; its class alone where a secret in that cannot be cut out."""
+    kind, said = type(error).__name__, " ".join(str(error).split())
+    text = without(redact(said), {*_secrets(options), *(unquote(one) for one in _SECRETS_IN_URLS.findall(url))})
+    return f"{kind}: {text}" if text else kind
+
+
+_SECRETS_IN_URLS = re.compile(r"(?:^https?://|://[^/@:\s]*:|[?&][^=&\s]+=)([^/@&\s]+)(?=[@&]|$)")
+
+
+def _secrets(options: Any, name: str = "") -> Iterator[str]:
+    """The texts of all options that are secret by their name, those in tables and lists included."""
+    if isinstance(options, Mapping):
+        for key, value in options.items():
+            yield from _secrets(value, f"{name}.{key}")
+    elif isinstance(options, (list, tuple, set)):
+        for value in options:
+            yield from _secrets(value, name)
+    elif options is not None and not isinstance(options, bool) and SECRET_NAME.search(name):
+        text = str(options)
+        yield from (text, repr(options), *(part for part in re.split(r"[;,=&?]", text) if len(part) > 7))

@@ -83,6 +83,13 @@ class AtomicFile(io.BufferedWriter):
         self._finish = run
         super().__init__(self._upload, PART // 4)
 
+    def write(self, buffer: Any) -> int:
+        """Append bytes; returns their length [bytes]."""
+        if isinstance(buffer, str):
+            hint = "encode it, wrap the file in io.TextIOWrapper, or use write_text"
+            raise TypeError(f"open_atomic takes bytes, not str: {hint}")
+        return super().write(buffer)
+
     def commit(self) -> None:
         if not self.closed:
             self.flush()

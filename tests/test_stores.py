@@ -344,7 +344,10 @@ def test_stores_are_immutable_values(tmp_path: Any) -> None:
     backend = MemoryBackend()
     store = Store(backend, "data")
     assert repr(store) == str(store) == "Store(backend='memory', root_path='data')"
-    assert repr(Store(LocalBackend(tmp_path), "data")) == "Store(backend='local', root_path='data')"
+    assert (
+        repr(Store(LocalBackend(tmp_path), "data"))
+        == f"Store(backend='local', root={str(tmp_path)!r}, root_path='data')"
+    )
     assert store == Store(backend, "/data/") == Store(backend).child("data")
     assert len({store, Store(backend).child("data")}) == 1
     assert store != Store(MemoryBackend(), "data")

@@ -22,7 +22,7 @@ def test_local_urls_and_plain_paths(tmp_path: Path, prefix: str) -> None:
     store = Store.from_url(f"{prefix}{tmp_path}/new/deep")
     store.write("a/b", b"1")
     assert (tmp_path / "new" / "deep" / "a" / "b").read_bytes() == b"1"
-    assert repr(store) == "Store(backend='local', root_path='')"
+    assert repr(store) == f"Store(backend='local', root='{tmp_path}/new/deep', root_path='')"
 
 
 def test_relative_paths_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_what_is_wrong_with_a_url_is_told(cls: Any, monkeypatch: pytest.MonkeyPa
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
-    with pytest.raises(ImportError, match=r"pip install 'remote-store-fsspec\[gcs\]'"):
+    with pytest.raises(ImportError, match=r"pip install gcsfs, or pip install 'remote-store-fsspec\[gcs\]'"):
         cls.from_url("gs://bucket")
     with pytest.raises(ImportError, match="Install s3fs"):
         cls.from_url("other://bucket")
@@ -168,4 +168,4 @@ def test_third_parties_register_drivers(monkeypatch: pytest.MonkeyPatch) -> None
     finally:
         registry._registered.cache_clear()
     assert made == [(fs, "deep", "dir")]
-    assert repr(store) == "Store(backend='dir', root_path='')"
+    assert repr(store) == "Store(backend='dir', root='deep', root_path='')"

@@ -252,10 +252,15 @@ def test_models_made_quickly_are_the_same_models() -> None:
 
 
 def test_a_digest_is_lower_case_hexadecimal() -> None:
-    assert ContentDigest("MD5", "ABCDEF12") == ContentDigest("md5", "abcdef12")
-    for bad in ("", "xyz", "12 34"):
+    assert ContentDigest(" MD5\n", "\tABCDEF12 ") == ContentDigest("md5", "abcdef12")
+    for bad in ("xyz", "12 34"):
         with pytest.raises(ValueError, match="hexadecimal"):
             ContentDigest("md5", bad)
+    for empty in ("", "  "):
+        with pytest.raises(ValueError, match=r"^algorithm must not be empty$"):
+            ContentDigest(empty, "12")
+        with pytest.raises(ValueError, match=r"^value must not be empty$"):
+            ContentDigest("md5", empty)
 
 
 def test_a_plan_is_read_only() -> None:

@@ -213,7 +213,7 @@ class SyncBackendAdapter(AsyncBackend):
         await in_thread(self._sync.close)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._sync!r})"
+        return f"{type(self).__name__}({vars(self).get('_sync')!r})"
 
 
 async def _collect(source: IteratorSource, stack: ExitStack, path: str, backend: str) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
 from remote_store._backend import BackendBase
 from remote_store._capabilities import GATES, CapabilitySet
 from remote_store._errors import InvalidPath
-from remote_store._models import ResolutionPlan
+from remote_store._models import ResolutionPlan, place_in
 from remote_store._paths import check_depth, check_range, child_folder_key, file_key, key_of, redact
 from remote_store._writing import write_options
 from remote_store.drivers.base import Driver, Want, WriteOptions
@@ -59,7 +60,13 @@ class EngineBackend(BackendBase):
 
     # --- keys
 
+    def _check_open(self, path: str) -> None:
+        """Raise `BackendUnavailable` once the backend is closed for good: before any other rule."""
+        if self.close_is_terminal:
+            self._driver.check_open(path)
+
     def _key(self, path: str, rule: Callable[[str], str] = key_of) -> str:
+        self._check_open(path)
         try:
             key = rule(path)
         except InvalidPath as error:
@@ -90,6 +97,7 @@ class EngineBackend(BackendBase):
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
     ) -> WriteOptions:
+        self._check_open(path)
         given = write_options(method, self.capabilities, self.name, path, metadata, if_match)
         return WriteOptions(overwrite, **given) if given else WriteOptions(overwrite)
 
@@ -134,12 +142,14 @@ class EngineBackend(BackendBase):
         return self._run(self._engine.get_folder_info(self._key(path)))
 
     def check_health(self) -> Any:
+        self._check_open("")
         return self._run(self._driver.check())
 
     def read_bytes(self, path: str) -> Any:
         return self._run(self._engine.read_bytes(self._file(path)))
 
     def read_range(self, path: str, start: int, end: int, *, if_match: str | None = None) -> Any:
+        self._check_open(path)
         check_range(start, end)
         return self._run(self._engine.read_range(self._file(path), start, end, if_match))
 
@@ -174,29 +184,34 @@ class EngineBackend(BackendBase):
         return self._run(self._engine.transfer("copy", self._file(src), self._file(dst), overwrite))
 
     def list_files(self, path: str, *, recursive: bool = False, max_depth: int | None = None) -> Any:
-        check_depth(max_depth)
-        return self._list(path, max_depth if recursive else 0, "files")
+        return self._list(path, max_depth, "files", recursive)
 
     def list_folders(self, path: str) -> Any:
         return self._list(path, 0, "folders")
 
     def walk_folders(self, path: str, max_depth: int) -> Any:
-        check_depth(max_depth)
         return self._list(path, max_depth, "folders")
 
     def iter_children(self, path: str) -> Any:
         return self._list(path, 0, "both")
 
     def glob(self, pattern: str) -> Any:
+        self._check_open(pattern)
         return self._run.items(self._engine.glob(pattern))
 
-    def _list(self, path: str, max_depth: int | None, want: Want) -> Any:
-        return self._run.items(self._engine.pages(self._key(path), max_depth, want))
+    def _list(self, path: str, max_depth: int | None, want: Want, recursive: bool = True) -> Any:
+        self._check_open(path)
+        check_depth(max_depth)
+        return self._run.items(self._engine.pages(self._key(path), max_depth if recursive else 0, want))
 
     # --- identity
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.name!r}, root={redact(self._driver.root)!r})"
+        shown = {}
+        with suppress(Exception):  # A half-made backend has no driver.
+            plan = self.resolve("")
+            shown = {"name": plan.backend, "root": "", **place_in(plan.details)}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         args, options = self._recipe

@@ -61,7 +61,7 @@ class Recorder(Maker):
         def call(*args: Any, **options: Any) -> Any:
             text = f"{name}({', '.join([*map(_short, args), *(f'{k}={_short(v)}' for k, v in options.items())])})"
             outcome = method(*args, **options)
-            if isinstance(outcome, Awaitable):
+            if isinstance(outcome, Awaitable) and not isinstance(outcome, AsyncIterator):
                 return self._awaited(text, outcome)
             self._note(text)
             return outcome

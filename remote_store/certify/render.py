@@ -6,6 +6,7 @@ import html as markup
 import xml.etree.ElementTree as ET
 from importlib.resources import files
 
+from remote_store._lazy import install
 from remote_store.certify.report import CapabilityFinding, CertificationReport
 
 MARKS = {"proved": "✓", "lie": "✗", "works undeclared": "+", "absent": "\N{EN DASH}", "not tried": "?"}
@@ -72,7 +73,7 @@ def html(report: CertificationReport) -> str:
     try:
         from jinja2 import Environment
     except ImportError as error:
-        raise ImportError("to_html needs jinja2: pip install 'remote-store-fsspec[certify]'") from error
+        raise ImportError(f"to_html needs jinja2: {install('jinja2', 'certify')}") from error
     source = files("remote_store.certify").joinpath("report.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["printable"] = _printable

@@ -97,10 +97,10 @@ def true(condition: object, what: str) -> None:
 async def raises(kind: type[E], attempt: Awaitable[Any] | AsyncIterator[Any], what: str, stem: str = "") -> E:
     """Broken unless the attempt, or iterating over it, raises just `kind` with `stem` in its message."""
     try:
-        if isinstance(attempt, Awaitable):
-            outcome = await attempt
-        else:
+        if isinstance(attempt, AsyncIterator):
             outcome = [item async for item in attempt]
+        else:
+            outcome = await attempt
     except kind as error:
         _well_formed(error, kind, what, stem)
         return error

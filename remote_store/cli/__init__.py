@@ -7,6 +7,13 @@ import os
 import signal
 import sys
 
+from remote_store._lazy import install
+
+_OVERLAID = (
+    "another project, remote-store, has the import name of remote-store-fsspec and is installed over it; to mend this, "
+    "pip uninstall remote-store remote-store-fsspec, then install the one that you want"
+)
+
 
 def main() -> None:
     """Run the command line; it needs the extra `cli`."""
@@ -21,13 +28,30 @@ def main() -> None:
             import rich  # noqa: F401
             import typer  # noqa: F401
         except ImportError:
-            sys.stderr.write("remote-store needs its command line extra: pip install 'remote-store-fsspec[cli]'\n")
+            sys.stderr.write(f"remote-store needs its command line extra: {install('typer rich', 'cli')}\n")
             raise SystemExit(2) from None
-        from remote_store.cli._app import app
+        try:
+            from remote_store.cli._app import app
+        except (ImportError, AttributeError):
+            if not _is_overlaid():
+                raise
+            sys.stderr.write(f"error: {_OVERLAID}\n")
+            raise SystemExit(2) from None
 
         app(prog_name="remote-store")
     except KeyboardInterrupt as error:  # before a command has begun
         raise SystemExit((*error.args, 130)[0]) from None
+
+
+def _is_overlaid() -> bool:
+    """Whether the other project that installs a package `remote_store` is there."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        distribution("remote-store")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _terminate(number: int, _: object) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from remote_store._capabilities import Capability
 from remote_store._errors import folder_missing
+from remote_store._lazy import install
 from remote_store._store import Store
 from remote_store.backends._named import S3Backend
 from remote_store.cli import _show
@@ -111,7 +112,7 @@ def _check_report(target: Path) -> None:
     if target.suffix not in REPORTS:
         raise Usage(f"a report is one of {', '.join(REPORTS)}, not {target.name}")
     if target.suffix == ".html" and find_spec("jinja2") is None:
-        raise Usage("an HTML report needs jinja2: pip install 'remote-store-fsspec[certify]'")
+        raise Usage(f"an HTML report needs jinja2: {install('jinja2', 'certify')}")
     if not target.parent.is_dir():
         raise Usage(f"there is no folder {target.parent} for the report")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Tell = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is."""
+"""Called with what is being done, how much is done, and how much there is, 0 while that is unknown."""
 
 
 def line(text: str) -> None:

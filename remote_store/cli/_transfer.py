@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, nullcontext
+from itertools import islice
 from threading import Event, Lock
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,8 @@ from remote_store.cli._show import Tell, readable
 
 WORKERS = 4
 """Files on their way at a time."""
+LOOK_AHEAD = 10_000
+"""Files that are listed before the first of them is sent."""
 
 
 Job = tuple[Place | None, Place, int]
@@ -51,8 +54,7 @@ class Transfer:
         with ThreadPoolExecutor(WORKERS) as pool:
             running: set[Future[None]] = set()
             try:
-                for job in jobs:
-                    self._total += job[2]
+                for job in self._found(iter(jobs)):
                     if len(running) == WORKERS:
                         running = _settled(running)
                     running.add(pool.submit(self._do, *job))
@@ -60,6 +62,15 @@ class Transfer:
                     running = _settled(running)
             finally:
                 self._stop.set()
+
+    def _found(self, jobs: Iterator[Job]) -> Iterator[Job]:
+        """The jobs, with many found before the first is given out; the total is known once all are found."""
+        total = 0
+        while ahead := list(islice(jobs, LOOK_AHEAD)):
+            total += sum(size for _, _, size in ahead)
+            if len(ahead) < LOOK_AHEAD and all(source for source, _, _ in ahead):
+                self._total = total
+            yield from ahead
 
     def _do(self, source: Place | None, target: Place, size: int) -> None:
         self._go_on()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from remote_store._lazy import install
+
 try:
     import pydantic  # noqa: F401
 except ImportError as error:
-    raise ImportError("remote_store.config needs pydantic: pip install 'remote-store-fsspec[config]'") from error
+    raise ImportError(f"remote_store.config needs pydantic: {install('pydantic', 'config')}") from error
 
 from remote_store.config._model import Config, StoreConfig
 from remote_store.config._registry import Registry, default_registry, set_default

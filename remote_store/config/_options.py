@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from remote_store._urls import _filesystem_class
-from remote_store.backends._named import LocalBackend, MemoryBackend, S3Backend, s3_driver
+from remote_store.backends._named import LocalBackend, MemoryBackend, S3Backend, nearest, s3_driver
 
 POLICIES = ("timeout", "retries", "reject_write_under_file_ancestor")
 Options = dict[str, tuple[Any, bool]]
@@ -121,8 +120,8 @@ def _refusal(kind: str, name: str, known: Options, chain: list[str]) -> str:
     if owner := next((other for other in KINDS if name in KINDS[other].options), None):
         return f"an option of backend {owner!r}, not of {kind!r}; remove it"
     unknown = f"unknown option of backend {kind!r}"
-    if close := get_close_matches(name, known, 1):
-        return f"{unknown}; did you mean `{close[0]}`?"
+    if close := nearest(name, known):
+        return f"{unknown}; did you mean `{close}`?"
     if kind in KINDS and not KINDS[kind].protocol:
         return f"{unknown}, which takes {', '.join(known) or 'none'}; remove it"
     return f"{unknown}; what its filesystem takes all the same goes into `storage_options`"

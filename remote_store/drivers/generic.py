@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from remote_store._capabilities import Capability, CapabilitySet
@@ -19,6 +20,7 @@ from remote_store._errors import (
     InvalidPath,
     NotFound,
     RemoteStoreError,
+    container_missing,
     not_empty,
     unsupported,
 )
@@ -32,8 +34,18 @@ from remote_store.drivers.base import (
     WriteOptions,
     from_any_error,
 )
-from remote_store.drivers.generic_fs import capabilities_of, first, is_async, layers_of, protocols_of, time_of, turn_of
+from remote_store.drivers.generic_fs import (
+    capabilities_of,
+    container_of,
+    first,
+    is_async,
+    layers_of,
+    place_of,
+    time_of,
+    turn_of,
+)
 from remote_store.drivers.generic_io import GenericReader, GenericSink, Whole
+from remote_store.drivers.names import protocols_of
 from remote_store.drivers.profiles import GENERIC
 from remote_store.drivers.walk import walk
 
@@ -90,7 +102,15 @@ class GenericDriver(Driver):
         return path[len(prefix) :].strip("/") if path.startswith(prefix) else None
 
     def details(self) -> dict[str, Any]:
-        return {"root": redact(self.root)}
+        if container := container_of(self._fs, self.root):
+            kind = "container" if self.name == "azure" else "bucket"
+            return {kind: container, "root": redact(self.root.strip("/")[len(container) + 1 :])}
+        return {**({"host": self.place} if self.place and "://" not in self.root else {}), "root": redact(self.root)}
+
+    @cached_property
+    def place(self) -> str:
+        """Where the filesystem asks: host and port, as far as it tells."""
+        return place_of(self._fs, self.root)
 
     async def call(self, verb: str, key: str, *args: Any, writing: bool = False, **options: Any) -> Any:
         """Call a method of the filesystem, one at a time for synchronous ones, with its errors mapped."""
@@ -108,14 +128,18 @@ class GenericDriver(Driver):
         except NotImplementedError as error:
             raise unsupported(_NEEDS.get(verb, Capability.WRITE).value, key, self.name) from error
         except Exception as error:
-            verdict = from_any_error(error, key, self.name, writing=writing)
+            verdict = self.verdict(error, key, writing)
             if isinstance(verdict, BackendUnavailable):
                 self._reconnect()
             raise verdict from error
 
+    def verdict(self, error: Exception, key: str, writing: bool = False) -> RemoteStoreError:
+        """The contract's error for what the filesystem raised."""
+        return from_any_error(error, key, self.name, writing=writing, place=self.place)
+
     def _reconnect(self) -> None:
         """Make a lost connection anew for the next call, where the filesystem itself never would."""
-        if _RECONNECT & protocols_of(self._fs):
+        if _RECONNECT.intersection(protocols_of(self._fs)):
             with suppress(Exception), self.turn:
                 self._fs.ftp.close()
                 self._fs._connect()
@@ -127,7 +151,7 @@ class GenericDriver(Driver):
                 for layer in layers_of(self._fs):
                     layer.invalidate_cache()
         except Exception as error:
-            raise from_any_error(error, key, self.name) from error
+            raise self.verdict(error, key) from error
         return await self.call(verb, key, self.native(key), **({"detail": True} if verb == "ls" else {}))
 
     # --- questions
@@ -196,6 +220,9 @@ class GenericDriver(Driver):
             await self.call(verb, key, *args, writing=True)
             return
         except RemoteStoreError as error:
+            if isinstance(error, NotFound) and container_of(self._fs, self.root):
+                await self._ask_container(key)
+                raise
             # Filesystems tell a missing folder in many ways (FTP: 550), so ask instead of guessing.
             parent, there = key.rpartition("/")[0], None
             with suppress(RemoteStoreError):  # The first error stands when the question fails.
@@ -280,11 +307,28 @@ class GenericDriver(Driver):
         return ((name, self._entry(join(folder, name), info)) for name, info in named)
 
     async def check(self) -> None:
-        await self._fresh("ls", "")
+        try:
+            await self._fresh("ls", "")
+        except NotFound as error:
+            if not container_of(self._fs, self.root):
+                raise NotFound(f"Folder {redact(self.root)!r} not found", path="", backend=self.name) from error
+            await self._ask_container("")  # A prefix is there as soon as something is below it.
+
+    async def _ask_container(self, key: str) -> None:
+        """Raise `NotFound` that names the container, if that is not there."""
+        container = container_of(self._fs, self.root)
+        try:
+            await self.call("info", key, container)
+        except NotFound as error:
+            raise container_missing(container, key, self.name) from error
 
     async def close(self) -> None:
         """Close the filesystem, if it was made for this driver and knows how."""
         if not self.owned:
+            return
+        if (stack := vars(self._fs).get("_stack")) is not None:  # sshfs
+            await self._fs._pool.close()
+            await stack.aclose()
             return
         if session := getattr(self._fs, "_session", None):
             await session.close()

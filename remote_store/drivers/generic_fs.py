@@ -7,12 +7,14 @@ import threading
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem
 
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._models import UNKNOWN_TIME
+from remote_store.drivers.names import protocols_of
 from remote_store.drivers.profiles import GENERIC
 
 READ_ONLY = frozenset({"http", "https", "github", "git", "reference", "tar", "libarchive", "data", "jlab", "gist"})
@@ -21,6 +23,10 @@ ARCHIVES = frozenset({"zip"})
 """Archives that are open either for reading, or for writing what is not in them yet."""
 NO_FOLDERS = frozenset({"http", "https"})
 """Protocols that know files only; what a server's index page links to is no listing to rely on."""
+CONTAINERS = frozenset({"abfs", "abfss", "az", "gcs", "gs", "obs", "oss", "s3", "s3a"})
+"""Protocols where the first part of a path is a container, and folders need not be there."""
+_URLS = ("url", "base_url", "account_url", "endpoint_url", "_endpoint")
+"""Attributes in which filesystems keep the URL of their service."""
 _making_turns = threading.Lock()
 
 
@@ -47,9 +53,23 @@ def _own(fs: Any, name: str) -> Any:
     return inner if isinstance(inner, AbstractFileSystem) else None
 
 
-def protocols_of(fs: Any) -> set[str]:
-    """The protocols a filesystem goes by."""
-    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+def container_of(fs: Any, root: str) -> str:
+    """The bucket or container that a root is in; `""` for a filesystem that has none."""
+    return root.strip("/").partition("/")[0] if CONTAINERS.intersection(protocols_of(layers_of(fs)[-1])) else ""
+
+
+def place_of(fs: Any, root: str) -> str:
+    """Where a filesystem asks, as it tells: host and port; `""` where it does not. No secrets."""
+    for layer in reversed(layers_of(fs)):
+        own = object.__getattribute__(layer, "__dict__")
+        told = {**(own.get("storage_options") or {}), **own}
+        host, port = told.get("host"), told.get("port")
+        if isinstance(host, str) and host and "/" not in host:
+            return f"{host}:{port}" if isinstance(port, int) else host
+        for url in (*(told.get(name) for name in _URLS), root):
+            if isinstance(url, str) and "://" in url and (netloc := urlsplit(url).netloc.rpartition("@")[2]):
+                return netloc
+    return ""
 
 
 def is_async(fs: Any) -> bool:
@@ -91,7 +111,7 @@ def capabilities_of(fs: Any) -> CapabilitySet:
     """The profile's, less what the filesystem, or one that it wraps, certainly lacks."""
     caps = set(GENERIC.capabilities)
     for layer in layers_of(fs):
-        protocols = protocols_of(layer)
+        protocols = {*protocols_of(layer)}
         mode = getattr(layer, "mode", "") if protocols & ARCHIVES else ""
         if protocols & READ_ONLY or mode == "r":
             caps -= {Capability.WRITE, Capability.COPY, Capability.DELETE, Capability.MOVE}

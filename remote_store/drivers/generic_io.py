@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from remote_store._content import SPOOL_LIMIT, spooling
-from remote_store.drivers.base import Sink, from_any_error
+from remote_store.drivers.base import Sink
 
 if TYPE_CHECKING:
     from remote_store.drivers.generic import GenericDriver
@@ -43,7 +43,7 @@ class GenericReader:
             with self._driver.turn:
                 return getattr(self._file, verb)(*args)
         except Exception as error:
-            raise from_any_error(error, self._key, self._driver.name) from error
+            raise self._driver.verdict(error, self._key) from error
 
     async def read(self, size: int) -> bytes:
         return bytes(await self._call("read", size))

@@ -11,6 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from remote_store.drivers.base import Driver
+from remote_store.drivers.names import backend_name, protocols_of
 
 GROUP = "remote_store.drivers"
 """Entry points of this group add drivers: the name is an fsspec protocol, the value a factory
@@ -23,7 +24,7 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
     Args:
         fs: the filesystem.
         root: folder of it that is the root, as the filesystem spells it.
-        name: of the backend; the protocol unless given.
+        name: of the backend; unless given, that of its kind, else the protocol its class names first.
     """
     # Exactly these classes: a subclass, or a wrapper of the same protocol, may do things differently.
     if type(fs) is MemoryFileSystem:
@@ -38,14 +39,15 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
         from remote_store.drivers.s3 import S3Driver
 
         return S3Driver(fs, *root.strip("/").split("/", 1), name=name or "s3")
-    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+    protocols = protocols_of(fs)
+    name = name or backend_name(protocols[0])
     for protocol in protocols:
         if protocol in _registered():
-            driver: Driver = _registered()[protocol].load()(fs, root, name or protocol)
+            driver: Driver = _registered()[protocol].load()(fs, root, name)
             return driver
     from remote_store.drivers.generic import GenericDriver
 
-    return GenericDriver(fs, root, name or protocols[0])
+    return GenericDriver(fs, root, name)
 
 
 @cache

@@ -17,11 +17,11 @@ from s3fs import S3FileSystem
 
 from remote_store._errors import (
     AlreadyExists,
-    BackendUnavailable,
     InvalidPath,
     NotFound,
     PreconditionFailed,
     RemoteStoreError,
+    closed,
     container_missing,
     etag_differs,
     folder_missing,
@@ -138,7 +138,7 @@ class S3Driver(Driver):
     def check_open(self, key: str) -> None:
         """Raise `BackendUnavailable` once the backend is closed."""
         if self._closed:
-            raise BackendUnavailable("The backend is closed", path=key, backend=self.name)
+            raise closed(key, self.name)
 
     def check_key(self, key: str) -> None:
         try:

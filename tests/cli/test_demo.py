@@ -198,4 +198,5 @@ def test_without_the_extra_one_line_tells_what_to_install(missing: str) -> None:
     done = run("demo", code=blocked)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == "remote-store needs its command line extra: pip install 'remote-store-fsspec[cli]'\n"
+    hint = "pip install typer rich, or pip install 'remote-store-fsspec[cli]'"
+    assert done.stderr == f"remote-store needs its command line extra: {hint}\n"

@@ -14,6 +14,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.ftp import FTPFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from helpers.kinds import unknown_filesystem
+from helpers.recording import Recording
 from servers.ftp import PASSWORD, USER
 
 from remote_store import (
@@ -27,54 +28,9 @@ from remote_store import (
     PreconditionFailed,
     RemoteStoreError,
     ResourceLocked,
+    StorageFull,
     Store,
 )
-
-
-class Recording(MemoryFileSystem):
-    """A memory filesystem of a protocol nobody knows, that records what is asked of it."""
-
-    protocol = "recording"
-    cachable = False
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.store, self.pseudo_dirs = {}, [""]
-        self.calls: list[str] = []
-        self.fail: dict[str, Exception] = {}
-
-    def _note(self, name: str) -> None:
-        self.calls.append(name)
-        if name in self.fail:
-            raise self.fail[name]
-
-    def info(self, path: str, **options: Any) -> Any:
-        self._note("info")
-        return super().info(path, **options)
-
-    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
-        self._note("ls")
-        return super().ls(path, detail=detail, **options)
-
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> Any:
-        self._note("cat_file")
-        return super().cat_file(path, start=start, end=end, **options)
-
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> Any:
-        self._note("pipe_file")
-        return super().pipe_file(path, value, mode=mode, **options)
-
-    def put_file(self, lpath: str, rpath: str, **options: Any) -> Any:
-        self._note("put_file")
-        return super().put_file(lpath, rpath, **options)
-
-    def rm_file(self, path: str) -> None:
-        self._note("rm_file")
-        super().rm_file(path)
-
-    def cp_file(self, path1: str, path2: str, **options: Any) -> None:
-        self._note("cp_file")
-        super().cp_file(path1, path2, **options)
 
 
 @pytest.fixture
@@ -90,8 +46,8 @@ def store(fs: Recording) -> Store:
 class Failed(Exception):
     status: int | None = None
 
-    def __init__(self, status: int) -> None:
-        super().__init__("https://user:s3cret@host/ said no")
+    def __init__(self, status: int, reason: str = "no") -> None:
+        super().__init__(f"https://user:s3cret@host/ said {reason}")
         self.status = status
 
 
@@ -111,7 +67,14 @@ class Failed(Exception):
         (Failed(503), BackendUnavailable),
         (Failed(418), RemoteStoreError),
         (KeyError("https://user:s3cret@host/"), RemoteStoreError),
-        (OSError(28, "https://user:s3cret@host/"), RemoteStoreError),
+        (OSError(24, "https://user:s3cret@host/"), RemoteStoreError),
+        (OSError(28, "https://user:s3cret@host/"), StorageFull),
+        (OSError(122, "https://user:s3cret@host/"), StorageFull),
+        (Failed(507), StorageFull),
+        (Failed(403, "storageQuotaExceeded"), StorageFull),
+        (Failed(403, "userRateLimitExceeded"), BackendUnavailable),
+        (Failed(429), BackendUnavailable),
+        (OSError("Forbidden: https://user:s3cret@host/"), PermissionDenied),
     ],
     ids=repr,
 )

@@ -1,0 +1,115 @@
+"""Why a storage cannot be reached, told from whatever a package raises; importable without any of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+
+DENIED = frozenset({
+    "SFTPPermissionDenied", "SFTPWriteProtect", "PermissionDenied",  # asyncssh
+    "AuthenticationException",  # paramiko
+    "ClientAuthenticationError", "CredentialUnavailableError",  # azure
+    "DefaultCredentialsError", "RefreshError",  # google-auth
+})  # fmt: skip
+"""Classes of refused or missing credentials."""
+
+OUTAGES = frozenset({
+    "ConnectionError", "EOFError", "SSLError", "gaierror",  # the standard library, requests
+    "BadStatusLine", "IncompleteRead", "URLError",  # http.client, urllib
+    "ChunkedEncodingError", "Timeout",  # requests
+    "MaxRetryError", "NewConnectionError", "ProtocolError",  # urllib3
+    "NetworkError", "ProxyError", "RemoteProtocolError", "TimeoutException",  # httpx
+    "ClientConnectionError", "ClientPayloadError",  # aiohttp
+    "IncompleteReadError", "ServiceRequestError", "ServiceResponseError",  # azure-core
+    "HTTPClientError",  # botocore
+    "ChannelOpenError", "DisconnectError", "SFTPConnectionLost", "SFTPNoConnection",  # asyncssh
+    "SSHException",  # paramiko
+    "TransportError",  # google-auth
+})  # fmt: skip
+"""Classes that mean a lost or impossible connection."""
+
+FULL = frozenset({"SFTPNoSpaceOnFilesystem", "SFTPQuotaExceeded"})
+"""Classes that mean that no space is left (asyncssh)."""
+
+_REASONS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("a proxy or gateway on the way failed", frozenset({
+        "ClientHttpProxyError", "ClientProxyConnectionError", "ProxyConnectionError", "ProxyError",
+    })),
+    ("the server's host key is not trusted", frozenset({"BadHostKeyException", "HostKeyNotVerifiable"})),
+    ("TLS failed", frozenset({"ClientSSLError", "SSLError"})),
+    ("no such host", frozenset({"ClientConnectorDNSError", "NameResolutionError", "gaierror"})),
+    ("the connection was refused", frozenset({"ConnectionRefusedError", "ECONNREFUSED"})),
+    ("no route to the host", frozenset({"EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"})),
+    ("it did not connect in time", frozenset({
+        "ConnectTimeout", "ConnectTimeoutError", "ConnectionTimeoutError", "ServiceRequestTimeoutError",
+    })),
+    ("it did not answer in time", frozenset({
+        "ReadTimeout", "ReadTimeoutError", "ServiceResponseTimeoutError", "SocketTimeoutError", "WriteTimeout",
+    })),
+    ("it took too long", frozenset({"ETIMEDOUT", "Timeout", "TimeoutError", "TimeoutException"})),
+    ("the connection was lost", frozenset({
+        "BadStatusLine", "BrokenPipeError", "ChunkedEncodingError", "ClientPayloadError", "ConnectionAbortedError",
+        "ConnectionLost", "ConnectionResetError", "ECONNABORTED", "ECONNRESET", "EOFError", "EPIPE", "IncompleteRead",
+        "IncompleteReadError", "ProtocolError", "ReadError", "RemoteProtocolError", "SFTPConnectionLost",
+        "SFTPNoConnection", "ServerDisconnectedError", "WriteError",
+    })),
+)  # fmt: skip
+"""Reason, and the classes and error numbers that tell it; the most telling first, as a proxy's refusal is no host's."""
+
+_NUMBER = re.compile(r"\[Errno (\d+)\]")
+_DEPTH = 20
+
+
+def kinds(error: BaseException | None) -> set[str]:
+    """Names of the classes of an error."""
+    return {kind.__name__ for kind in type(error).__mro__} if error is not None else set()
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what brought it about, wherever the packages keep that."""
+    waiting, seen = [error], set[int]()
+    while waiting and len(seen) < _DEPTH:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        inner = [one.__cause__, None if one.__suppress_context__ else one.__context__, *one.args]
+        inner += [getattr(one, name, None) for name in ("reason", "inner_exception", "os_error")]
+        waiting += [other for other in inner if isinstance(other, BaseException)]
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error of no class that is known came from one that means an outage."""
+    return any(kinds(one) & OUTAGES or number_of(one) == errno.ECONNREFUSED for one in chain(error))
+
+
+def number_of(error: BaseException | None) -> int | None:
+    """The `errno` of an error; of several tries to connect, only the text tells it."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno is None and (found := _NUMBER.search(str(error))):
+        return int(found[1])
+    return error.errno
+
+
+def reason(error: BaseException) -> str:
+    """Why there is no connection, in words without names or addresses; `""` where nothing tells."""
+    links = list(chain(error))
+    told = set().union(*map(kinds, links)) | {errno.errorcode.get(number_of(one) or 0, "") for one in links}
+    found = next((reason for reason, names in _REASONS if told & names), "")
+    if found == "TLS failed":
+        return f"{found}{_tls(links)}"
+    number = number_of(error) or 0
+    return found or (os.strerror(number) if number in errno.errorcode else "")
+
+
+def _tls(links: list[BaseException]) -> str:
+    """What OpenSSL said, which names neither a host nor a file."""
+    for name in ("verify_message", "reason"):
+        for one in links:
+            if isinstance(text := getattr(one, name, None), str) and "SSLError" in kinds(one):
+                return f" ({text.replace('_', ' ').lower()})"
+    return ""
