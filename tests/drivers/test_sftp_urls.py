@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,3 +101,17 @@ def test_what_is_wrong_with_the_options_is_told(server: SFTPServer) -> None:
     assert PASSWORD not in str(caught.value)
     with pytest.raises(NotFound, match="Folder '/none' not found"):
         Store.from_url("sftp://127.0.0.1/none", **server.options).ping()
+
+
+PROGRAM = """
+import sys
+from sshfs import SSHFileSystem
+from remote_store import FsspecBackend
+fs = SSHFileSystem("127.0.0.1", port=int(sys.argv[1]), username=sys.argv[2], known_hosts=None, client_keys=None)
+print(FsspecBackend(fs, "/data").name)
+"""
+
+
+def test_a_filesystem_is_called_sftp_whatever_was_imported(server: SFTPServer) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(server.port), GUEST], capture_output=True, text=True)
+    assert done.stdout == "sftp\n", done.stderr
