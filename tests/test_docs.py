@@ -34,13 +34,9 @@ def blocks(page: Path, info: str) -> list[tuple[int, str]]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_blocks_run_in_order(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def run_blocks(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = blocks(page, "python")
     assert found
-    monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": f"page_{page.stem}"}
     for line, code in found:
         # Newlines put the block where it stands on the page, for tracebacks.
@@ -48,6 +44,22 @@ def test_python_blocks_run_in_order(
         printed = capsys.readouterr().out.splitlines()
         for promised in _PRINTED.findall(code):
             assert promised in printed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_run_in_order(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_blocks(page, capsys)
+
+
+def test_the_readme_runs_a_second_time_where_it_ran_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        run_blocks(ROOT / "README.md", capsys)
 
 
 def test_readme_begins_with_the_set_up_and_is_short() -> None:

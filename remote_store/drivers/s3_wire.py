@@ -61,7 +61,8 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
         ("KMS.DisabledException", "KMS.InvalidStateException", "KMS.KeyUnavailableException", "KMS.NotFoundException"),
         (ResourceLocked, "The KMS key of the object cannot be used"),
     ),
-    **dict.fromkeys(("KeyTooLongError", "InvalidURI"), (InvalidPath, "Path is not valid on this storage")),
+    "KeyTooLongError": (InvalidPath, "Path is not valid on this storage: it is too long"),
+    "InvalidURI": (InvalidPath, "Path is not valid on this storage"),
     **dict.fromkeys(("PreconditionFailed", "412"), (PreconditionFailed, "The stored file does not match if_match")),
 }  # fmt: skip
 """Error code → error, where the code means the same for every operation."""

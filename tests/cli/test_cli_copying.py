@@ -380,3 +380,24 @@ def test_a_failed_move_loses_nothing(rs: Any, tree: Path, target: str, workplace
     moved = {name: content for name, content in found(f"{target}/x/d", workplace).items() if name != "e/c.txt"}
     assert below(tree / "d") | moved == {"b.txt": b"22", "e/c.txt": b"333"}
     assert found(f"{target}/x/d/e", workplace) == {"c.txt": b"old"}
+
+
+@pytest.mark.parametrize(("look_ahead", "known"), [(100, True), (3, False)])
+def test_a_total_is_told_only_when_all_files_are_known(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, look_ahead: int, known: bool
+) -> None:
+    from remote_store.cli import _transfer
+    from remote_store.cli._change import _jobs
+    from remote_store.cli._places import Places
+
+    fill(workplace / "tree", **{f"f{number}": bytes(1000 + number) for number in range(9)})
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(_transfer, "LOOK_AHEAD", look_ahead)
+    with Places() as places:
+        transfer = _transfer.Transfer(False, False, lambda _, done, total: told.append((done, total)))
+        transfer.run(_jobs([places.open("tree")], places.open("copy", "fill"), False, True))
+    size = sum(1000 + number for number in range(9))
+    assert told[-1][0] == size == transfer.size
+    assert {total for _, total in told} <= {0, size}
+    assert all(total == size for _, total in told) or not known
+    assert not known or told[0][1] == size
