@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from inspect import signature
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -60,10 +61,13 @@ def _takes_loop(cls: Any) -> bool:
     """Whether a filesystem can be made for the caller's event loop; others stay on their own (sshfs)."""
     from fsspec.asyn import AsyncFileSystem
 
-    makers = [
-        vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base) and base is not AsyncFileSystem
-    ]
-    return cls.async_impl and any("asynchronous" in signature(make).parameters for make in makers)
+    return cls.async_impl and "asynchronous" in _arguments(cls, but=AsyncFileSystem)
+
+
+def _arguments(cls: type, but: type | None = None) -> set[str]:
+    """The options that a filesystem names, those of its bases included."""
+    makers = [vars(base)["__init__"] for base in cls.__mro__[:-1] if "__init__" in vars(base) and base is not but]
+    return {name for make in makers for name in signature(make).parameters}
 
 
 def _protocol(url: str) -> str:
@@ -157,7 +161,14 @@ def _told(error: Exception, url: str, options: Mapping[str, Any]) -> str:
     """What a filesystem said of its options; its class alone where a secret in that cannot be cut out."""
     kind, said = type(error).__name__, " ".join(str(error).split())
     text = without(redact(said), {*_secrets(options), *(unquote(one) for one in _SECRETS_IN_URLS.findall(url))})
-    return f"{kind}: {text}" if text else kind
+    return (f"{kind}: {text}" if text else kind) + _meant(url, options)
+
+
+def _meant(url: str, options: Mapping[str, Any]) -> str:
+    """A hint at options that are nearly called like others."""
+    known = _arguments(_filesystem_class(_protocol(url))) - {"self", "args", "kwargs"}
+    near = {name: get_close_matches(name, known, 1, 0.85) for name in options if name not in known}
+    return "".join(f"; did you mean {close[0]!r} by {name!r}" for name, close in near.items() if close)
 
 
 _SECRETS_IN_URLS = re.compile(r"(?:^https?://|://[^/@:\s]*:|[?&][^=&\s]+=)([^/@&\s]+)(?=[@&]|$)")

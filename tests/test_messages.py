@@ -184,7 +184,7 @@ class Picky(MemoryFileSystem):
     protocol = "picky"
     cachable = False
 
-    def __init__(self, say: str = "", **options: Any) -> None:
+    def __init__(self, say: str = "", account_name: str = "", **options: Any) -> None:
         raise ValueError(say)
 
 
@@ -217,6 +217,11 @@ def test_what_a_filesystem_says_of_its_options_is_told_without_secrets(
     }
     with pytest.raises(ValueError, match=f"{told} check the URL and its options$"):
         cls.from_url("picky://user:pw-in-url@host/x", say=said, **options)
+
+
+def test_a_misspelt_option_of_a_filesystem_is_told(picky: None) -> None:
+    with pytest.raises(ValueError, match="ValueError: no account; did you mean 'account_name' by 'acount_name'"):
+        Store.from_url("picky://x", say="no account", acount_name="box")
 
 
 # --- places

@@ -210,7 +210,7 @@ class EngineBackend(BackendBase):
         shown = {}
         with suppress(Exception):  # A half-made backend has no driver.
             plan = self.resolve("")
-            shown = {"name": plan.backend, "root": "", **place_in(plan.details)}
+            shown = {"name": plan.backend, **(place_in(plan.details) or {"root": ""})}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -102,10 +102,15 @@ class GenericDriver(Driver):
         return path[len(prefix) :].strip("/") if path.startswith(prefix) else None
 
     def details(self) -> dict[str, Any]:
-        if container := container_of(self._fs, self.root):
+        if self.container:
             kind = "container" if self.name == "azure" else "bucket"
-            return {kind: container, "root": redact(self.root.strip("/")[len(container) + 1 :])}
+            return {kind: self.container, "root": redact(self.root.strip("/")[len(self.container) + 1 :])}
         return {**({"host": self.place} if self.place and "://" not in self.root else {}), "root": redact(self.root)}
+
+    @cached_property
+    def container(self) -> str:
+        """The bucket or container of the root; `""` where there is none."""
+        return container_of(self._fs, self.root)
 
     @cached_property
     def place(self) -> str:
@@ -220,7 +225,7 @@ class GenericDriver(Driver):
             await self.call(verb, key, *args, writing=True)
             return
         except RemoteStoreError as error:
-            if isinstance(error, NotFound) and container_of(self._fs, self.root):
+            if isinstance(error, NotFound) and self.container:
                 await self._ask_container(key)
                 raise
             # Filesystems tell a missing folder in many ways (FTP: 550), so ask instead of guessing.
@@ -310,17 +315,16 @@ class GenericDriver(Driver):
         try:
             await self._fresh("ls", "")
         except NotFound as error:
-            if not container_of(self._fs, self.root):
+            if not self.container:
                 raise NotFound(f"Folder {redact(self.root)!r} not found", path="", backend=self.name) from error
             await self._ask_container("")  # A prefix is there as soon as something is below it.
 
     async def _ask_container(self, key: str) -> None:
         """Raise `NotFound` that names the container, if that is not there."""
-        container = container_of(self._fs, self.root)
         try:
-            await self.call("info", key, container)
+            await self.call("info", key, self.container)
         except NotFound as error:
-            raise container_missing(container, key, self.name) from error
+            raise container_missing(self.container, key, self.name) from error
 
     async def close(self) -> None:
         """Close the filesystem, if it was made for this driver and knows how."""

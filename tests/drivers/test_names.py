@@ -63,7 +63,7 @@ def test_a_url_names_the_backend_by_its_kind() -> None:
     for cls in (Store, AsyncStore):
         for url in ("http://127.0.0.1:1/x", "https://127.0.0.1:1/x"):
             assert cls.from_url(url).resolve("a").backend == "http"
-    assert Store.from_url("dir://x::memory://names").resolve("a").backend == "dir"
+        assert cls.from_url("dir://x::memory://names").resolve("a").backend == "dir"
 
 
 def test_a_driver_is_found_by_any_protocol_of_a_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:

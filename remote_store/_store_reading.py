@@ -1,0 +1,228 @@
+"""The half of the synchronous store that asks and reads, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+from remote_store._backend import Backend
+from remote_store._errors import NotFound
+from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
+from remote_store._paths import RemotePath, check_depth, check_range, key_of
+from remote_store._scope import StoreBase
+from remote_store._streams import ScopedStream
+
+Path = str | RemotePath
+
+
+class ReadingStore(StoreBase[Backend]):
+    """The questions, the reads and the listings of a `Store`."""
+
+    # --- questions
+
+    def exists(self, path: Path) -> bool:
+        """Whether a file or folder is there; the root always is.
+
+        Raises:
+            PermissionDenied: the storage does not say.
+            BackendUnavailable: it cannot be asked.
+        """
+        key = self._key(path)
+        if key == self._root:
+            return True
+        with self._errors:
+            return self._backend.exists(key)
+
+    def is_file(self, path: Path) -> bool:
+        """Whether a file is there; raises as `exists` does."""
+        key = self._key(path)
+        if key == self._root:
+            return False
+        with self._errors:
+            return self._backend.is_file(key)
+
+    def is_folder(self, path: Path) -> bool:
+        """Whether a folder is there; the root always is; raises as `exists` does."""
+        key = self._key(path)
+        if key == self._root:
+            return True
+        with self._errors:
+            return self._backend.is_folder(key)
+
+    def get_file_info(self, path: Path) -> FileInfo:
+        """Describe a file.
+
+        Raises:
+            InvalidPath: it is a folder.
+            NotFound: nothing is there.
+        """
+        key = self._file("get_file_info", path)
+        with self._errors:
+            info: FileInfo = self._own(self._backend.get_file_info(key))
+        return info
+
+    def head(self, path: Path) -> WriteResult:
+        """What a write would have told about a file: a `WriteResult` with source `"sidecar"`."""
+        self._require("head", path)
+        return as_head(self.get_file_info(path))
+
+    def get_folder_info(self, path: Path, *, max_depth: int | None = None) -> FolderInfo:
+        """Totals over the files below a folder; the root is empty rather than missing.
+
+        Args:
+            path: the folder.
+            max_depth: levels to count, 0 for direct children only; all when None.
+
+        Raises:
+            InvalidPath: it is a file.
+            NotFound: nothing is there.
+            ValueError: negative `max_depth`.
+        """
+        key = self._folder("get_folder_info", path)
+        if max_depth is not None:
+            return self._shallow_info(path, key, max_depth)
+        try:
+            with self._errors:
+                info: FolderInfo = self._own(self._backend.get_folder_info(key))
+        except NotFound as error:
+            return self._empty_root(key, error)
+        return info
+
+    def _shallow_info(self, path: Path, key: str, max_depth: int) -> FolderInfo:
+        totals = FolderTotals()
+        for file in self.list_files(path, max_depth=max_depth):
+            totals.add(file)
+        if not totals.count and key:
+            with self._errors:
+                if not self.is_folder(path):
+                    raise self._not_a_folder(key, self._backend.is_file(key))
+        return totals.info(key_of(path))
+
+    def ping(self) -> None:
+        """Ask the service, and the container this store needs, whether they can be used.
+
+        Raises:
+            PermissionDenied: bad credentials.
+            NotFound: no such container.
+            BackendUnavailable: no answer.
+        """
+        with self._errors:
+            self._backend.check_health()
+
+    # --- reading
+
+    def read(self, path: Path) -> BinaryIO:
+        """A binary stream at 0; close it, or use it in a `with` block.
+
+        Raises:
+            InvalidPath: it is a folder.
+            NotFound: nothing is there.
+        """
+        key = self._file("read", path)
+        with self._errors:
+            return self._stream(self._backend.read(key))
+
+    def read_seekable(self, path: Path) -> BinaryIO:
+        """A seekable binary stream on every backend: native, or spooled to a temporary file."""
+        key = self._file("read_seekable", path)
+        with self._errors:
+            return self._stream(self._backend.read_seekable(key))
+
+    def _stream(self, stream: BinaryIO) -> BinaryIO:
+        return ScopedStream(stream, self._errors) if self._root else stream  # type: ignore[return-value]
+
+    def read_bytes(self, path: Path) -> bytes:
+        """The whole content.
+
+        Raises:
+            InvalidPath: it is a folder.
+            NotFound: nothing is there.
+        """
+        key = self._file("read_bytes", path)
+        with self._errors:
+            return self._backend.read_bytes(key)
+
+    def read_text(self, path: Path, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The whole content, decoded; raises as `read_bytes` does, and UnicodeDecodeError."""
+        self._require("read_text", path)
+        return self.read_bytes(path).decode(encoding, errors)
+
+    def read_range(self, path: Path, start: int, end: int, *, if_match: str | None = None) -> bytes:
+        """Bytes `[start, end)`, fewer where the file ends.
+
+        Args:
+            path: of the file.
+            start: first byte.
+            end: the byte after the last.
+            if_match: read only the file that has this etag; needs CONDITIONAL_WRITE.
+
+        Raises:
+            ValueError: not `0 <= start <= end`.
+            PreconditionFailed: `if_match` does not match, or the file is gone.
+        """
+        key, options = self._target("read_range", path, None, if_match)
+        check_range(start, end)
+        with self._errors:
+            return self._backend.read_range(key, start, end, **options)
+
+    # --- listing
+
+    def list_files(
+        self, path: Path = "", *, recursive: bool = False, pattern: str | None = None, max_depth: int | None = None
+    ) -> Iterator[FileInfo]:
+        """Files of a folder, lazily, in no particular order; none where there is no folder.
+
+        Args:
+            path: the folder.
+            recursive: all files below it.
+            pattern: `fnmatch` pattern that names must match.
+            max_depth: levels below the folder, 0 for direct children; `recursive` does not matter then.
+
+        Raises:
+            ValueError: negative `max_depth`.
+        """
+        key = self._folder("list_files", path)
+        check_depth(max_depth)
+        if max_depth is None:
+            return self._each(lambda: self._backend.list_files(key, recursive=recursive), pattern)
+        return self._each(lambda: self._backend.list_files(key, recursive=max_depth > 0, max_depth=max_depth), pattern)
+
+    def list_folders(
+        self, path: Path = "", *, pattern: str | None = None, max_depth: int | None = None
+    ) -> Iterator[FolderEntry]:
+        """Folders of a folder, lazily; arguments as in `list_files`."""
+        key = self._folder("list_folders", path)
+        check_depth(max_depth)
+        if max_depth is None:
+            return self._each(lambda: self._backend.list_folders(key), pattern)
+        return self._each(lambda: self._backend.walk_folders(key, max_depth), pattern)
+
+    def iter_children(self, path: Path = "") -> Iterator[FileInfo | FolderEntry]:
+        """Files and folders of a folder in one pass."""
+        key = self._folder("iter_children", path)
+        return self._each(lambda: self._backend.iter_children(key), None)
+
+    def glob(self, pattern: str) -> Iterator[FileInfo]:
+        """Files whose path matches: `*`, `?`, `[a]`, `[!a]` within a segment, `**` for any number of segments.
+
+        Raises:
+            ValueError: `**` inside a segment.
+            InvalidPath: an empty or malformed pattern.
+        """
+        rooted = self._pattern(pattern)
+        return self._each(lambda: self._backend.glob(rooted), None)
+
+    def _each(self, start: Callable[[], Iterator[Any]], pattern: str | None) -> Iterator[Any]:
+        matches = self._named(pattern)
+        with self._errors:
+            return self._items(start(), matches)
+
+    def _items(self, items: Iterator[Any], matches: Callable[[str], object]) -> Iterator[Any]:
+        try:
+            with self._errors:
+                for item in items:
+                    if matches(item.name):
+                        yield self._own(item)
+        finally:
+            if hasattr(items, "close"):
+                items.close()
