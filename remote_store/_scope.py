@@ -247,10 +247,11 @@ class StoreBase(Generic[B]):
         return hash((id(_identity(self._backend)), self._root))
 
     def __repr__(self) -> str:
-        shown = {"backend": "", "root_path": vars(self).get("_root", "")}
-        with suppress(Exception):  # A half-made backend has no name.
-            plan = self._backend.resolve("")
-            shown = {"backend": plan.backend, **place_in(plan.details), "root_path": self._root}
+        shown: dict[str, Any] = {}
+        with suppress(Exception):  # A half-made backend has no name, one that cannot be made here no place.
+            shown["backend"] = self._backend.name
+            shown |= place_in(self._backend.resolve("").details)
+        shown["root_path"] = vars(self).get("_root", "")
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:

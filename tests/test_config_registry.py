@@ -92,7 +92,7 @@ def s3_file(config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 # --- stores
 
 
-def test_stores_that_differ_in_their_root_share_a_backend(file: Path) -> None:
+def test_stores_that_differ_in_their_root_share_a_backend(file: Path, tmp_path: Path) -> None:
     with Registry(file) as registry:
         assert registry.names == ("files", "same", "other", "scratch")
         files, same, other = (registry.get_store(name) for name in ("files", "same", "other"))
@@ -103,7 +103,7 @@ def test_stores_that_differ_in_their_root_share_a_backend(file: Path) -> None:
         assert same.read_bytes("r/f") == other.read_bytes("r/f") == b"1"
         assert registry.get_store("files") == files == same.child("r") == Store(files._backend, "r")
         assert len({files, same.child("r"), same, registry.get_store("files")}) == 2
-        assert repr(files) == "Store(backend='local', root_path='r')"
+        assert repr(files) == f"Store(backend='local', root='{tmp_path}/files', root_path='r')"
 
 
 def test_threads_that_race_get_one_backend(file: Path, monkeypatch: pytest.MonkeyPatch, default: None) -> None:

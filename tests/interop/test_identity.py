@@ -349,7 +349,7 @@ def test_no_repr_shows_a_secret(moto_server: S3Server) -> None:
     fs = Store(S3Backend(BUCKET, **moto_server.options)).to_fsspec()
     for shown in (repr(fs), str(fs), repr(fs.storage_options), repr(fs.open("f", size=1)), fs._fs_token):
         assert SECRET not in shown
-    assert repr(fs) == "StoreFileSystem(Store(backend='s3', root_path=''))"
+    assert repr(fs) == f"StoreFileSystem(Store(backend='s3', bucket={BUCKET!r}, root_path=''))"
 
 
 # --- what else speaks fsspec
