@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from inspect import signature
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -62,11 +63,13 @@ def place_of(fs: Any, root: str) -> str:
     """Where a filesystem asks, as it tells: host and port; `""` where it does not. No secrets."""
     for layer in reversed(layers_of(fs)):
         own = object.__getattribute__(layer, "__dict__")
-        told = {**(own.get("storage_options") or {}), **own}
+        arguments = zip([*signature(type(layer).__init__).parameters][1:], own.get("storage_args") or (), strict=False)
+        told = {**dict(arguments), **(own.get("storage_options") or {}), **own}
         host, port = told.get("host"), told.get("port")
         if isinstance(host, str) and host and "/" not in host:
             return f"{host}:{port}" if isinstance(port, int) else host
-        for url in (*(told.get(name) for name in _URLS), root):
+        client = getattr(told.get("service_client"), "url", None)
+        for url in (*(told.get(name) for name in _URLS), client, root):
             if isinstance(url, str) and "://" in url and (netloc := urlsplit(url).netloc.rpartition("@")[2]):
                 return netloc
     return ""

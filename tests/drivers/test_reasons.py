@@ -10,6 +10,7 @@ import ssl
 import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,6 +96,34 @@ def test_an_outage_names_the_place_and_the_reason(fs: Recording, native: Excepti
         assert caught.value.__cause__ is native
     fs.fail = {}
     assert store.read_bytes("f") == b"1"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "place"),
+    [
+        ({"host": "files.example"}, "files.example"),
+        ({"host": "files.example", "port": 21}, "files.example:21"),
+        ({"storage_options": {"host": "files.example", "port": 22}}, "files.example:22"),
+        ({"storage_args": ("files.example",)}, "files.example"),
+        ({"account_url": "https://box.example/?sig=s3cret"}, "box.example"),
+        ({"service_client": SimpleNamespace(url="http://127.0.0.1:9/box?sig=s3cret")}, "127.0.0.1:9"),
+        ({"url": "https://user:s3cret@files.example:9870/webhdfs"}, "files.example:9870"),
+        ({}, ""),
+    ],
+    ids=repr,
+)
+def test_the_place_is_what_the_filesystem_tells(attributes: dict[str, Any], place: str) -> None:
+    class Away(Recording):
+        def __init__(self, host: str = "") -> None:
+            super().__init__()
+
+    fs = Away()
+    fs.__dict__.update(attributes)
+    fs.fail = {"ls": REFUSED}
+    with pytest.raises(BackendUnavailable) as caught:
+        Store(FsspecBackend(fs)).ping()
+    at = f" at {place}" if place else ""
+    assert caught.value.message == f"Storage cannot be reached{at}: the connection was refused"
 
 
 @pytest.mark.parametrize(
