@@ -212,6 +212,8 @@ class Config(_Model):
             error = wrong
         except (OSError, ValueError) as failed:
             error = ConfigError(("", f"cannot be read: {getattr(failed, 'strerror', None) or failed}"))
+        except RecursionError:
+            error = ConfigError(("", "cannot be read: too many tables and lists within one another"))
         else:
             config._file = file
             return config
