@@ -187,7 +187,10 @@ BAD: list[tuple[dict[str, Any], dict[str, str]]] = [
             "options.simplecache.check_file": "did you mean `check_files`?",
         },
     ),
-    ({"url": "${A"}, {"url": "malformed placeholder: expected ${NAME}; a literal ${ is written $${"}),
+    (
+        {"url": "${A"},
+        {"url": "malformed placeholder: expected ${NAME} or ${NAME:-default}; a literal ${ is written $${"},
+    ),
     ({"url": "x", "root": "${}"}, {"root": "malformed placeholder"}),
     ({"url": "s3://b", "options": {"a": [{"b": "${1}"}]}}, {"options.a.0.b": "malformed placeholder"}),
     ({"url": "s3://b", "storage_options": {"a": "${a-b}"}}, {"storage_options.a": "malformed placeholder"}),
@@ -439,6 +442,19 @@ def test_placeholders_are_filled_when_a_store_is_made(tmp_path: Path, monkeypatc
     monkeypatch.setenv("NO_SUCH", "x")
     monkeypatch.setenv("NEITHER", "no")
     registry.get_store("unset")
+
+
+def test_a_placeholder_may_have_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = {"url": f"${{PLACE:-{tmp_path}/a}}", "options": {"create": "${CREATE:-yes}"}}
+    stores = {"a": {**where, "root": "${SUB:-x:-}${EMPTY:-}/y"}, "s3": {"url": "s3://b", "timeout": "${SECONDS:-7.5}"}}
+    assert Registry({"stores": stores}).get_store("a").resolve("f").native_path == f"{tmp_path}/a/x:-/y/f"
+    assert Config.load({"stores": stores}).stores["s3"].filled().timeout == 7.5
+    for name, value in {"PLACE": f"{tmp_path}/b", "SUB": "", "EMPTY": "e", "SECONDS": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert Registry({"stores": stores}).get_store("a").resolve("f").native_path == f"{tmp_path}/b/x:-e/y/f"
+    assert Config.load({"stores": stores}).stores["s3"].filled().timeout == 2
+    for url in ("${A:-", "${A:-${B}}", "${A-b}", "${:-b}"):
+        assert "stores.a.url: malformed placeholder" in str(refused({"a": {"url": url}}))
 
 
 FILLED: list[tuple[str, str, dict[str, Any]]] = [

@@ -12,7 +12,7 @@ from pydantic import Secret, SecretBytes, SecretStr
 from remote_store._paths import SECRET_NAME, has_credentials, printable, redact
 from remote_store.drivers.profiles import PUBLIC_OPTIONS
 
-_MARKS = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)\})?")
+_MARKS = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)(?::-([^{}]*))?\})?")
 _SECRETS = (Secret, SecretStr, SecretBytes)
 _QUERY = re.compile(r"://.*\?[^/]*=", re.S)
 DEEPEST = 50
@@ -67,8 +67,12 @@ def is_malformed(value: Any) -> bool:
 
 
 def filled(text: str) -> str:
-    """A text with its placeholders replaced; raises `KeyError` for a variable that is not set."""
-    return _MARKS.sub(lambda match: os.environ[match[1]] if match[1] else "${", text)
+    """A text with its placeholders replaced; raises `KeyError` for a variable without a default that is not set."""
+    return _MARKS.sub(lambda match: _value(match[1], match[2]) if match[1] else "${", text)
+
+
+def _value(name: str, default: str | None) -> str:
+    return os.environ[name] if default is None else os.environ.get(name) or default
 
 
 def is_unsafe(url: str) -> bool:
