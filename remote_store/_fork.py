@@ -1,10 +1,11 @@
-"""What must be made anew in a forked child."""
+"""What must be made anew in a forked child, and what must be left alone there."""
 
 from __future__ import annotations
 
 import os
+import sys
 import weakref
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class _ForkAware(Protocol):
@@ -12,6 +13,7 @@ class _ForkAware(Protocol):
 
 
 _live: weakref.WeakSet[_ForkAware] = weakref.WeakSet()
+_abandoned: list[object] = []
 
 
 def watch(obj: _ForkAware) -> None:
@@ -19,7 +21,22 @@ def watch(obj: _ForkAware) -> None:
     _live.add(obj)
 
 
+def abandon(obj: object) -> None:
+    """Keep what a forked child has no use for as it is.
+
+    Its finalizers would close connections that the parent uses, and take them off the selector that both share.
+    """
+    _abandoned.append(obj)
+    registry: Any = weakref.finalize._registry  # type: ignore[attr-defined]  # There is no public way.
+    for finalizer in list(registry):
+        if (alive := finalizer.peek()) and alive[0] is obj:
+            finalizer.detach()
+
+
 def _in_child() -> None:
+    asyn: Any = sys.modules.get("fsspec.asyn")
+    if asyn is not None:  # Not all versions forget the parent's loop by themselves, nor a lock that was held.
+        asyn.reset_lock()
     for obj in list(_live):
         obj.after_fork()
 

@@ -111,6 +111,12 @@ def without(text: str, secrets: Iterable[str]) -> str | None:
     return text
 
 
+def printable(what: object) -> str:
+    """What is told of something, as one line that is no command to a terminal."""
+    text = str(what)
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def has_credentials(url: str) -> bool:
     """Whether a URL, chained ones included, holds what may give access by itself."""
     return any(_CREDENTIALS.search(part) for part in (url, *url.split("::")))

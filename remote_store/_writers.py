@@ -109,7 +109,7 @@ class AtomicFile(io.BufferedWriter):
                 self.close()
         finally:
             if upload is not None:
-                self._finish(upload.abort())
+                self._finish.let_go(upload.abort())
 
     def _detach(self) -> Upload | None:
         upload, self._upload.upload = self._upload.upload, None

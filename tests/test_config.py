@@ -91,6 +91,12 @@ def test_relative_folders_of_a_file_start_at_the_file(tmp_path: Path, monkeypatc
         (b"[stores.a]\noptions.secret = dIsTiNcT\n", r"cannot be read: Invalid value \(at line 2, column 18\)"),
         (b'[stores.a]\nurl = "\xff"\n', "cannot be read: 'utf-8' codec can't decode byte 0xff"),
         (b"[stores.a]\nroot = 'x'\n", "stores.a.url: missing"),
+        (b"x = " + b"[" * 10_000 + b"]" * 10_000, "cannot be read: too many tables and lists within one another"),
+        (
+            b"[stores.a]\nurl = 'x'\noptions.a" + b".a" * 10_000 + b" = 1\n",
+            "stores.a.options: more than 50 tables and lists within one another",
+        ),
+        (b'[stores]\n["a\\u001B[2J"]\n"b\\u009B1" = 1\n', r"a\\x1b\[2J: unknown field"),
     ],
 )
 def test_what_is_wrong_with_a_file_names_it(content: bytes | None, told: str, tmp_path: Path) -> None:
@@ -181,7 +187,10 @@ BAD: list[tuple[dict[str, Any], dict[str, str]]] = [
             "options.simplecache.check_file": "did you mean `check_files`?",
         },
     ),
-    ({"url": "${A"}, {"url": "malformed placeholder: expected ${NAME}; a literal ${ is written $${"}),
+    (
+        {"url": "${A"},
+        {"url": "malformed placeholder: expected ${NAME} or ${NAME:-default}; a literal ${ is written $${"},
+    ),
     ({"url": "x", "root": "${}"}, {"root": "malformed placeholder"}),
     ({"url": "s3://b", "options": {"a": [{"b": "${1}"}]}}, {"options.a.0.b": "malformed placeholder"}),
     ({"url": "s3://b", "storage_options": {"a": "${a-b}"}}, {"storage_options.a": "malformed placeholder"}),
@@ -234,6 +243,20 @@ def test_the_problems_of_all_stores_are_told_at_once() -> None:
     assert (str(again), again.problems) == (str(error), error.problems)
     again = type(error)(str(error))  # As Dask raises it again.
     assert (str(again), again.problems) == (str(error), (("", str(error)),))
+
+
+def test_names_of_stores_command_no_terminal(tmp_path: Path) -> None:
+    hostile = "a\x1b[2J\x9b1m\u202e\r\nb"
+    wrong = refused({hostile: {"url": "x", "options": {hostile: 1}}, "b": {"url": "x", hostile: 1}})
+    registry = Registry({"stores": {hostile: {"url": "${NO_SUCH_VARIABLE}"}}})
+    for name in (hostile, f"{hostile}-other"):
+        with pytest.raises(ConfigError) as caught:
+            registry.get_store(name)
+        for error in (wrong, caught.value, pickle.loads(pickle.dumps(caught.value))):
+            assert all(line.isprintable() for line in str(error).split("\n"))
+            assert r"a\x1b[2J\x9b1m\u202e\r" in str(error)
+    assert len(str(wrong).splitlines()) == len(wrong.problems) > 1
+    assert registry.names == (hostile,)
 
 
 def test_names_are_those_that_urls_can_hold() -> None:
@@ -422,6 +445,19 @@ def test_placeholders_are_filled_when_a_store_is_made(tmp_path: Path, monkeypatc
     registry.get_store("unset")
 
 
+def test_a_placeholder_may_have_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = {"url": f"${{PLACE:-{tmp_path}/a}}", "options": {"create": "${CREATE:-yes}"}}
+    stores = {"a": {**where, "root": "${SUB:-x:-}${EMPTY:-}/y"}, "s3": {"url": "s3://b", "timeout": "${SECONDS:-7.5}"}}
+    assert Registry({"stores": stores}).get_store("a").resolve("f").native_path == f"{tmp_path}/a/x:-/y/f"
+    assert Config.load({"stores": stores}).stores["s3"].filled().timeout == 7.5
+    for name, value in {"PLACE": f"{tmp_path}/b", "SUB": "", "EMPTY": "e", "SECONDS": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert Registry({"stores": stores}).get_store("a").resolve("f").native_path == f"{tmp_path}/b/x:-e/y/f"
+    assert Config.load({"stores": stores}).stores["s3"].filled().timeout == 2
+    for url in ("${A:-", "${A:-${B}}", "${A-b}", "${:-b}"):
+        assert "stores.a.url: malformed placeholder" in str(refused({"a": {"url": url}}))
+
+
 FILLED: list[tuple[str, str, dict[str, Any]]] = [
     ("url", f"s3://me:{SECRET}@b", {"url": "${V}"}),
     ("url", f"ftp://me:{SECRET}@b", {"url": "${V}"}),
@@ -470,8 +506,10 @@ EVERY_SECRET: dict[str, dict[str, Any]] = {
     "azure": {
         "url": "abfs://container@account.dfs.core.windows.net/x",
         "storage_options": dict.fromkeys(SECRET_NAMES.split(), SECRET)
-        | {"token": {"client": SECRET}, "password2": 12345678987654321, "anon": False, "size": 5, "path": Path("p")}
-        | {"session": type("Session", (), {"__repr__": lambda _: SECRET})(), "many": {SECRET}, "raw": SECRET.encode()},
+        | {"token": {"client": SECRET}, "password2": 12345678987654321, "anon": False, "port": 5, "root": Path("p")}
+        | {"session": SECRET, "pin": 12345678987654321, "folder": Path(SECRET), "inner": {"qqq": [SECRET]}}
+        | {"host": f"me:{SECRET}@host"}
+        | {"agent": type("Session", (), {"__repr__": lambda _: SECRET})(), "many": {SECRET}, "raw": SECRET.encode()},
     },
 }
 
@@ -496,7 +534,8 @@ def test_no_text_has_a_secret() -> None:
         assert "12345678987654321" not in text
     masked = json.loads(config.model_dump_json())["stores"]
     assert masked["s3"]["options"]["client_kwargs"]["nested"] == [{"Authorization": "**********"}]
-    assert masked["azure"]["storage_options"].items() >= {"anon": False, "size": 5, "path": "p"}.items()
+    assert masked["azure"]["storage_options"].items() >= {"anon": False, "port": 5, "root": "p"}.items()
+    assert masked["azure"]["storage_options"]["inner"] == {"qqq": ["**********"]}
     options = config.stores["s3"].options
     assert isinstance(options["key"], SecretStr)
     assert options["secret"].get_secret_value() == f"{SECRET}-secret"

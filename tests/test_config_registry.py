@@ -358,6 +358,20 @@ def test_a_pickle_has_the_name_alone(file: Path, s3_file: Path) -> None:
             assert not any(text.encode() in pickle.dumps(store) for text in (KEY, SECRET_KEY, BUCKET, "us-east-1"))
 
 
+def test_a_pickled_configuration_has_the_placeholders(s3_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config.load(s3_file)
+    with Registry(config) as registry:
+        registry.get_store("url").write("f", b"1", overwrite=True)
+    data = pickle.dumps(config)
+    assert b"${S3_TEST_SECRET}" in data
+    assert KEY.encode() not in data
+    assert SECRET_KEY.encode() not in data
+    again = pickle.loads(data)
+    assert again == config
+    with Registry(again) as registry:
+        assert registry.get_store("url").read_bytes("f") == b"1"
+
+
 def test_stores_that_come_from_no_registry_pickle_as_before(tmp_path: Path) -> None:
     store = Store.from_url(str(tmp_path)).child("a")
     again = pickle.loads(pickle.dumps(store))

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
+from remote_store import _fork
 from remote_store._backend import BackendBase
 from remote_store._capabilities import GATES, CapabilitySet
 from remote_store._errors import InvalidPath
@@ -14,6 +15,7 @@ from remote_store._models import ResolutionPlan, place_in
 from remote_store._paths import check_depth, check_range, child_folder_key, file_key, key_of, redact
 from remote_store._writing import write_options
 from remote_store.drivers.base import Driver, Want, WriteOptions
+from remote_store.drivers.logs import hide_secrets
 from remote_store.engine.operations import Engine
 
 T = TypeVar("T")
@@ -38,6 +40,7 @@ class EngineBackend(BackendBase):
     @cached_property
     def _driver(self) -> Driver:
         driver = self._make_driver()
+        hide_secrets()
         self.concurrency = driver.profile.concurrency
         self.close_is_terminal = driver.profile.close_is_terminal
         return driver
@@ -52,6 +55,12 @@ class EngineBackend(BackendBase):
 
     def after_fork(self) -> None:
         """Let the next use in a forked child start afresh: an event loop does not survive a fork."""
+        if (driver := self.__dict__.get("_driver")) is not None:
+            _fork.abandon(driver.fs)
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """Let the next use make a driver."""
         for name in ("_driver", "_engine", "_run"):
             self.__dict__.pop(name, None)
 

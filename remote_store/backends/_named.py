@@ -144,9 +144,7 @@ def s3_driver(
         raise ImportError(f"S3 needs s3fs: {install('s3fs', 's3')}") from error
     from remote_store.drivers.s3 import S3Driver
     from remote_store.drivers.s3_io import OneTryPerRequest
-    from remote_store.drivers.s3_logs import hide_credentials
 
-    hide_credentials()
     check_s3_options(S3FileSystem, options)
     defaults: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 3}}
     # The SDK's 10 connections would be held by 10 open streams, for which an eleventh call would wait in vain.

@@ -34,7 +34,7 @@ class OverFilesystem(EngineBackend):
 
     def _after_close(self) -> None:
         if self._owned:
-            self.after_fork()
+            self._start_afresh()
 
     def _check_driver(self, driver: Driver) -> None:
         """Raise `ValueError` for a filesystem that this backend cannot run."""
@@ -52,6 +52,6 @@ class OverFilesystem(EngineBackend):
         driver.owned = self._owned
         return driver
 
-    def after_fork(self) -> None:
+    def _start_afresh(self) -> None:
         self._forked = True
-        super().after_fork()
+        super()._start_afresh()

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from remote_store._errors import RemoteStoreError
 from remote_store._paths import has_credentials, redact
+from remote_store._paths import printable as printable
 
 FAILED, MISUSED, INTERRUPTED, NO_READER = 1, 2, 130, 141
 
@@ -99,9 +100,3 @@ def _say(text: str) -> None:
     """Write to stderr, without secrets."""
     with suppress(BrokenPipeError):
         typer.echo(redact(text), err=True)
-
-
-def printable(what: object) -> str:
-    """What is told of something, as one line that is no command to a terminal."""
-    text = str(what)
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

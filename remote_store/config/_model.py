@@ -56,8 +56,8 @@ class _Model(BaseModel):
 class StoreConfig(_Model):
     """One store: where it is, by `backend` with `options` or by `url`, and what rules its requests.
 
-    Any text may hold `${NAME}`, which stands for an environment variable when the store is made; `$${` is a plain
-    `${`.
+    Any text may hold `${NAME}`, which stands for an environment variable when the store is made, or `${NAME:-default}`,
+    where it may be unset or empty; `$${` is a plain `${`.
     """
 
     model_config = ConfigDict(json_schema_extra=lambda form: form.update(schema()))
@@ -101,7 +101,7 @@ class StoreConfig(_Model):
         places: list[str] = []
         each(plain(dict(self)), lambda where, leaf: places.append(where) if is_malformed(leaf) else None)
         for where in places if self.LATE else ():
-            yield where, "malformed placeholder: expected ${NAME}; a literal ${ is written $${"
+            yield where, "malformed placeholder: expected ${NAME} or ${NAME:-default}; a literal ${ is written $${"
         url = self.url or ""
         if (self.url is None) == (self.backend is None):
             yield "url", "missing; give `url` or `backend`" if self.url is None else "give `url` or `backend`, not both"
@@ -212,6 +212,8 @@ class Config(_Model):
             error = wrong
         except (OSError, ValueError) as failed:
             error = ConfigError(("", f"cannot be read: {getattr(failed, 'strerror', None) or failed}"))
+        except RecursionError:
+            error = ConfigError(("", "cannot be read: too many tables and lists within one another"))
         else:
             config._file = file
             return config

@@ -14,7 +14,7 @@ from remote_store.backends._named import LocalBackend, MemoryBackend, S3Backend,
 POLICIES = ("timeout", "retries", "reject_write_under_file_ancestor")
 Options = dict[str, tuple[Any, bool]]
 """Keyword arguments: their types, and whether they must be given."""
-Placeholder = Annotated[str, Field(pattern=r"\$\{\w+\}")]
+Placeholder = Annotated[str, Field(pattern=r"\$\{\w+(:-[^{}]*)?\}")]
 
 
 def _no_bool(value: Any) -> Any:

@@ -9,11 +9,14 @@ from typing import Any
 
 from pydantic import Secret, SecretBytes, SecretStr
 
-from remote_store._paths import SECRET_NAME, has_credentials, redact
+from remote_store._paths import SECRET_NAME, has_credentials, printable, redact
+from remote_store.drivers.profiles import PUBLIC_OPTIONS
 
-_MARKS = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)\})?")
+_MARKS = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)(?::-([^{}]*))?\})?")
 _SECRETS = (Secret, SecretStr, SecretBytes)
 _QUERY = re.compile(r"://.*\?[^/]*=", re.S)
+DEEPEST = 50
+"""How many tables and lists may be within one another."""
 
 
 class ConfigError(ValueError):
@@ -38,16 +41,22 @@ class ConfigError(ValueError):
         return ConfigError(*((separator.join(filter(None, (outer, where))), what) for where, what in self.problems))
 
     def __str__(self) -> str:
-        return "\n".join(": ".join(filter(None, problem)) for problem in self.problems)
+        return "\n".join(": ".join(filter(None, (printable(where), _lines(what)))) for where, what in self.problems)
 
 
-def each(value: Any, visit: Callable[[str, Any], Any], where: str = "") -> Any:
+def _lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def each(value: Any, visit: Callable[[str, Any], Any], where: str = "", depth: int = 0) -> Any:
     """A copy of a value with `visit(where, leaf)` for each leaf of its tables and lists."""
+    if depth > DEEPEST:
+        raise ConfigError(("", f"more than {DEEPEST} tables and lists within one another"))
     prefix = f"{where}." if where else ""
     if isinstance(value, dict):
-        return {name: each(item, visit, f"{prefix}{name}") for name, item in value.items()}
+        return {name: each(item, visit, f"{prefix}{name}", depth + 1) for name, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(each(item, visit, f"{prefix}{index}") for index, item in enumerate(value))
+        return type(value)(each(item, visit, f"{prefix}{index}", depth + 1) for index, item in enumerate(value))
     return visit(where, value)
 
 
@@ -58,8 +67,12 @@ def is_malformed(value: Any) -> bool:
 
 
 def filled(text: str) -> str:
-    """A text with its placeholders replaced; raises `KeyError` for a variable that is not set."""
-    return _MARKS.sub(lambda match: os.environ[match[1]] if match[1] else "${", text)
+    """A text with its placeholders replaced; raises `KeyError` for a variable without a default that is not set."""
+    return _MARKS.sub(lambda match: _value(match[1], match[2]) if match[1] else "${", text)
+
+
+def _value(name: str, default: str | None) -> str:
+    return os.environ[name] if default is None else os.environ.get(name) or default
 
 
 def is_unsafe(url: str) -> bool:
@@ -68,17 +81,19 @@ def is_unsafe(url: str) -> bool:
 
 
 def hidden(value: Any) -> Any:
-    """A value whose secrets do not print: what a name or a URL tells to be one, and objects, which tell nothing."""
+    """A value of which only that prints whose name is known to be public, unless it is a URL with credentials."""
     return each(value, _hide)
 
 
 def _hide(where: str, leaf: Any) -> Any:
     if leaf is None or isinstance(leaf, (bool, *_SECRETS)):
         return leaf
-    secret = SECRET_NAME.search(where)
+    name = next((part for part in reversed(where.split(".")) if not part.isdigit()), "")
+    public = name in PUBLIC_OPTIONS and not SECRET_NAME.search(where)
     if isinstance(leaf, str):
-        return SecretStr(leaf) if secret or is_unsafe(leaf) or redact(leaf) != leaf else leaf
-    return leaf if isinstance(leaf, (int, float, os.PathLike)) and not secret else Secret(leaf)
+        login = is_unsafe(leaf) or is_unsafe(f"://{leaf}") or redact(leaf) != leaf
+        return leaf if public and not login else SecretStr(leaf)
+    return leaf if public and isinstance(leaf, (int, float, os.PathLike)) else Secret(leaf)
 
 
 def plain(value: Any) -> Any:

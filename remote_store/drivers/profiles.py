@@ -12,6 +12,26 @@ from remote_store._capabilities import Capability, CapabilitySet
 
 Concurrency = Literal["thread_safe", "single_connection"]
 
+PUBLIC_OPTIONS = frozenset(
+    {
+        # of the backends here
+        "anon", "bucket", "create", "durable", "endpoint_url", "max_concurrency", "part_size", "region_name",
+        "reject_write_under_file_ancestor", "root", "timeout",
+        # of filesystems
+        "account_name", "asynchronous", "block_size", "cache_regions", "cache_storage", "cache_type",
+        "check_files", "compression", "container_name", "default_block_size", "default_cache_type",
+        "default_fill_cache", "default_location", "encoding", "expiry_time", "fixed_upload_size", "host",
+        "listings_expiry_time", "location", "max_paths", "port", "profile", "project", "protocol",
+        "requester_pays", "skip_instance_cache", "target_protocol", "use_listings_cache", "use_ssl",
+        "version_aware",
+        # of botocore
+        "ACL", "ServerSideEncryption", "StorageClass", "addressing_style", "connect_timeout", "max_attempts",
+        "max_pool_connections", "mode", "read_timeout", "request_checksum_calculation",
+        "response_checksum_validation", "total_max_attempts", "verify",
+    }
+)  # fmt: skip
+"""Names of options that tell where a store is and how it works, and nothing else; whatever has another is hidden."""
+
 
 @dataclass(frozen=True)
 class Profile:

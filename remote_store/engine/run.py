@@ -18,6 +18,8 @@ from remote_store._errors import BackendUnavailable
 T = TypeVar("T")
 CLEAN_UP = 10.0
 """What an interrupt waits for an operation to abort its upload, or for a second interrupt [s]."""
+BEGIN = 10.0
+"""What a call waits for a loop that does not run yet [s]."""
 
 
 def finish(operation: Any) -> Any:
@@ -140,23 +142,61 @@ class Call(Generic[T]):
             self._task.cancel()
 
 
-class OnLoop(Inline):
+class _BoundToLoop:
+    """Knows whether the event loop of a filesystem is run, in another thread of this process."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._pid = os.getpid()
+
+    def _runs(self) -> bool:
+        """Whether the loop runs; in a forked child it only seems to."""
+        return self._loop.is_running() and self._pid == os.getpid() and not sys.is_finalizing()
+
+    def _await_loop(self) -> None:
+        """Wait for a loop that does not run yet: the thread that is to run it may not have come that far.
+
+        Raises:
+            BackendUnavailable: nobody runs it.
+        """
+        if self._runs():
+            return
+        if self._is_gone():
+            raise BackendUnavailable("The event loop of this filesystem is gone", path="")
+        begun = threading.Event()
+        with suppress(RuntimeError):  # It was closed just now.
+            self._loop.call_soon_threadsafe(begun.set)
+        if not begun.wait(BEGIN):
+            raise BackendUnavailable(f"Nobody runs the event loop of this filesystem: waited {BEGIN:g} s", path="")
+
+    def _is_gone(self) -> bool:
+        return self._pid != os.getpid() or sys.is_finalizing() or self._loop.is_closed() or self._lost_its_thread()
+
+    def _lost_its_thread(self) -> bool:
+        from fsspec import asyn
+
+        thread = asyn.iothread[0]  # None while it is being started.
+        return self._loop is asyn.loop[0] and thread is not None and not thread.is_alive()
+
+
+class OnLoop(_BoundToLoop, Inline):
     """Runs operations of an asynchronous filesystem on its own loop, one hop each.
 
     The caller's content is read in the caller's thread, so a slow source, or one that itself needs the loop, holds
     up nobody.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._pid = os.getpid()
-
     def let_go(self, operation: Awaitable[Any]) -> None:
-        """Run what closes something; garbage collection may ask for it in any thread, the loop's own included."""
+        """Run what closes something; garbage collection may ask for it in any thread, the loop's own included.
+
+        A loop that does not run has let go already.
+        """
         if self._is_here():
             self._loop.create_task(_await(operation))
-        else:
+        elif self._runs():
             self(operation)
+        else:
+            forget(operation)
 
     def __call__(self, operation: Awaitable[T]) -> T:
         self._check(operation)
@@ -207,14 +247,13 @@ class OnLoop(Inline):
 
     def _check(self, operation: Awaitable[Any]) -> None:
         """Refuse what would wait for ever: a loop that is gone, or that this very thread should run."""
-        here = self._is_here()
-        gone = self._pid != os.getpid() or sys.is_finalizing() or not self._loop.is_running()
-        if here or gone:
+        try:
+            if self._is_here():
+                raise RuntimeError("a Store cannot be used on its filesystem's own event loop; use AsyncStore there")
+            self._await_loop()
+        except BaseException:
             forget(operation)
-        if here:
-            raise RuntimeError("a Store cannot be used on its filesystem's own event loop; use AsyncStore there")
-        if gone:
-            raise BackendUnavailable("The event loop of this filesystem is gone", path="")
+            raise
 
     def _is_here(self) -> bool:
         try:
@@ -291,17 +330,25 @@ class _Pages:
         await self._run(self._pages.aclose())
 
 
-class Pinned(Awaited):
+class Pinned(_BoundToLoop, Awaited):
     """Runs operations on the one loop a filesystem is bound to, awaited from another.
 
     The caller's content is read on the caller's loop.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-
     def __call__(self, operation: Awaitable[T]) -> Awaitable[T]:
+        return self._begin(operation) if self._runs() else self._begin_later(operation)
+
+    def _begin(self, operation: Awaitable[T]) -> Awaitable[T]:
         return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(operation), self._loop))
+
+    async def _begin_later(self, operation: Awaitable[T]) -> T:
+        try:
+            await asyncio.to_thread(self._await_loop)
+        except BaseException:
+            forget(operation)
+            raise
+        return await self._begin(operation)
 
     def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | AsyncIterator[bytes]) -> Any:
         return self(start(_FromLoop(IteratorSource(content), asyncio.get_running_loop())))

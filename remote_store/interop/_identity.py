@@ -15,14 +15,9 @@ from remote_store._paths import SECRET_NAME, below, redact
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
 from remote_store.backends._over import OverFilesystem
+from remote_store.drivers.profiles import PUBLIC_OPTIONS
 
 AnyStore = Store | AsyncStore
-
-_PLAIN = frozenset(
-    {"anon", "create", "durable", "endpoint_url", "max_concurrency", "part_size", "region_name"}
-    | {"reject_write_under_file_ancestor", "timeout"}
-)
-"""Options that tell where a store is and how it works, and nothing else."""
 
 
 # --- finding
@@ -72,7 +67,7 @@ def recipe(store: AnyStore) -> dict[str, Any]:
     backend: Any = store._backend.identity
     try:
         _, (cls, args, options), *_ = backend.__reduce__()
-        known = cls.__module__.startswith("remote_store.") and options.keys() <= _PLAIN
+        known = cls.__module__.startswith("remote_store.") and options.keys() <= PUBLIC_OPTIONS
         known = known and cls.is_async <= isinstance(store, AsyncStore)
     except Exception:
         known = False

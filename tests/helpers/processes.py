@@ -114,3 +114,11 @@ def in_new_process(work: Callable[..., Any], *arguments: Any) -> Any:
     done = subprocess.run([sys.executable, "-c", _SERVE], input=task, capture_output=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr.decode()
     return pickle.loads(done.stdout)
+
+
+def run_script(script: str, *arguments: str, code: int = 0) -> tuple[str, str]:
+    """What a program prints that runs to its end in an interpreter of its own: to stdout, and to stderr."""
+    task = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(task, capture_output=True, text=True, timeout=DEADLINE, stdin=subprocess.DEVNULL)
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr

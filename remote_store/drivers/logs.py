@@ -1,0 +1,88 @@
+"""Logs of the SDKs without what gives access: one filter, on each logger that may tell it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from contextlib import suppress
+
+LOGGERS = {
+    "aiobotocore": ".credentials .regions .retries.adaptive .tokens .utils",
+    "botocore": ".args .auth .awsrequest .client .compress .configprovider .credentials .discovery .endpoint "
+    ".endpoint_provider .handlers .history .hooks .httpchecksum .httpsession .monitoring .paginate .parsers .regions "
+    ".response .retries.adaptive .retries.special .retries.standard .retryhandler .session .tokens .useragent .utils "
+    ".waiter",
+    "s3fs": "",
+    "fsspec": ".asyn .cached .caching .generic .http .reference",
+    "aiohttp": ".client .internal",
+    "urllib3": ".connection .connectionpool .poolmanager .response .util.retry",
+}
+"""Packages, and what the names of their loggers add to theirs; a filter does not apply to the loggers below."""
+
+NAMES = {
+    "HTTP": "password",
+    "AWS": "security-token customer-key(?:-md5)? CustomerKey(?:MD5)? SecretAccessKey secret_access_key SessionToken "
+    "session_token WebIdentityToken SAMLAssertion AccessKeyId Credential bearer_token metadata-token",
+    "OAuth": "accessToken access_token refreshToken refresh_token id_token clientSecret client_secret",
+    "Google": "x-goog-encryption-key private_key",
+    "Azure": "AccountKey SharedAccessSignature x-ms-encryption-key",
+    "signed URLs": r"Signature \bsig",
+}
+"""How names of headers, fields and parameters end whose values give access, as regular expressions."""
+
+_NAME = "(?:" + "|".join(" ".join(NAMES.values()).split()) + ")"
+_IS = r"(?:['\"]?\s*[:=]|['\"]\s*,)\s*"
+"""Between a name and its value in `name: value`, `name=value`, `'name': b'value'` and `('name', 'value')`."""
+_QUOTED = r"b?(?P<quote>['\"])(?:\\.|(?!(?P=quote)).)*(?P=quote)"
+PATTERNS = (
+    # In URLs: user:password@
+    (re.compile(r"://[^/\s?#<>]*@"), "://***@"),
+    # Values of several parts, to the end of the line.
+    (re.compile(rf"(?is)((?:authorization|cookie){_IS})(?!\s*\*)(?:{_QUOTED}|[^\r\n'\"]+)"), r"\1***"),
+    (re.compile(rf"(?is)({_NAME}{_IS})(?!\s*\*)(?:{_QUOTED}|[^\s,;&<>(){{}}'\"]+)"), r"\1***"),
+    # <name>value</name>
+    (re.compile(rf"(?i)({_NAME}>)[^<]+"), r"\1***"),
+)
+"""What is hidden, and by what it is replaced."""
+
+
+def hide_secrets() -> None:
+    """Take what gives access out of what the SDKs loaded so far log from now on. May be called again."""
+    for package, below in LOGGERS.items():
+        if package in sys.modules:
+            for name in ("", *below.split()):
+                logging.getLogger(package + name).addFilter(_hide)
+
+
+def redacted(text: str) -> str:
+    """A text without what gives access."""
+    for pattern, replacement in PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _hide(record: logging.LogRecord) -> bool:
+    """A filter that lets all records pass, and changes only those with secrets."""
+    try:
+        _clean(record)
+    except Exception:  # Of a text that does not come about: no call of the SDK may fail for its log.
+        record.msg, record.args = "(this record cannot be shown)", ()
+    return True
+
+
+def _clean(record: logging.LogRecord) -> None:
+    text = _message(record)
+    if (clean := redacted(text)) != text or redacted(arguments := repr(record.args)) != arguments:
+        record.msg, record.args = clean, ()
+    if record.exc_info and record.exc_info[0] is not None:
+        text = record.exc_text or logging.Formatter().formatException(record.exc_info)
+        if (clean := redacted(text)) != text:
+            record.exc_text, record.exc_info = clean, None
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The text of a record; of one whose arguments do not fit, all there is."""
+    with suppress(Exception):
+        return record.getMessage()
+    return f"{record.msg} {record.args!r}"
