@@ -53,6 +53,11 @@ class Place:
     store: Store
 
     @property
+    def path(self) -> str:
+        """The folder in the filesystem of all stores."""
+        return self.url.partition("://")[2]
+
+    @property
     def fs(self) -> Any:
         """The store as a filesystem, whose paths start from the folder."""
         return self.store.to_fsspec()

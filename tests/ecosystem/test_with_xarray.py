@@ -33,8 +33,8 @@ def test_zarr(place: Place, storage: Any) -> None:
 
 
 def test_zarr_by_filesystem(place: Place) -> None:
-    fs = fsspec.filesystem("remote-store", store=place.name, asynchronous=True)
-    storage = FsspecStore(fs, path=f"{place.url.rpartition('/')[2]}/data.zarr")
+    fs = fsspec.filesystem("remote-store", asynchronous=True)
+    storage = FsspecStore(fs, path=f"{place.path}/data.zarr")
     DATA.to_zarr(storage, consolidated=False)
     same(xr.open_zarr(storage, consolidated=False).load(), DATA)
 

@@ -13,6 +13,7 @@ from filesystems import TREE, Ops
 from fsspec.callbacks import Callback
 
 from remote_store import BackendUnavailable, NotFound
+from remote_store._view import StoreView
 
 
 async def test_a_tree_goes_there_and_back(ops: Ops, tmp_path: Path) -> None:
@@ -40,12 +41,11 @@ async def test_a_tree_goes_there_and_back(ops: Ops, tmp_path: Path) -> None:
 async def test_a_failed_download_leaves_the_old_file(ops: Ops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await ops.store.write("f", bytes(300_000))
 
-    class Breaks(type(ops.fs._view)):  # type: ignore[misc]
-        async def read(self, path: str) -> AsyncIterator[bytes]:
-            yield b"half"
-            raise BackendUnavailable("gone", path=path)
+    async def breaks(self: StoreView, path: str) -> AsyncIterator[bytes]:
+        yield b"half"
+        raise BackendUnavailable("gone", path=path)
 
-    monkeypatch.setattr(type(ops.fs), "_view", property(lambda fs: Breaks(fs.store)))
+    monkeypatch.setattr(StoreView, "read", breaks)
     (tmp_path / "old").write_text("old")
     for name in ("old", "new"):
         with pytest.raises(BackendUnavailable):
