@@ -62,6 +62,11 @@ class Place:
         """The store as a filesystem, whose paths start from the folder."""
         return self.store.to_fsspec()
 
+    def fill(self, *keys: str) -> None:
+        """Write files that contain their names."""
+        for key in keys:
+            self.store.write_text(key, f"of {key}", overwrite=True)
+
     @property
     def keys(self) -> list[str]:
         """All that is there."""
