@@ -58,7 +58,6 @@ WAYS = {
     "awaited": lambda: Awaited(fsspec.filesystem("remote-store")),
     "elsewhere": lambda: Elsewhere(fsspec.filesystem("remote-store")),
     "asynchronous": lambda: Awaited(fsspec.filesystem("remote-store", asynchronous=True)),
-    "asynchronous elsewhere": lambda: Elsewhere(fsspec.filesystem("remote-store", asynchronous=True)),
 }
 
 
