@@ -107,7 +107,7 @@ class NamedFileSystem(FileOperations):
     async def _find(
         self, path: Any, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, prefix: str = ""
     ) -> Any:
-        if not self._is_above(path):
+        if not self._is_above(path) or (maxdepth is not None and maxdepth < 1):
             return await super()._find(path, maxdepth, withdirs, detail, prefix)
         found: Found = {}
         for name in sorted(name for name in self._names if name.startswith(prefix)):

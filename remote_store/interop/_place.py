@@ -77,6 +77,10 @@ class Errors:
             raise also.with_traceback(traceback) from error.__cause__
 
 
+def _facts(info: FileInfo) -> object:
+    return info.size, info.modified_at, info.etag
+
+
 class Place:
     """A key of a store, and what can be done with it.
 
@@ -145,14 +149,15 @@ class Place:
         elif _identity.location(self.store, self.key) == _identity.location(target.store, target.key):
             await self.call(verb, self.key, overwrite=True)  # Two names of one file: there is nothing to do.
         else:
-            before = await self.call("get_file_info")
+            before = await self.call("get_file_info") if self.view.supports(Capability.METADATA) else None
             await self._stream(before, target)
             if verb == "move":
                 await self._delete(before, target)
 
-    async def _stream(self, info: FileInfo, target: Place) -> None:
-        kept = target.view.supports(Capability.USER_METADATA) and info.metadata
-        options: dict[str, Any] = {"overwrite": True, **({"metadata": dict(info.metadata or {})} if kept else {})}
+    async def _stream(self, info: FileInfo | None, target: Place) -> None:
+        options: dict[str, Any] = {"overwrite": True}
+        if info and info.metadata and target.view.supports(Capability.USER_METADATA):
+            options["metadata"] = dict(info.metadata)
         if self.view.is_async:
             async with aclosing(self.chunks()) as chunks:  # type: ignore[type-var]
                 await target.put(chunks, **options)
@@ -162,9 +167,8 @@ class Place:
             with closing(ScopedStream(opened, self.errors)) as stream:
                 await target.put(stream, **options)
 
-    async def _delete(self, before: FileInfo, target: Place) -> None:
-        after = await self.call("get_file_info")
-        if any(getattr(before, fact) != getattr(after, fact) for fact in ("size", "modified_at", "etag")):
+    async def _delete(self, before: FileInfo | None, target: Place) -> None:
+        if before and _facts(before) != _facts(await self.call("get_file_info")):
             message = f"The source changed while it was copied to {target.path!r}, and is kept"
             raise PreconditionFailed(message, path=self.path, backend=self.backend_name)
         await self.call("delete")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -11,13 +12,15 @@ from typing import Any
 import fsspec
 import pytest
 from fsspec.asyn import get_loop
+from fsspec.implementations.dirfs import DirFileSystem
+from helpers.processes import Fork
 from servers.s3 import BUCKET, S3Server
 
-from remote_store import InvalidPath, NotFound, PreconditionFailed, RemotePath, Store
+from remote_store import Capability, CapabilitySet, InvalidPath, NotFound, PreconditionFailed, RemotePath, Store
 from remote_store._view import StoreView
 from remote_store.backends import MemoryBackend
 from remote_store.config import ConfigError, Registry, set_default
-from remote_store.interop import NamedFileSystem, StoreFileSystem
+from remote_store.interop import NamedFileSystem, StoreFileSystem, _identity
 
 NAMES = ("bucket", "files", "private")
 
@@ -155,6 +158,7 @@ def read_all(urls: Any) -> list[bytes]:
         return [file.read() for file in files]
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Of fsspec 2025.3, about its copies.
 @pytest.mark.parametrize(
     "work",
     [
@@ -440,3 +444,61 @@ def test_a_transaction_is_of_its_thread(registry: Registry) -> None:
         with fsspec.open("remote-store://private/mine", "wb") as file:
             file.write(b"3")
     assert fs.find("") == ["files/mine", "files/other", "private/mine"]
+
+
+# --- what else speaks fsspec
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mappings_and_folders_of_stores(name: str, named: Any) -> None:
+    for root in (name, f"{name}/d", f"remotestore://{name}/e/"):
+        mapping = named.get_mapper(root)
+        mapping.setitems({"a*": b"1", "b/c": b"2"})
+        assert dict(mapping) == {"a*": b"1", "b/c": b"2"}
+        assert mapping.getitems(["a*", "none"], on_error="omit") == {"a*": b"1"}
+        del mapping["a*"]
+        folder = DirFileSystem(root.removeprefix("remotestore://").rstrip("/"), named)
+        assert folder.find("") == ["b/c"]
+        folder.mv("b", "moved", recursive=True)
+        assert list(mapping) == ["moved/c"]
+        named.rm(f"{root}/moved", recursive=True)
+        assert list(mapping) == []
+
+
+def test_a_store_may_be_opened_by_a_url_of_another(registry: Registry) -> None:
+    for name in NAMES:
+        with Store.from_url(f"remote-store://{name}/in") as store:
+            store.write("d/f", b"1")
+            assert [str(file.path) for file in store.list_files(recursive=True)] == ["d/f"]
+            assert registry.get_store(name).read_bytes("in/d/f") == store.read_bytes("d/f") == b"1"
+            with pytest.raises(NotFound) as caught:
+                store.read_bytes("none")
+            assert caught.value.path == "none"
+            store.delete_folder("d", recursive=True)
+    asyncio.run_coroutine_threadsafe(registry.aclose(), get_loop()).result()
+
+
+class Untold(MemoryBackend):
+    """A backend that does not describe its files."""
+
+    @property
+    def capabilities(self) -> CapabilitySet:
+        return CapabilitySet(set(super().capabilities) - {Capability.METADATA})
+
+
+def test_files_are_streamed_from_where_nothing_describes_them(named: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    untold, by_name = Store(Untold()), _identity.by_name
+    monkeypatch.setattr(_identity, "by_name", lambda name, *more: untold if name == "untold" else by_name(name, *more))
+    untold.write("f", b"1")
+    named.cp_file("untold/f", "files/f")
+    named.mv_file("untold/f", "files/g")
+    assert named.cat("files/*") == {"files/f": b"1", "files/g": b"1"}
+    assert not untold.exists("f")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_goes_on(named: Any) -> None:
+    paths = [f"{name}/f" for name in NAMES]
+    named.pipe(dict.fromkeys(paths, b"1"))
+    with Fork(lambda: (named.cat(paths), fsspec.filesystem("remote-store").find(""))) as child:
+        assert child.result() == (dict.fromkeys(paths, b"1"), paths)
