@@ -17,8 +17,13 @@ from remote_store._lazy import lazy
 
 if TYPE_CHECKING:
     from remote_store.interop._filesystem import StoreFileSystem as StoreFileSystem
+    from remote_store.interop._named import NamedFileSystem as NamedFileSystem
 
-__all__ = ["StoreFileSystem"]
+__all__ = ["NamedFileSystem", "StoreFileSystem"]
 
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy(__name__, {"StoreFileSystem": "remote_store.interop._filesystem"})
+    _HOMES = {
+        "NamedFileSystem": "remote_store.interop._named",
+        "StoreFileSystem": "remote_store.interop._filesystem",
+    }
+    __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -22,12 +22,15 @@ from remote_store import _errors as errors
 from remote_store._errors import DirectoryNotEmpty, InvalidPath
 from remote_store._paths import RemotePath
 from remote_store.interop._listing import DEEPEST, Found, ListingOperations, folder, is_folder
-from remote_store.interop._operations import FileFound, builtin_errors, here, operation
+from remote_store.interop._operations import accepted, here, operation, takes
+from remote_store.interop._place import FileFound, folder_found
 
 Paths = Any
 """A path, or any iterable of them."""
 Plan = tuple[list[str], list[str]]
 """Files, and where they go."""
+WITH = ("metadata", "if_match")
+"""Options of whatever writes files."""
 
 
 def listed(paths: Paths) -> Any:
@@ -56,6 +59,16 @@ def one_to_one(files: list[str], targets: list[str]) -> Plan:
     return files, targets
 
 
+def without_ancestors(files: list[str], targets: list[str]) -> Plan:
+    """A plan for this machine, where a file cannot be a folder too: what is recursive means the folder."""
+    folders = {os.path.dirname(target) for target in targets}
+    for path in list(folders):
+        while (path := os.path.dirname(path)) not in folders:
+            folders.add(path)
+    kept = [(file, target) for file, target in zip(files, targets, strict=True) if target not in folders]
+    return [file for file, _ in kept], [target for _, target in kept]
+
+
 def pair(source: Paths, found: Found, target: str, inside: bool, shallow: bool, literal: bool) -> dict[str, str]:
     """Where each path found goes, by the rules of fsspec's documentation ("Copying files and directories").
 
@@ -76,19 +89,29 @@ def pair(source: Paths, found: Found, target: str, inside: bool, shallow: bool, 
     return dict(zip(paths, other_paths(rooted, target, exists=keeps_name, flatten=listed), strict=True))
 
 
-def _planned(name: str, plan: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """fsspec's bulk operation `name` and its coroutine, over the files that `plan` finds from the same arguments."""
+def _planned(name: str, plan: Callable[..., Any], *more: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """fsspec's bulk operation `name` and its coroutine, over the files that `plan` finds from the same arguments.
+
+    `more` are options that both take besides.
+    """
     ours = signature(plan).parameters.keys()
+    known = ours | {"batch_size", *more}
+
+    def split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        options = accepted(name, options, known)
+        return {key: options.pop(key) for key in ours & options.keys()}, options
 
     @wraps(plan)
     def method(self: Any, *args: Any, **options: Any) -> Any:
-        files, targets = here(self, plan(self, *args, **{key: options.pop(key) for key in ours & options.keys()}))
-        return getattr(super(BulkOperations, self), name)(files, targets, **options)
+        own, others = split(options)
+        files, targets = here(self, plan(self, *args, **own))
+        return getattr(super(BulkOperations, self), name)(files, targets, **others)
 
     @wraps(plan)
     async def coroutine(self: Any, *args: Any, **options: Any) -> Any:
-        files, targets = await plan(self, *args, **{key: options.pop(key) for key in ours & options.keys()})
-        return await getattr(super(BulkOperations, self), f"_{name}")(files, targets, **options)
+        own, others = split(options)
+        files, targets = await plan(self, *args, **own)
+        return await getattr(super(BulkOperations, self), f"_{name}")(files, targets, **others)
 
     method.__name__, coroutine.__name__ = name, f"_{name}"
     return method, coroutine
@@ -126,7 +149,7 @@ class BulkOperations(ListingOperations):
 
     @operation
     async def _expand_path(
-        self, path: Paths, recursive: bool = False, maxdepth: int | None = None, assume_literal: bool = False, **_: Any
+        self, path: Paths, recursive: bool = False, maxdepth: int | None = None, assume_literal: bool = False
     ) -> list[str]:
         return list(await self._expand(path, recursive, maxdepth, assume_literal))
 
@@ -149,7 +172,7 @@ class BulkOperations(ListingOperations):
     async def _copies(
         self, path1: Paths, path2: Paths, recursive: bool = False, *, maxdepth: int | None = None
     ) -> Plan:
-        """Copy files within the store, on the server's side where that can."""
+        """Copy files: within a store on the server's side where that can, from one store to another by streaming."""
         return (await self._plan(listed(path1), listed(path2), recursive, maxdepth, self._isdir))[0]
 
     async def _downloads(
@@ -164,7 +187,7 @@ class BulkOperations(ListingOperations):
         plan, folders = await self._plan(listed(rpath), local(lpath), recursive, maxdepth, exists)
         for path in folders.values():
             os.makedirs(path, exist_ok=True)
-        return plan
+        return without_ancestors(*plan) if recursive else plan
 
     async def _uploads(
         self, lpath: Paths, rpath: Paths, recursive: bool = False, *, maxdepth: int | None = None
@@ -188,14 +211,34 @@ class BulkOperations(ListingOperations):
 
     # --- what is done
 
-    copy, _copy = _planned("copy", _copies)
-    get, _get = _planned("get", _downloads)
-    put, _put = _planned("put", _uploads)
+    copy, _copy = _planned("copy", _copies, "on_error")
+    get, _get = _planned("get", _downloads, "callback")
+    put, _put = _planned("put", _uploads, "callback", "mode", *WITH)
 
+    @takes("mode", *WITH)
+    def pipe(self, path: Any, value: Any = None, **options: Any) -> None:
+        """Write the content of a file, or a dict of the contents of files."""
+        super().pipe(path, value, **options)
+
+    @takes("batch_size", "mode", *WITH)
+    async def _pipe(self, path: Any, value: Any = None, **options: Any) -> None:
+        await super()._pipe(path, value, **options)
+
+    @takes("start", "end")
     def cat(self, path: Paths, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
         """The content of a file, or a dict of the contents of files."""
         return super().cat(here(self, self._contents(path, recursive)), on_error=on_error, **options)
 
+    @takes("max_gap", "on_error")
+    def cat_ranges(self, paths: Any, starts: Any, ends: Any, **options: Any) -> Any:
+        """The contents of ranges of files."""
+        return super().cat_ranges(paths, starts, ends, **options)
+
+    @takes("max_gap", "on_error", "batch_size")
+    async def _cat_ranges(self, paths: Any, starts: Any, ends: Any, **options: Any) -> Any:
+        return await super()._cat_ranges(paths, starts, ends, **options)
+
+    @takes("start", "end", "batch_size")
     async def _cat(self, path: Paths, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
         return await super()._cat(await self._contents(path, recursive), on_error=on_error, **options)
 
@@ -208,26 +251,31 @@ class BulkOperations(ListingOperations):
     @operation
     async def _mv(self, path1: Paths, path2: Paths, recursive: bool = False, maxdepth: int | None = None) -> None:
         sources = listed(path1)
+        if recursive and isinstance(sources, str) and self._same(sources, path2):
+            await self._info(sources)
+            return
         (files, targets), folders = await self._plan(sources, listed(path2), recursive, maxdepth, self._isdir)
         if not files and not folders and sources != []:
-            raise errors.is_folder(str(sources), self.backend_name)
+            raise folder_found(str(sources), self.backend_name)
         for source, target in zip(files, targets, strict=True):
             await self._mv_file(source, target)
         for path in folders:
             if path and self._parent(path) not in folders:
                 await self._prune(path)
 
+    def _same(self, path: str, other: Any) -> bool:
+        return not isinstance(listed(other), list) and self._at(path).path.strip("/") == self._at(other).path.strip("/")
+
     async def _prune(self, top: str) -> None:
         """Remove a folder and those in it that are empty; what others put there meanwhile stays."""
-        left = [entry.path.as_posix() async for entry in self._view.list_folders(top, max_depth=DEEPEST)]
-        for path in (*sorted(left, reverse=True), top):
+        at = self._at(top)
+        left = [entry.path.as_posix() async for entry in at.each("list_folders", max_depth=DEEPEST)]
+        for key in (*sorted(left, reverse=True), at.key):
             with suppress(DirectoryNotEmpty, InvalidPath):
-                await self._view.delete_folder(path, missing_ok=True)
+                await at.to(key).call("delete_folder", missing_ok=True)
 
     @operation
-    async def _rm(
-        self, path: Paths, recursive: bool = False, maxdepth: int | None = None, batch_size: int | None = None
-    ) -> None:
+    async def _rm(self, path: Paths, recursive: bool = False, maxdepth: int | None = None) -> None:
         for key in self._keys(path):
             if not recursive:
                 await self._rm_file(key)
@@ -237,16 +285,16 @@ class BulkOperations(ListingOperations):
                 for file in await self._find(key, maxdepth=maxdepth):
                     await self._rm_file(file)
 
-    async def _rm_all_of(self, key: str) -> None:
-        if not key:  # The root itself stays.
-            for entry in await self._ls(""):
+    async def _rm_all_of(self, path: str) -> None:
+        at = self._at(path)
+        if not at.key:  # The root itself stays.
+            for entry in await self._ls(path):
                 verb = self._rm_all_of if is_folder(entry) else self._rm_file
                 await verb(entry["name"])
             return
         try:
-            with builtin_errors:
-                await self._view.delete_folder(key, recursive=True)
+            await at.call("delete_folder", recursive=True)
         except InvalidPath as error:
-            if not isinstance(error, FileFound) and not await self._isfile(key):
+            if not isinstance(error, FileFound) and not await at.call("is_file"):
                 raise
-            await self._rm_file(key)
+            await at.call("delete")

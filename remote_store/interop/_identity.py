@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from fsspec import AbstractFileSystem
 
+from remote_store._errors import NotFound
 from remote_store._paths import SECRET_NAME, below, redact
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
@@ -23,11 +24,30 @@ AnyStore = Store | AsyncStore
 # --- finding
 
 
+PROTOCOLS = ("remote-store", "remotestore")
+"""Of the configured stores; the second for libraries whose URLs know no "-": xarray, UPath."""
+
+
+def names() -> tuple[str, ...]:
+    """The stores of the configuration."""
+    from remote_store.config import default_registry
+
+    return default_registry().names
+
+
 def by_name(name: str, asynchronous: bool) -> AnyStore:
-    """A store of the configuration."""
+    """A store of the configuration.
+
+    Raises:
+        NotFound: it has no such store.
+        ConfigError: there is no configuration, or this part of it cannot be used.
+    """
     from remote_store.config import default_registry
 
     registry = default_registry()
+    if name not in registry.names:
+        known = ", ".join(registry.names) or "none"
+        raise NotFound(f"Store {name!r} not found; configured are {known}", path=name, backend=PROTOCOLS[0])
     store: AnyStore = registry.get_async_store(name) if asynchronous else registry.get_store(name)
     return store
 
@@ -44,12 +64,6 @@ def rebuilt(recipe: Mapping[str, Any], asynchronous: bool) -> AnyStore:
         raise ValueError(f"{recipe['backend']!r} is not a backend")
     backend = getattr(home, recipe["backend"])(*recipe["args"], **recipe["options"])
     return (AsyncStore if asynchronous else Store)(backend, recipe["root"])
-
-
-def name_of(store: AnyStore) -> str | None:
-    """What the configuration calls a store; None for others, and for their children."""
-    origin: Any = store._origin
-    return origin.name if origin is not None and origin.root == store._root else None
 
 
 # --- writing down
@@ -85,12 +99,19 @@ def _plain(value: object) -> bool:
 
 def token(store: AnyStore | str, asynchronous: bool) -> str:
     """The same for equal stores in any process, without anything secret in it."""
-    what = store if isinstance(store, str) else _place(store)
+    what = store if isinstance(store, str) else location(store, "")
     return sha256(repr((what, asynchronous)).encode()).hexdigest()[:32]
 
 
-def _place(store: AnyStore) -> object:
-    backend, plan = store._backend.identity, store.resolve("")
+def same_store(one: AnyStore, other: AnyStore) -> bool:
+    """Whether two stores of one kind have the same keys of one backend, in an adapter or not."""
+    same: bool = one._backend.identity is other._backend.identity and one._root == other._root
+    return same
+
+
+def location(store: AnyStore, key: str) -> object:
+    """The same for one file of stores that are rooted at different folders of one storage."""
+    backend, plan = store._backend.identity, store.resolve(key)
     try:
         backend.__reduce_ex__(4)
         known = bool(plan.details)
@@ -99,7 +120,8 @@ def _place(store: AnyStore) -> object:
     if not known:  # Its files are wherever this very object keeps them.
         return backend.__dict__.setdefault("_interop_token", uuid4().hex), plan.native_path
     fs = _described(backend._recipe[0][0]) if isinstance(backend, OverFilesystem) else None
-    return plan.backend, plan.native_path, sorted(plan.details.items()), fs
+    details = sorted((name, value) for name, value in plan.details.items() if name != "root")  # It is in the path.
+    return plan.backend, plan.native_path, details, fs
 
 
 def _described(value: Any) -> Any:

@@ -10,22 +10,21 @@ from fsspec.asyn import AsyncFileSystem
 from remote_store._errors import InvalidPath, NotFound
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry
 from remote_store._paths import join
-from remote_store._view import StoreView
-from remote_store.interop._operations import FolderFound, blocking, builtin_errors, operation
+from remote_store.interop._operations import blocking, operation, takes
+from remote_store.interop._place import NEAR, FolderFound, Place, folder_found
 
 Found = dict[str, dict[str, Any]]
 """Path → info."""
 
-NEAR = frozenset({"local", "memory"})
-"""Backends, by name, where no round trip is worth saving."""
 DEEPEST = 4096
 """Levels below which no folder is looked for: no path of a POSIX system is longer."""
 
 
-def described(entry: FileInfo | FolderEntry) -> dict[str, Any]:
-    """What fsspec calls the info of an entry; what is not known is left out."""
+def described(entry: FileInfo | FolderEntry, place: Place) -> dict[str, Any]:
+    """What fsspec calls the info of an entry of a place's store; what is not known is left out."""
+    name = place.name(entry.path.as_posix())
     if isinstance(entry, FolderEntry):
-        return folder(entry.path.as_posix())
+        return folder(name)
     more = {
         "mtime": None if entry.modified_at == UNKNOWN_TIME else entry.modified_at,
         "etag": entry.etag,
@@ -34,13 +33,13 @@ def described(entry: FileInfo | FolderEntry) -> dict[str, Any]:
         "content_type": entry.content_type,
         "metadata": entry.metadata and dict(entry.metadata),
     }
-    info = {"name": entry.path.as_posix(), "size": entry.size, "type": "file"}
-    return info | {name: value for name, value in more.items() if value is not None}
+    info = {"name": name, "size": entry.size, "type": "file"}
+    return info | {fact: value for fact, value in more.items() if value is not None}
 
 
-def folder(key: str) -> dict[str, Any]:
+def folder(path: str) -> dict[str, Any]:
     """The info of a folder."""
-    return {"name": key, "size": 0, "type": "directory"}
+    return {"name": path, "size": 0, "type": "directory"}
 
 
 def is_folder(info: dict[str, Any]) -> bool:
@@ -49,127 +48,132 @@ def is_folder(info: dict[str, Any]) -> bool:
 
 
 class ListingOperations(AsyncFileSystem):  # type: ignore[misc]
-    """What a `StoreFileSystem` tells about its keys."""
-
-    store: Any
-
-    @property
-    def _view(self) -> StoreView:
-        return StoreView(self.store)
+    """What a filesystem over stores tells about its paths."""
 
     @property
     def backend_name(self) -> str:
         """Kind of backend, such as `"s3"`."""
-        return str(self.store.resolve("").backend)
+        raise NotImplementedError
+
+    def _at(self, path: Any) -> Place:
+        """Where a path leads."""
+        raise NotImplementedError
 
     @operation
-    async def _info(self, path: Any, refresh: bool = False) -> dict[str, Any]:
-        key = self._strip_protocol(path)
-        if key:
+    async def _info(self, path: Any) -> dict[str, Any]:
+        at = self._at(path)
+        if at.key:
             try:
-                with builtin_errors:
-                    return described(await self._view.get_file_info(key))
+                return described(await at.call("get_file_info"), at)
             except InvalidPath as error:
-                if not isinstance(error, FolderFound) and not await self._view.is_folder(key):
+                if not isinstance(error, FolderFound) and not await at.call("is_folder"):
                     raise
-        return folder(key)
+        return folder(at.path)
+
+    async def _ask(self, question: str, path: Any) -> bool:
+        try:
+            at = self._at(path)
+        except NotFound:
+            return False
+        return bool(await at.call(question))
 
     @operation
-    async def _exists(self, path: Any, refresh: bool = False) -> bool:
-        return bool(await self._view.exists(self._strip_protocol(path)))
+    async def _exists(self, path: Any) -> bool:
+        return await self._ask("exists", path)
 
     @operation
     async def _isfile(self, path: Any) -> bool:
-        return bool(await self._view.is_file(self._strip_protocol(path)))
+        return await self._ask("is_file", path)
 
     @operation
     async def _isdir(self, path: Any) -> bool:
-        return bool(await self._view.is_folder(self._strip_protocol(path)))
+        return await self._ask("is_folder", path)
 
     @operation
     async def _modified(self, path: Any) -> Any:
         info = await self._info(path)
+        if is_folder(info):
+            raise folder_found(info["name"], self.backend_name)
         if "mtime" not in info:
             raise NotImplementedError(f"nothing tells when {info['name']!r} was modified")
         return info["mtime"]
 
     @operation
-    async def _ls(self, path: Any, detail: bool = True, refresh: bool = False) -> list[Any]:
-        key = self._strip_protocol(path)
-        found = [described(entry) async for entry in self._view.iter_children(key)]
-        found = sorted(found, key=lambda info: str(info["name"])) or list((await self._alone(key)).values())
+    async def _ls(self, path: Any, detail: bool = True) -> list[Any]:
+        at = self._at(path)
+        found = [described(entry, at) async for entry in at.each("iter_children")]
+        found = sorted(found, key=lambda info: str(info["name"])) or list((await self._alone(at)).values())
         return found if detail else [info["name"] for info in found]
 
     @operation
     async def _find(
-        self,
-        path: Any,
-        maxdepth: int | None = None,
-        withdirs: bool = False,
-        detail: bool = False,
-        prefix: str = "",
-        refresh: bool = False,
+        self, path: Any, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, prefix: str = ""
     ) -> Any:
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
-        key = self._strip_protocol(path)
-        if found := await (self._tree(key, maxdepth) if withdirs else self._files(key, maxdepth)):
-            found |= {key: folder(key)} if withdirs and key else {}
-        else:
-            try:
-                found = await self._alone(key, withdirs and key)
-            except NotFound:
-                found = {}
-        names = sorted(name for name in found if name.startswith(join(key, prefix) if prefix else ""))
+        found: Found = {}
+        try:
+            at = self._at(path)
+            if found := await (self._tree(at, maxdepth) if withdirs else self._files(at, maxdepth)):
+                found |= {at.path: folder(at.path)} if withdirs and at.path else {}
+            else:
+                found = await self._alone(at, withdirs and bool(at.path))
+        except NotFound:
+            found = {}
+        start = at.name(join(at.key, prefix)) if prefix else ""
+        names = sorted(name for name in found if name.startswith(start))
         return {name: found[name] for name in names} if detail else names
 
-    async def _collect(self, entries: AsyncIterator[FileInfo | FolderEntry]) -> Found:
+    async def _collect(self, at: Place, verb: str, **options: Any) -> Found:
         found: Found = {}
-        async for entry in entries:
-            info = described(entry)
+        async for entry in at.each(verb, **options):
+            info = described(entry, at)
             if not is_folder(info) or info["name"] not in found:  # On S3 a file may be a folder, too.
                 found[info["name"]] = info
         return found
 
-    async def _alone(self, key: str, folders: bool = False) -> Found:
+    async def _alone(self, at: Place, folders: bool = False) -> Found:
         """What is there where nothing is below: a file, or an empty folder."""
-        info = await self._info(key)
-        return {key: info} if folders or not is_folder(info) else {}
+        info = await self._info(at.path)
+        return {at.path: info} if folders or not is_folder(info) else {}
 
-    async def _files(self, key: str, maxdepth: int | None) -> Found:
+    async def _files(self, at: Place, maxdepth: int | None) -> Found:
         depth = {"recursive": True} if maxdepth is None else {"max_depth": maxdepth - 1}
-        return await self._collect(self._view.list_files(key, **depth))
+        return await self._collect(at, "list_files", **depth)
 
-    async def _tree(self, key: str, maxdepth: int | None) -> Found:
+    async def _tree(self, at: Place, maxdepth: int | None) -> Found:
         """Files and folders. Where one listing has to do, folders below the first level are those of files."""
         if maxdepth == 1:
-            return await self._collect(self._view.iter_children(key))
-        if self.backend_name in NEAR:
+            return await self._collect(at, "iter_children")
+        if at.backend_name in NEAR:
             depth = DEEPEST if maxdepth is None else maxdepth - 1
-            folders = await self._collect(self._view.list_folders(key, max_depth=depth))
-            return folders | await self._files(key, maxdepth)
-        found = await self._files(key, None)
+            return await self._collect(at, "list_folders", max_depth=depth) | await self._files(at, maxdepth)
+        found = await self._files(at, None)
         for name in list(found):
-            while len(name := name.rpartition("/")[0]) > len(key) and name not in found:
+            while len(name := name.rpartition("/")[0]) > len(at.path) and name not in found:
                 found[name] = folder(name)
-        levels = key.count("/") + bool(key) + (maxdepth or DEEPEST)
+        levels = at.path.count("/") + bool(at.path) + (maxdepth or DEEPEST)
         return {name: info for name, info in found.items() if name.count("/") < levels}
 
     @operation
-    async def _du(
-        self, path: Any, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, **options: Any
-    ) -> Any:
-        found = await self._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **options)
+    async def _du(self, path: Any, total: bool = True, maxdepth: int | None = None, withdirs: bool = False) -> Any:
+        found = await self._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True)
         sizes = {name: info["size"] for name, info in found.items()}
         return sum(sizes.values()) if total else sizes
 
+    @takes("detail", "withdirs")
+    async def _glob(self, path: Any, maxdepth: int | None = None, **options: Any) -> Any:
+        return await super()._glob(path, maxdepth, **options)
+
     glob = blocking("_glob")
 
+    @takes("topdown", "on_error", "detail")
     def walk(self, path: Any, maxdepth: int | None = None, **options: Any) -> Iterator[Any]:
         """Folder by folder: path, folders, files. One listing each; what could not be listed raises."""
         walked: Iterator[Any] = super().walk(path, maxdepth, **_reporting(options))
         return walked
 
+    @takes("topdown", "on_error", "detail")
     def _walk(self, path: Any, maxdepth: int | None = None, **options: Any) -> AsyncIterator[Any]:
         walked: AsyncIterator[Any] = super()._walk(path, maxdepth, **_reporting(options))
         return walked

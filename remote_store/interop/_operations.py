@@ -1,63 +1,90 @@
-"""How an operation is written once: as a coroutine, for asynchronous stores awaited, for others run on the spot."""
+"""How an operation is written once: as a coroutine that is awaited, or run on the spot in the caller's thread."""
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 from functools import wraps
+from inspect import iscoroutinefunction, signature
 from typing import Any, TypeVar, cast
 
 from fsspec import AbstractFileSystem
 
-from remote_store._errors import InvalidPath, below_file, is_file, is_folder
 from remote_store.engine.run import finish
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-class FolderFound(InvalidPath, IsADirectoryError):
-    """A folder stands where a file is meant."""
-
-    _errno = errno.EISDIR
-
-
-class FileFound(InvalidPath, NotADirectoryError):
-    """A file stands where a folder is meant."""
-
-    _errno = errno.ENOTDIR
-
-
-_BUILTINS: dict[str, type[InvalidPath]] = {
-    is_folder("", "").message: FolderFound,
-    is_file("", "").message: FileFound,
-    below_file("", "").message: FileFound,
-}
+TUNING = frozenset(
+    {
+        *("batch_size", "block_size", "blocksize", "chunk_size", "chunksize", "concurrency", "max_concurrency"),
+        *("cache_options", "cache_type", "default_block_size", "default_cache", "default_cache_type"),
+        *("default_fill_cache", "fill_cache", "listings_expiry_time", "max_blocks", "max_paths", "refresh"),
+        *("skip_instance_cache", "use_listings_cache"),
+    }
+)
+"""Options of other filesystems that may be ignored: how work is divided and what is remembered, never what is stored,
+who may read it, or what comes back."""
 
 
-class _BuiltinErrors:
-    """Makes an `InvalidPath` about the wrong type the builtin, too, that fsspec's callers catch (FSMap, zarr)."""
+def accepted(method: str, options: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """The options that `method` knows, without those that may be ignored.
+
+    Raises:
+        TypeError: another option.
+    """
+    for name in options:
+        if name not in known and name not in TUNING:
+            raise TypeError(f"{method.lstrip('_')}() of a store does not take the option {name!r}")
+    return {name: value for name, value in options.items() if name in known}
+
+
+def takes(*more: str) -> Callable[[F], F]:
+    """A method that takes its own options and `more` ones, which it passes on."""
+
+    def decorate(function: F) -> F:
+        known = signature(function).parameters.keys() | more
+
+        @wraps(function)
+        def method(*args: Any, **options: Any) -> Any:
+            return function(*args, **accepted(function.__name__, options, known))
+
+        @wraps(function)
+        async def coroutine(*args: Any, **options: Any) -> Any:
+            return await function(*args, **accepted(function.__name__, options, known))
+
+        return cast("F", coroutine if iscoroutinefunction(function) else method)
+
+    return decorate
+
+
+class _Inline(threading.local):
+    """Whether this thread runs an operation on the spot, rather than awaits it; a context manager that makes it so."""
+
+    depth = 0
+
+    def __bool__(self) -> bool:
+        return self.depth > 0
 
     def __enter__(self) -> None:
-        return None
+        self.depth += 1
 
-    def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
-        if type(error) is InvalidPath and error.message in _BUILTINS:
-            also = _BUILTINS[error.message](error.message, path=error.path, backend=error.backend)
-            raise also.with_traceback(traceback) from error.__cause__
+    def __exit__(self, *exc_info: object) -> None:
+        self.depth -= 1
 
 
-builtin_errors = _BuiltinErrors()
+inline = _Inline()
 
 
 def here(fs: Any, coroutine: Any) -> Any:
-    """Run a coroutine of a synchronous filesystem to its end in this thread.
+    """Run a coroutine of a filesystem that may be called without `await` to its end in this thread.
 
     Not on fsspec's I/O loop, where its own `sync` would: a `Store` over S3 needs that loop itself.
     """
     if fs.asynchronous:
         coroutine.close()
         raise RuntimeError("this filesystem is asynchronous: await its methods that begin with an underscore")
-    return finish(coroutine)
+    with inline:
+        return finish(coroutine)
 
 
 def blocking(name: str) -> Callable[..., Any]:
@@ -76,14 +103,7 @@ class _Operation:
         self._coroutine = coroutine
 
     def __set_name__(self, owner: type, name: str) -> None:
-        coroutine = self._coroutine
-
-        @wraps(coroutine)
-        async def operation(*args: Any, **options: Any) -> Any:
-            with builtin_errors:
-                return await coroutine(*args, **options)
-
-        setattr(owner, name, operation)
+        setattr(owner, name, takes()(self._coroutine))
         setattr(owner, name[1:], blocking(name))
 
 

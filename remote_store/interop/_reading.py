@@ -15,11 +15,11 @@ from fsspec.spec import AbstractBufferedFile
 
 from remote_store._capabilities import Capability
 from remote_store._errors import PreconditionFailed
-from remote_store.interop._listing import NEAR
-from remote_store.interop._operations import builtin_errors
+from remote_store.interop._place import NEAR
 
 if TYPE_CHECKING:
     from remote_store._streams import AsyncReadStream
+    from remote_store.interop._place import Place
 
 BLOCKS = {"s3": 50 << 20, "local": 256 << 10, "memory": 256 << 10}
 """What is read ahead, by backend [bytes]; of S3 as much as by s3fs, so that Parquet takes no more requests."""
@@ -101,21 +101,22 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
         self,
         fs: Any,
         path: str,
+        at: Place,
         size: int,
         block_size: int | None,
         *,
+        told: bool,
         cache_type: str = Windows.name,
         cache_options: dict[str, Any] | None = None,
         etag: str | None = None,
         version_id: str | None = None,
-        default_cache: str = "",  # Of Dask, for s3fs.
     ) -> None:
         if version_id is not None:
             raise NotImplementedError("versions of files are not supported")
         self._stream: BinaryIO | None = None
-        self._store, self._near = fs.store, fs.backend_name in NEAR
-        self._same = {"if_match": etag} if etag and self._store.supports(Capability.CONDITIONAL_WRITE) else {}
-        block = block_size or BLOCKS.get(fs.backend_name, BLOCK)
+        self._at, self._near, self._told = at, at.backend_name in NEAR, told
+        self._same = {"if_match": etag} if etag and at.store.supports(Capability.CONDITIONAL_WRITE) else {}
+        block = block_size or BLOCKS.get(at.backend_name, BLOCK)
         super().__init__(fs, path, "rb", block, size=size, cache_type=cache_type, cache_options=cache_options)
 
     def _fetch_range(self, start: int, end: int) -> bytes:
@@ -124,15 +125,17 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
         data = self._read(start, end + (end == self.size))
         if len(data) != end - start:
             message = "The file was replaced while it was being read"
-            raise PreconditionFailed(message, path=self.path, backend=self.fs.backend_name)
+            if self._told:
+                message = f"The file does not have the {self.size} bytes that open() was told by size="
+            raise PreconditionFailed(message, path=self.path, backend=self._at.backend_name)
         return data
 
     def _read(self, start: int, end: int) -> bytes:
-        with builtin_errors:
+        with self._at.errors:
             if not self._near:
-                return bytes(self._store.read_range(self.path, start, end, **self._same))
+                return bytes(self._at.store.read_range(self._at.key, start, end, **self._same))
             if self._stream is None:
-                self._stream = self._store.read_seekable(self.path)
+                self._stream = self._at.store.read_seekable(self._at.key)
             self._stream.seek(start)
             return self._stream.read(end - start)
 
@@ -150,16 +153,17 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
 class AsyncStoreReader(AbstractAsyncStreamedFile):  # type: ignore[misc]
     """A file being read by `await`."""
 
-    def __init__(self, fs: Any, path: str, stream: AsyncReadStream) -> None:
-        self.fs, self.path, self.mode, self.closed = fs, path, "rb", False
+    def __init__(self, fs: Any, at: Place, stream: AsyncReadStream) -> None:
+        self.fs, self.path, self.mode, self.closed = fs, at.path, "rb", False
         self.loc, self.size = 0, None  # Nobody has asked for the size.
-        self._stream = stream
+        self._stream, self._errors = stream, at.errors
 
     async def read(self, length: int = -1) -> bytes:
         """At most `length` bytes, all that is left when negative."""
-        if self._stream.tell() != self.loc:
-            await self._stream.seek(self.loc)
-        data = await self._stream.read(length)
+        with self._errors:
+            if self._stream.tell() != self.loc:
+                await self._stream.seek(self.loc)
+            data = await self._stream.read(length)
         self.loc += len(data)
         return data
 

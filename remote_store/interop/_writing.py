@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 from remote_store._capabilities import Capability
 from remote_store._content import spool
 from remote_store._errors import RemoteStoreError
-from remote_store.interop._operations import builtin_errors
 
 if TYPE_CHECKING:
-    from remote_store._store import Store
+    from remote_store.interop._place import Place
 
 
 class _Discarded(Exception):
@@ -65,13 +64,15 @@ class StoreWriter(_Publishing, io.RawIOBase):
     """
 
     _opened: Any = None
+    _given_up = False
 
-    def __init__(self, fs: Any, path: str, mode: str, autocommit: bool, **options: Any) -> None:
+    def __init__(self, fs: Any, path: str, at: Place, mode: str, autocommit: bool, **options: Any) -> None:
         self.fs, self.path, self.mode, self.autocommit = fs, path, mode, autocommit
         self._size = 0
         self._before = sys.exc_info()[1]
-        opened = _open(fs.store, path, overwrite="x" not in mode, **options)
-        with builtin_errors:
+        self._errors = at.errors
+        opened = _open(at, overwrite="x" not in mode, **options)
+        with self._errors:
             self._file = opened.__enter__()
         self._opened = opened
 
@@ -81,7 +82,7 @@ class StoreWriter(_Publishing, io.RawIOBase):
         if self._opened is None:
             return memoryview(data).nbytes  # What a codec still has to say is of no interest.
         try:
-            with builtin_errors:
+            with self._errors:
                 written: int = self._file.write(data)
         except BaseException:
             self.abandon()
@@ -98,26 +99,32 @@ class StoreWriter(_Publishing, io.RawIOBase):
         if _raised_since(self._before):
             self.abandon()
         super().close()
-        if self.autocommit:
+        if self.autocommit and not self._given_up:
             self.commit()
 
     def commit(self) -> None:
         """Publish what was written; fsspec calls it when a transaction ends.
 
         Raises:
-            ValueError: the file is still open, and so discarded.
+            ValueError: the file was discarded, or is still open and so discarded.
         """
+        if self._given_up:
+            raise ValueError(f"{self.path!r} was discarded: nothing can be published")
         if not self.closed:
             self.discard()
             raise ValueError(f"{self.path!r} is still open at the end of its transaction: it was not published")
         opened, self._opened, self._before = self._opened, None, None
         if opened is not None:
-            with builtin_errors:
+            with self._errors:
                 opened.__exit__(None, None, None)
 
     def abandon(self) -> None:
         opened, self._opened, self._before = self._opened, None, None
         if opened is not None:
+            self._given_up = True
+            if not self.autocommit and (transaction := self.fs._transaction) is not None:
+                with suppress(ValueError):  # It may not have got that far.
+                    transaction.files.remove(self)
             with suppress(RemoteStoreError):  # What made the caller give up comes first.
                 opened.__exit__(_Discarded, _Discarded(), None)
 
@@ -137,17 +144,18 @@ class StoreWriter(_Publishing, io.RawIOBase):
 
 
 @contextmanager
-def _open(store: Store, path: str, **options: Any) -> Iterator[Any]:
+def _open(at: Place, **options: Any) -> Iterator[Any]:
     """The atomic writer of a store, or where it has none a spool that is written at the end."""
+    store, key = at.store, at.key
     if store.supports(Capability.ATOMIC_WRITE):
-        with store.open_atomic(path, **options) as file:
+        with store.open_atomic(key, **options) as file:
             yield file
     else:
-        store._target("write", path, options.get("metadata"), options.get("if_match"))
+        store._target("write", key, options.get("metadata"), options.get("if_match"))
         with spool() as file:
             yield file
             file.seek(0)
-            store.write(path, file, **options)  # type: ignore[arg-type]
+            store.write(key, file, **options)
 
 
 class CompressedWriter(_Publishing, io.BufferedIOBase):

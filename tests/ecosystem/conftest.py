@@ -44,3 +44,11 @@ def _configured(configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def place(request: pytest.FixtureRequest, _configured: None) -> Place:
     name, folder = request.param, f"test-{next(_folders)}"
     return Place(name, f"remote-store://{name}/{folder}", default_registry().get_store(name).child(folder))
+
+
+@pytest.fixture(params=["files", "bucket"])
+def target(request: pytest.FixtureRequest, place: Place) -> Place:
+    """Another place, of the same store or of the other one."""
+    folder = f"{place.path.partition('/')[2]}-target"
+    store = default_registry().get_store(request.param).child(folder)
+    return Place(request.param, f"remote-store://{request.param}/{folder}", store)

@@ -53,9 +53,19 @@ class Place:
     store: Store
 
     @property
+    def path(self) -> str:
+        """The folder in the filesystem of all stores."""
+        return self.url.partition("://")[2]
+
+    @property
     def fs(self) -> Any:
         """The store as a filesystem, whose paths start from the folder."""
         return self.store.to_fsspec()
+
+    def fill(self, *keys: str) -> None:
+        """Write files that contain their names."""
+        for key in keys:
+            self.store.write_text(key, f"of {key}", overwrite=True)
 
     @property
     def keys(self) -> list[str]:

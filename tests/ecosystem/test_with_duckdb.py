@@ -20,7 +20,7 @@ FAILING = (
 @pytest.fixture
 def connection(place: Place) -> Iterator[Any]:
     with duckdb.connect() as connection:
-        connection.register_filesystem(fsspec.filesystem("remote-store", store=place.name))
+        connection.register_filesystem(fsspec.filesystem("remote-store"))
         yield connection
 
 
@@ -114,13 +114,16 @@ def test_relations_and_frames(connection: Any, place: Place) -> None:
 def test_a_store_without_a_name(place: Place) -> None:
     with duckdb.connect() as connection:
         connection.register_filesystem(place.fs)
-        write(connection, "remote-store:///sales.parquet", "FORMAT parquet")
-        assert connection.execute("SELECT count(*) FROM 'remote-store:///sales.parquet'").fetchall() == [(100,)]
+        write(connection, "store://sales.parquet", "FORMAT parquet")
+        assert connection.execute("SELECT count(*) FROM 'store://sales.parquet'").fetchall() == [(100,)]
     assert place.keys == ["sales.parquet"]
 
 
-def test_a_connection_takes_one_store(connection: Any, place: Place) -> None:
+def test_a_connection_takes_all_named_stores_and_one_other(connection: Any, place: Place) -> None:
+    urls = [place.url.replace(place.name, name, 1) + "/sales.parquet" for name in ("files", "bucket")]
+    for rows, url in enumerate(urls, 1):
+        connection.execute(f"COPY (SELECT 1 FROM range({rows})) TO '{url}'")
+    assert connection.execute(f"SELECT count(*) FROM read_parquet({urls})").fetchall() == [(3,)]
+    connection.register_filesystem(place.fs)
     with pytest.raises(duckdb.InvalidInputException, match="already been registered"):
         connection.register_filesystem(place.fs)
-    connection.unregister_filesystem("remote-store")
-    connection.register_filesystem(place.fs)

@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from libraries import HalfWay, Place, half_way
 
-from remote_store.interop import StoreFileSystem
+from remote_store.interop import NamedFileSystem
 
 
 def test_open(place: Place) -> None:
@@ -38,13 +38,13 @@ def test_open_files(place: Place) -> None:
 
 def test_url_to_fs(place: Place) -> None:
     fs, path = fsspec.url_to_fs(f"{place.url}/d/a.txt")
-    assert isinstance(fs, StoreFileSystem)
+    assert isinstance(fs, NamedFileSystem)
     fs.pipe_file(path, b"1")
     assert place.keys == ["d/a.txt"]
     assert fs.unstrip_protocol(path) == f"{place.url}/d/a.txt"
     _, token, paths = fsspec.get_fs_token_paths(f"{place.url}/d/*")
     assert (token, paths) == (fs._fs_token, [path])
-    assert fsspec.get_filesystem_class("remote-store") is StoreFileSystem
+    assert fsspec.get_filesystem_class("remote-store") is NamedFileSystem
     assert dict(fsspec.get_mapper(f"{place.url}/d")) == {"a.txt": b"1"}
 
 

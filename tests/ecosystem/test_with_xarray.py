@@ -8,6 +8,9 @@ from typing import Any
 import fsspec
 import pytest
 from libraries import Place, library
+from servers.s3 import BUCKET, S3Server
+
+from remote_store.config import Registry, set_default
 
 np = library("numpy")
 xr = library("xarray")
@@ -33,8 +36,8 @@ def test_zarr(place: Place, storage: Any) -> None:
 
 
 def test_zarr_by_filesystem(place: Place) -> None:
-    fs = fsspec.filesystem("remote-store", store=place.name, asynchronous=True)
-    storage = FsspecStore(fs, path=f"{place.url.rpartition('/')[2]}/data.zarr")
+    fs = fsspec.filesystem("remote-store", asynchronous=True)
+    storage = FsspecStore(fs, path=f"{place.path}/data.zarr")
     DATA.to_zarr(storage, consolidated=False)
     same(xr.open_zarr(storage, consolidated=False).load(), DATA)
 
@@ -77,6 +80,19 @@ def test_urls_without_a_dash_are_taken_for_what_they_are(place: Place) -> None:
     assert place.keys != []
     with xr.open_zarr(url, consolidated=False) as found:
         same(found.load(), DATA)
+
+
+def test_trees_at_the_root_of_a_store(moto_server: S3Server) -> None:
+    options = {"bucket": BUCKET, **moto_server.options}
+    bucket = {"backend": "s3", "root": moto_server.fresh_prefix(), "options": options}
+    with Registry({"stores": {"bucket": bucket, "memory": {"backend": "memory"}}}) as registry, set_default(registry):
+        for name in ("bucket", "memory"):
+            tree = xr.DataTree.from_dict({"/": DATA, "/a": DATA, "/a/b": DATA})
+            tree.to_zarr(f"remotestore://{name}", consolidated=False)
+            with xr.open_datatree(f"remotestore://{name}", engine="zarr", consolidated=False) as found:
+                assert found.groups == ("/", "/a", "/a/b")
+                xr.testing.assert_identical(found.load(), tree)
+        library("zarr.core.sync").sync(registry.aclose())
 
 
 def test_netcdf(place: Place) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from libraries import Place, library
-from servers.s3 import S3Server, refusal
+from servers.s3 import BUCKET, S3Server, refusal
 
-from remote_store import PermissionDenied
+from remote_store import InvalidPath, PermissionDenied
 from remote_store.aio import AsyncStore
-from remote_store.config import default_registry
+from remote_store.config import Registry, default_registry, set_default
 
 np = library("numpy")
 zarr = library("zarr")
@@ -87,6 +88,67 @@ def test_modes_are_kept(place: Place) -> None:
         zarr.open_group(f"{place.url}/data.zarr", mode="w-")
     zarr.open_group(f"{place.url}/data.zarr", mode="w")
     assert place.keys == ["data.zarr/zarr.json"]
+
+
+NESTED = {"a", "a/b", "c"}
+
+
+def members(group: Any) -> set[str]:
+    return {path for path, _ in group.members(max_depth=None)}
+
+
+def nest(group: Any) -> None:
+    a = group.create_group("a")
+    a.create_array("b", data=DATA, chunks=(5, 5))
+    group.create_array("c", data=DATA, chunks=(5, 5))
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def root(request: pytest.FixtureRequest, tmp_path: Path, moto_server: S3Server) -> Iterator[str]:
+    """The name of a store that is empty."""
+    options = {"local": {"root": str(tmp_path)}, "s3": {"bucket": BUCKET, **moto_server.options}}
+    stores = {
+        kind: {"backend": kind, "root": moto_server.fresh_prefix(), "options": options.get(kind, {})}
+        for kind in ("local", "memory", "s3")
+    }
+    with Registry({"stores": stores}) as registry, set_default(registry):
+        yield request.param
+        sync(registry.aclose())
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part in the Zarr format 3")
+@pytest.mark.parametrize("protocol", ["remote-store", "remotestore"])
+def test_groups_at_the_root_of_a_store(root: str, protocol: str) -> None:
+    url = f"{protocol}://{root}"
+    nest(zarr.open_group(url, mode="w"))
+    assert members(zarr.open_group(url)) == NESTED
+    zarr.consolidate_metadata(url)
+    assert set(zarr.open_consolidated(url).metadata.consolidated_metadata.flattened_metadata) == NESTED
+    assert (zarr.open_consolidated(url)["a/b"][:] == DATA).all()
+    with pytest.raises(InvalidPath, match="Cannot delete the store root"):
+        zarr.open_group(url, mode="w")
+    assert members(zarr.open_group(url)) == NESTED
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part in the Zarr format 3")
+@pytest.mark.parametrize("path", ["", "/", "x", "/x", "//x"])
+@pytest.mark.parametrize("way", ["asynchronous", "wrapped", "mapper"])
+def test_groups_of_one_store_however_its_path_is_spelled(root: str, way: str, path: str) -> None:
+    registry = default_registry()
+    fs = registry.get_store(root).to_fsspec()
+    store = registry.get_async_store(root)
+    storage = {
+        "asynchronous": lambda: FsspecStore(store.to_fsspec(), path=path),
+        "wrapped": lambda: FsspecStore(AsyncFileSystemWrapper(fs, asynchronous=True), path=path),
+        "mapper": lambda: FsspecStore.from_mapper(fs.get_mapper(path)),
+    }[way]()
+    for _ in range(2):
+        nest(zarr.open_group(storage, mode="w"))
+        assert members(zarr.open_group(storage, mode="r")) == NESTED
+    zarr.consolidate_metadata(storage)
+    assert set(zarr.open_consolidated(storage).metadata.consolidated_metadata.flattened_metadata) == NESTED
+    assert f"{path.strip('/')}/a/b/zarr.json".lstrip("/") in fs.find("")
+    sync(store.aclose())
 
 
 def test_the_root_of_a_store_is_replaced(place: Place) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from servers.s3 import BUCKET, S3Server
 from remote_store import Store
 from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+from remote_store.config import Registry, set_default
 
 KINDS = ("local", "memory", "s3")
 
@@ -52,3 +55,23 @@ def fs(store: Store) -> Any:
 def s3(moto_server: S3Server) -> Iterator[Store]:
     with Store(S3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
         yield store
+
+
+@pytest.fixture
+def registry(tmp_path: Path, moto_server: S3Server) -> Iterator[Registry]:
+    file = tmp_path / "stores.toml"
+    file.write_text(
+        f"""
+        [stores.files]
+        backend = "local"
+        options = {{ root = "{tmp_path}/files" }}
+        [stores.bucket]
+        backend = "s3"
+        root = "{moto_server.fresh_prefix()}"
+        options = {json.dumps({"bucket": BUCKET, **moto_server.options}).replace('":', '" =')}
+        [stores.private]
+        backend = "memory"
+        """
+    )
+    with Registry(file) as registry, set_default(registry):
+        yield registry

@@ -1,4 +1,4 @@
-"""fsspec's own suites for filesystems, over stores of three kinds and over an asynchronous one."""
+"""fsspec's own suites for filesystems, over stores of three kinds, over an asynchronous one, and over named ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import fsspec
 import fsspec.tests.abstract as suites
 import pytest
 from servers.s3 import BUCKET, S3Server
@@ -13,6 +14,7 @@ from servers.s3 import BUCKET, S3Server
 from remote_store import Store
 from remote_store.aio import AsyncMemoryBackend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+from remote_store.config import Registry, set_default
 
 FOLDERS_STAY = {
     f"test_{verb}_directory_{case}"
@@ -73,6 +75,26 @@ class Awaited(Fixtures):
             yield Blocking(AsyncStore(AsyncMemoryBackend()).to_fsspec(), runner)
 
 
+class Named(Fixtures):
+    backend = "memory"
+
+    @pytest.fixture
+    def fs(self, moto_server: S3Server) -> Iterator[Any]:
+        options = {"bucket": BUCKET, **moto_server.options} if self.backend == "s3" else {}
+        store = {"backend": self.backend, "root": moto_server.fresh_prefix(), "options": options}
+        with Registry({"stores": {"named": store}}) as registry, set_default(registry):
+            yield fsspec.filesystem("remote-store")
+
+    @pytest.fixture
+    def fs_path(self) -> str:
+        return "named/fo lder"
+
+
+class NamedS3(Named):
+    folders_stay = False
+    backend = "s3"
+
+
 class Blocking:
     """The coroutines of an asynchronous filesystem, run one by one."""
 
@@ -84,7 +106,7 @@ class Blocking:
         return lambda *args, **options: self._runner.run(coroutine(*args, **options))
 
 
-for kind in (Local, Memory, S3, Awaited):
+for kind in (Local, Memory, S3, Awaited, Named, NamedS3):
     for verb in ("Copy", "Get", "Open", "Pipe", "Put"):
         if (kind, verb) != (Awaited, "Open"):
             name = f"Test{kind.__name__}{verb}"

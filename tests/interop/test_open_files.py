@@ -322,15 +322,9 @@ def test_other_modes_are_refused(mode: str, fs: Any) -> None:
 
 def test_options_that_would_change_what_is_meant_are_refused(fs: Any) -> None:
     fs.pipe_file("f", b"old")
-    for mode in ("wb", "w", "rb", "r"):
-        with pytest.raises(TypeError, match="acl"):
-            fs.open("f", mode, acl="public-read")
-    with pytest.raises(TypeError, match="if_match"):
-        fs.open("f", if_match="0")
     fs.open("f", "wb", cache_type="none", block_size=1, size=1).discard()
     with pytest.raises(NotImplementedError):
         fs.open("f", version_id="1")
-    assert fs.open("f", default_cache="none").read() == b"old"  # As Dask has it.
     with pytest.raises(ValueError, match="none such"):
         fs.open("f", "wb", compression="none such")
     assert fs.cat_file("f") == b"old"
@@ -474,6 +468,22 @@ def test_a_conflict_ends_a_transaction(fs: Any) -> None:
     assert fs.cat_file("a") == b"other"
 
 
+def test_what_was_discarded_cannot_be_published(fs: Any) -> None:
+    fs.pipe_file("f", b"old")
+    file = fs.open("f", "wb", autocommit=False)
+    file.write(b"new")
+    file.discard()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="'f' was discarded"):
+            file.commit()
+    assert fs.cat_file("f") == b"old"
+    with fs.transaction:
+        fs.open("f", "wb").discard()
+        with fs.open("g", "wb") as kept:
+            kept.write(b"1")
+    assert (fs.cat_file("f"), fs.cat_file("g")) == (b"old", b"1")
+
+
 def test_what_is_still_open_when_a_transaction_ends_is_not_published(fs: Any) -> None:
     transaction = fs.transaction
     transaction.start()
@@ -602,6 +612,17 @@ def test_reading_on_keeps_one_block() -> None:
     for start in range(0, 10_000, 50):
         cache._fetch(start, start + 50)
         assert sum(len(piece) for _, piece in cache._kept) <= 300
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_a_size_that_is_not_that_of_the_file_is_told(size: int, fs: Any) -> None:
+    fs.pipe_file("f", b"123")
+    with (
+        fs.open("f", size=size) as file,
+        pytest.raises(PreconditionFailed, match=f"does not have the {size} bytes that open.. was told") as caught,
+    ):
+        file.read()
+    assert caught.value.path == "f"
 
 
 def test_a_known_size_saves_a_request(s3: Store, moto_server: S3Server) -> None:

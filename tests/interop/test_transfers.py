@@ -12,7 +12,8 @@ import pytest
 from filesystems import TREE, Ops
 from fsspec.callbacks import Callback
 
-from remote_store import BackendUnavailable, NotFound
+from remote_store import BackendUnavailable, NotFound, Store
+from remote_store._view import StoreView
 
 
 async def test_a_tree_goes_there_and_back(ops: Ops, tmp_path: Path) -> None:
@@ -37,15 +38,28 @@ async def test_a_tree_goes_there_and_back(ops: Ops, tmp_path: Path) -> None:
     assert not await ops.exists("x")
 
 
+def test_what_is_below_a_key_that_is_a_file_too_arrives(s3: Store, tmp_path: Path) -> None:
+    fs = s3.to_fsspec()
+    fs.pipe({"d/both": b"a file", "d/both/f": b"1", "d/both/e/g": b"2", "d/h": b"3"})
+    for source in ("d", "d/"):
+        fs.get(source, str(tmp_path / f"of {source.count('/')}") + "/new", recursive=True)
+    fs.get("d/both/", str(tmp_path / "both"), recursive=True)
+    for target in ("of 0/new/both", "of 1/new/both", "both"):
+        assert (tmp_path / target / "f").read_text() == "1"
+        assert (tmp_path / target / "e/g").read_text() == "2"
+    assert (tmp_path / "of 0/new/h").read_text() == "3"
+    fs.get("d/both", str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "a file"
+
+
 async def test_a_failed_download_leaves_the_old_file(ops: Ops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await ops.store.write("f", bytes(300_000))
 
-    class Breaks(type(ops.fs._view)):  # type: ignore[misc]
-        async def read(self, path: str) -> AsyncIterator[bytes]:
-            yield b"half"
-            raise BackendUnavailable("gone", path=path)
+    async def breaks(self: StoreView, path: str) -> AsyncIterator[bytes]:
+        yield b"half"
+        raise BackendUnavailable("gone", path=path)
 
-    monkeypatch.setattr(type(ops.fs), "_view", property(lambda fs: Breaks(fs.store)))
+    monkeypatch.setattr(StoreView, "read", breaks)
     (tmp_path / "old").write_text("old")
     for name in ("old", "new"):
         with pytest.raises(BackendUnavailable):
