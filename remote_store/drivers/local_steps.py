@@ -15,7 +15,7 @@ GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """How a system says that a name which was a folder is none by now."""
 RACES = 100
 """How often what others get in the way of is tried again."""
-_KEPT = 4
+_KEPT = 2
 """Descriptors of the folders above that a walk keeps open."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from helpers.folders import descriptors, limit_descriptors, make_deep, on_disk, once
 from helpers.processes import Fork
+from helpers.races import shared_deletions, swapped_links, writers_and_deleters
 
 from remote_store import (
     AlreadyExists,
@@ -351,6 +352,11 @@ def test_a_folder_with_a_reserved_name_is_content(store: Store, root: Path) -> N
         store.delete_folder("d")
     store.delete_folder("d", recursive=True)
     assert on_disk(root) == []
+
+
+@pytest.mark.parametrize("race", [swapped_links, shared_deletions, writers_and_deleters])
+def test_races_over_folders_harm_nobody(race: Callable[[Path, int], list[str]], root: Path) -> None:
+    assert race(root, 8 if race is not writers_and_deleters else 1) == []
 
 
 # --- the root

@@ -5,17 +5,15 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shutil
 import stat
-import subprocess
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.folders import become_nobody, descriptors, let_in, limit_descriptors, on_disk, once, refusing
+from helpers.folders import become_nobody, descriptors, let_in, limit_descriptors, mounted, on_disk, once, refusing
 from helpers.processes import Fork
 
 from remote_store import (
@@ -124,19 +122,6 @@ def test_system_errors_are_typed_and_leave_nothing(
     assert on_disk(root) == ["old"]
     assert store.read_bytes("old") == b"old"
     store.write("deep/er/new", b"1")
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[None]:
-    """A small file system in memory."""
-    folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("may not mount")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def writes_of(store: Store, path: str, data: bytes) -> list[Callable[[], object]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,3 +95,16 @@ def refusing(number: int, *names: str) -> Callable[[pytest.MonkeyPatch], None]:
             monkeypatch.setattr(local_os, name, refuse)
 
     return apply
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """A small file system in memory."""
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
