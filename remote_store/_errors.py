@@ -165,7 +165,8 @@ def is_container_missing(error: NotFound) -> bool:
 
 
 def folder_deleted(path: str, backend: str) -> NotFound:
-    return NotFound("Folder not found: it was deleted while the file was being written", path=path, backend=backend)
+    message = "Folder not found: it was deleted or moved while the file was being written"
+    return NotFound(message, path=path, backend=backend)
 
 
 def storage_full(path: str, backend: str) -> StorageFull:

@@ -193,17 +193,16 @@ def file_info(
 ) -> FileInfo:
     """A `FileInfo` of a normalized key; listings make thousands, and a frozen `__init__` takes 3 times as long."""
     info = _new(FileInfo)
-    info.__dict__.update(
-        path=RemotePath.from_key(key),
-        name=key[key.rfind("/") + 1 :],
-        size=size,
-        modified_at=modified_at,
-        digest=digest,
-        etag=etag,
-        content_type=content_type,
-        metadata=metadata,
-        extra={} if extra is None else extra,
-    )
+    fields = info.__dict__  # Filled one by one, which takes half as long as `update`.
+    fields["path"] = RemotePath.from_key(key)
+    fields["name"] = key[key.rfind("/") + 1 :]
+    fields["size"] = size
+    fields["modified_at"] = modified_at
+    fields["digest"] = digest
+    fields["etag"] = etag
+    fields["content_type"] = content_type
+    fields["metadata"] = metadata
+    fields["extra"] = {} if extra is None else extra
     return info
 
 

@@ -12,9 +12,12 @@ from functools import lru_cache
 from typing import Any
 
 from remote_store._capabilities import Capability
+from remote_store._models import check_metadata
 
 O_PATH: int = getattr(os, "O_PATH", os.O_RDONLY)
 O_TMPFILE: int | None = getattr(os, "O_TMPFILE", None)
+PATH_MAX: int = os.pathconf("/", "PC_PATH_MAX") if hasattr(os, "pathconf") else 4096
+"""The shortest path [bytes] that is too long for a system call."""
 ATTRIBUTE = "user.remote_store"
 """The extended attribute that holds a file's user metadata: UTF-8 between bytes that UTF-8 never uses, because a file
 system may give all attributes of a file no more than 4 KiB."""
@@ -102,11 +105,12 @@ def _try_attribute(folder: int, name: str) -> None:
 
 
 def path_of(fd: int, path: str) -> str:
-    """Where the file open as `fd` (by the name `path`) really is."""
+    """Where the file open as `fd` (by the name `path`) really is; `""` where that is too long to be told."""
     try:
         return os.readlink(f"/proc/self/fd/{fd}")
-    except OSError:
-        pass
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return ""
     with suppress(ImportError, AttributeError, OSError):
         import fcntl
 
@@ -171,13 +175,20 @@ def _renameat2(source: int, old: str, target: int, new: str) -> None:
 
 
 def read_metadata(file: int | str, *, follow: bool = True) -> dict[str, str] | None:
-    """User metadata of an open file, or of a path."""
+    """User metadata of an open file, or of a path; None where the attribute holds what no store has written."""
     # An attribute that is not there costs an exception, a list without it does not.
     if ATTRIBUTE not in os.listxattr(file, follow_symlinks=follow):
         return None
-    kept = os.getxattr(file, ATTRIBUTE, follow_symlinks=follow)
-    pairs = [item.split(_EQUALS) for item in kept.split(_NEXT)]
-    return {key.decode(): value.decode("utf-8", "surrogatepass") for key, value in pairs}
+    try:
+        kept = os.getxattr(file, ATTRIBUTE, follow_symlinks=follow)
+        pairs = [item.split(_EQUALS) for item in kept.split(_NEXT)]
+        return check_metadata({key.decode(): value.decode("utf-8", "surrogatepass") for key, value in pairs})
+    except ValueError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ENODATA:  # Somebody removed it after it was listed.
+            return None
+        raise
 
 
 def write_metadata(fd: int, metadata: Mapping[str, str]) -> None:

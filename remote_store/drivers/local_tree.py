@@ -6,55 +6,70 @@ import datetime as dt
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from remote_store._errors import InvalidPath
+from remote_store._errors import InvalidPath, RemoteStoreError
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join
 from remote_store.drivers.base import ABSENT, PAGE_SIZE, Page, Want, from_os_error, warn_unspellable
+from remote_store.drivers.local_steps import FOLDER_FLAGS, GONE, RACES, Walk
 
 if TYPE_CHECKING:
-    from remote_store.drivers.local import LocalDriver
+    from remote_store.drivers.local_root import LocalRoot
 
 _UTC = dt.UTC
 _from_timestamp = dt.datetime.fromtimestamp
+_NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
 
 class Scan:
     """One listing: turns directory entries into models, and says once what it skips."""
 
-    def __init__(self, driver: LocalDriver, want: Want) -> None:
+    def __init__(self, driver: LocalRoot, want: Want) -> None:
         self._driver = driver
         self._files, self._folders = want != "folders", want != "files"
         self._warned = False
 
-    def folder(self, key: str, deeper: list[str] | None, flags: int) -> Iterator[Page]:
-        """Pages of one folder; real subfolders are added to `deeper`. A folder that is gone, or none, is empty."""
-        driver, page = self._driver, []
+    def pages(self, key: str, max_depth: int | None) -> Generator[Page, None, None]:
+        """Pages of a folder and of those below it, links not entered; of one that is gone, or none, nothing."""
+        driver = self._driver
         try:
-            fd = driver.open_folder(key, os.O_RDONLY | flags)
+            walk = Walk(driver.open_folder(key, os.O_RDONLY))
         except InvalidPath:
             return
         except OSError as error:
             if error.errno in ABSENT:
                 return
             raise from_os_error(error, key, driver.name) from error
-        try:
-            with os.scandir(fd) as entries, driver.errors(key):
-                for entry in entries:
-                    item = self._entry(entry, join(key, entry.name), deeper)
-                    if item is not None:
-                        page.append(item)
-                        if len(page) == PAGE_SIZE:
-                            yield page
-                            page = []
-            if page:
-                yield page
-        finally:
-            os.close(fd)
+        with closing(walk.folders()) as folders:
+            try:
+                for deeper in folders:
+                    depth = len(walk.names)
+                    yield from self._folder(walk, key, deeper if max_depth is None or depth < max_depth else None)
+            except OSError as error:
+                if isinstance(error, RemoteStoreError):
+                    raise
+                raise from_os_error(error, join(key, "/".join(walk.names)), driver.name) from error
 
-    def _entry(self, entry: os.DirEntry[str], key: str, deeper: list[str] | None) -> FileInfo | FolderEntry | None:
+    def _folder(self, walk: Walk, top: str, deeper: list[str] | None) -> Iterator[Page]:
+        """Pages of the folder where the walk is; the names of real subfolders are added to `deeper`."""
+        page, key, fd = [], join(top, "/".join(walk.names)), walk.fd
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                item = self._entry(fd, entry, join(key, entry.name), deeper)
+                if item is not None:
+                    page.append(item)
+                    if len(page) == PAGE_SIZE:
+                        yield page
+                        page = []
+        if page:
+            yield page
+
+    def _entry(
+        self, fd: int, entry: os.DirEntry[str], key: str, deeper: list[str] | None
+    ) -> FileInfo | FolderEntry | None:
         name = entry.name
         if name.startswith(self._driver.profile.temp_prefix):
             return None
@@ -65,11 +80,11 @@ class Scan:
             return None
         if entry.is_dir(follow_symlinks=False):
             if deeper is not None:
-                deeper.append(key)
+                deeper.append(name)
             return folder_entry(key) if self._folders else None
         status: os.stat_result | None
         if entry.is_symlink():
-            status = self._driver.visible(key)
+            status = self._driver.visible(key, fd)
             if status is None or stat.S_ISDIR(status.st_mode):
                 return folder_entry(key) if status is not None and self._folders else None
         elif not self._files:
@@ -84,44 +99,72 @@ class Scan:
         return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC))
 
 
-def remove_tree(driver: LocalDriver, key: str) -> None:
-    """Remove a folder with all that is in it, links and unspellable names included, without entering links."""
-    waiting, folders = [key], []
-    while waiting:
-        folder = waiting.pop()
-        folders.append(folder)
-        fd = driver.open_folder(folder, os.O_RDONLY | os.O_NOFOLLOW)
+def remove_tree(parent: int, name: str) -> bool:
+    """Remove a folder with all that is in it, links and unspellable names included, without entering links.
+
+    What others remove meanwhile is as good as removed. What they add is removed too, until it has been tried often
+    enough: then the answer is False.
+    """
+    for _ in range(RACES):
         try:
-            with os.scandir(fd) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(join(folder, entry.name))
-                    else:
-                        os.unlink(entry.name, dir_fd=fd)
-        finally:
-            os.close(fd)
-    for folder in reversed(folders):
-        parent, name = driver.open_parent(folder)
-        try:
-            os.rmdir(name, dir_fd=parent)
-        finally:
-            os.close(parent)
+            walk = Walk(os.open(name, FOLDER_FLAGS, dir_fd=parent))
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            continue
+        for deeper in walk.folders(after=_remove_emptied):
+            deeper.extend(_clear(walk.fd))
+        if _remove_emptied(parent, name):
+            return True
+    return False
+
+
+def _clear(fd: int) -> Iterator[str]:
+    """Remove what is in a folder but for its subfolders, whose names are given."""
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield entry.name
+                continue
+            # Others may be faster; what they put there instead is seen the next time.
+            with suppress(FileNotFoundError, IsADirectoryError):
+                os.unlink(entry.name, dir_fd=fd)
+
+
+def _remove_emptied(parent: int, name: str) -> bool:
+    """Remove a folder unless others have put something in it, or in its place, meanwhile."""
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno not in _NOT_EMPTY | {errno.ENOTDIR}:
+            raise
+        return False
+    return True
 
 
 def remove_empty(parent: int, name: str, temp_prefix: str) -> None:
     """Remove a folder in which there is nothing but what killed writers left."""
     try:
-        os.rmdir(name, dir_fd=parent)
+        return os.rmdir(name, dir_fd=parent)
     except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+        if error.errno not in _NOT_EMPTY:
             raise
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-        try:
-            names = os.listdir(fd)
-            if any(not entry.startswith(temp_prefix) for entry in names):
-                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY)) from error
-            for entry in names:
-                os.unlink(entry, dir_fd=fd)
-        finally:
-            os.close(fd)
-        os.rmdir(name, dir_fd=parent)
+        refusal = error
+    fd = os.open(name, FOLDER_FLAGS, dir_fd=parent)
+    try:
+        with os.scandir(fd) as entries:
+            left = []
+            for entry in entries:
+                if not entry.name.startswith(temp_prefix) or entry.is_dir(follow_symlinks=False):
+                    raise refusal
+                left.append(entry.name)
+        for entry_name in left:
+            with suppress(FileNotFoundError):
+                os.unlink(entry_name, dir_fd=fd)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=parent)

@@ -8,11 +8,13 @@ import secrets
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from remote_store._errors import NotFound, RemoteStoreError, folder_deleted, is_folder, not_regular, target_exists
 from remote_store.drivers import local_os
 from remote_store.drivers.base import FOLDER, Sink, WriteOptions
+from remote_store.drivers.local_os import O_PATH
+from remote_store.drivers.local_steps import GONE, RACES, identity
 
 if TYPE_CHECKING:
     from remote_store.drivers.local import LocalDriver
@@ -29,32 +31,51 @@ class NewParent:
     def __init__(self, driver: LocalDriver, key: str) -> None:
         self._driver, self._key = driver, key
         self._folder, _, self.name = key.rpartition("/")
-        self._made: list[tuple[int, str]] = []
+        self._names = self._folder.split("/") if self._folder else []
+        self._depth = 0
+        self._made: dict[int, tuple[int, int]] = {}
         self.fd = -1
         try:
             with driver.errors(key, writing=True):
-                self.fd = self._ensure()
+                self._open()
         except BaseException:
             self.close(undo=True)
             raise
 
     def reopen(self) -> None:
         """Make the folder again after somebody deleted it."""
-        os.close(self.fd)
-        self.fd = -1
-        self.fd = self._ensure()
+        self.close()
+        self._open()
+
+    def check_place(self) -> None:
+        """Raise `NotFound` unless the folder still is where it was opened; one that was deleted can be made again."""
+        if local_os.path_of(self.fd, "") != self._where and os.fstat(self.fd).st_nlink:
+            raise folder_deleted(self._key, self._driver.name)
 
     def close(self, *, undo: bool = False) -> None:
         """Let go of the folder; `undo` removes what was created and is still empty."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-        while self._made:
-            parent, name = self._made.pop()
-            if undo:
-                with suppress(OSError):
-                    os.rmdir(name, dir_fd=parent)
-            os.close(parent)
+        fd, self.fd = self.fd, -1
+        if fd < 0:
+            return
+        try:
+            with suppress(OSError):
+                while undo and self._depth and self._made.get(self._depth) == identity(fd):
+                    above = os.open("..", O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+                    below, fd = fd, above
+                    try:
+                        self._depth -= 1
+                        self._remove(above, self._names[self._depth], below)
+                    finally:
+                        os.close(below)
+        finally:
+            os.close(fd)
+
+    @staticmethod
+    def _remove(above: int, name: str, fd: int) -> None:
+        """Remove the folder open as `fd`, not what others have put in its place."""
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(name, dir_fd=above, follow_symlinks=False), os.fstat(fd)):
+                os.rmdir(name, dir_fd=above)
 
     def __enter__(self) -> Self:
         return self
@@ -62,44 +83,63 @@ class NewParent:
     def __exit__(self, kind: object, *exc_info: object) -> None:
         self.close(undo=kind is not None)
 
-    def _ensure(self) -> int:
+    def _open(self) -> None:
         driver = self._driver
-        for _ in range(100):  # Bounds a race with somebody who keeps deleting the folder.
+        for _ in range(RACES):  # Others may keep deleting the folder.
             try:
-                return driver.open_folder(self._folder, driver.folder_flags)
+                fd = driver.open_folder(self._folder, driver.folder_flags)
             except FileNotFoundError:
-                try:
-                    self._make_folders()
-                except FileNotFoundError as error:
-                    if isinstance(error, RemoteStoreError):
-                        raise
+                self._make()
+            else:
+                self.close()
+                self.fd, self._depth = fd, len(self._names)
+                self._where = local_os.path_of(fd, "")
+                return
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
-    def _make_folders(self) -> None:
-        """Create what is missing of the folder, from the nearest folder above that is there."""
-        driver, missing, folder = self._driver, [], self._folder
+    def _make(self) -> None:
+        """Create what is missing of the folder, as far as others let it."""
+        self.close()
+        self._open_nearest()
+        flags = self._driver.folder_flags | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        for name in self._names[self._depth :]:
+            made = False
+            try:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=self.fd)
+                    made = True
+                below = os.open(name, flags, dir_fd=self.fd)
+            except OSError as error:
+                if made:
+                    with suppress(OSError):
+                        os.rmdir(name, dir_fd=self.fd)
+                if error.errno in GONE:
+                    return
+                raise
+            above, self.fd, self._depth = self.fd, below, self._depth + 1
+            try:
+                if made:
+                    self._made[self._depth] = identity(below)
+                    if self._driver.durable:
+                        os.fsync(above)
+            finally:
+                os.close(above)
+
+    def _open_nearest(self) -> None:
+        """Open the nearest folder above that is there."""
+        driver, key = self._driver, self._folder
         while True:
             try:
-                parent = driver.open_folder(folder, driver.folder_flags)
-                break
+                self.fd = driver.open_folder(key, driver.folder_flags)
             except FileNotFoundError:
-                if os.path.islink(driver.native(folder)):
+                if os.path.islink(driver.native(key)):
                     raise not_regular(self._key, driver.name) from None
-                if not folder:
+                if not key:
                     self._make_root()
-                    continue
-                folder, _, name = folder.rpartition("/")
-                missing.append(name)
-        for name in reversed(missing):
-            with suppress(FileExistsError):
-                os.mkdir(name, dir_fd=parent)
-                self._made.append((os.dup(parent), name))
-                if driver.durable:
-                    os.fsync(parent)
-            os.close(parent)
-            folder = f"{folder}/{name}" if folder else name
-            parent = driver.open_folder(folder, driver.folder_flags)
-        os.close(parent)
+                key = key.rpartition("/")[0]
+            else:
+                self._depth = key.count("/") + 1 if key else 0
+                return
 
     def _make_root(self) -> None:
         driver = self._driver
@@ -114,11 +154,28 @@ def check_replaceable(old: os.stat_result, key: str, backend: str) -> None:
         raise not_regular(key, backend)
 
 
+class Origin(NamedTuple):
+    """The file whose content is written.
+
+    Attributes:
+        status: of it; a new file takes its mode.
+        moving: whether the new file takes its place, with owner and times, whatever was there before.
+    """
+
+    status: os.stat_result
+    moving: bool
+
+
+def is_unchanged(now: os.stat_result, before: os.stat_result) -> bool:
+    """Whether a file still is what it was, as far as size and time tell."""
+    return os.path.samestat(now, before) and (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
 class LocalSink(Sink):
     """A file being written next to where it will be."""
 
-    def __init__(self, driver: LocalDriver, key: str, options: WriteOptions) -> None:
-        self._driver, self._key, self._options = driver, key, options
+    def __init__(self, driver: LocalDriver, key: str, options: WriteOptions, origin: Origin | None = None) -> None:
+        self._driver, self._key, self._options, self._origin = driver, key, options, origin
         self._fd = -1
         self._temp: str | None = None
         self._parent = NewParent(driver, key)
@@ -126,10 +183,9 @@ class LocalSink(Sink):
             with driver.errors(key, writing=True):
                 self._old = self._look()
                 self._fd = self._open()
-                if self._old is not None and stat.S_ISREG(self._old.st_mode):
-                    self._take_over(self._fd, self._old)
                 if options.metadata:
                     local_os.write_metadata(self._fd, options.metadata)
+                self._take_over()
         except BaseException:
             self._discard()
             raise
@@ -153,7 +209,7 @@ class LocalSink(Sink):
         )
 
     def _open(self) -> int:
-        for _ in range(100):
+        for _ in range(RACES):
             try:
                 return self._open_once()
             except FileNotFoundError:
@@ -175,14 +231,24 @@ class LocalSink(Sink):
     def _new_name(self) -> str:
         return self._driver.profile.temp_prefix + secrets.token_hex(8)
 
-    @staticmethod
-    def _take_over(fd: int, old: os.stat_result) -> None:
-        """Mode, and owner where permitted, of the file that is replaced; like any write, it clears set-id bits."""
-        new = os.fstat(fd)
-        if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
-            with suppress(PermissionError):
-                os.fchown(fd, old.st_uid, old.st_gid)
-        os.fchmod(fd, stat.S_IMODE(old.st_mode) & 0o777)
+    def _take_over(self) -> None:
+        """Mode, and owner where permitted, of the file that is replaced or moved; of one that is copied the mode.
+
+        Like any write, it clears set-id bits.
+        """
+        model, origin = self._old, self._origin
+        if origin is not None and origin.moving:
+            model = origin.status
+        if model is not None and stat.S_ISREG(model.st_mode):
+            new = os.fstat(self._fd)
+            if (new.st_uid, new.st_gid) != (model.st_uid, model.st_gid):
+                with suppress(PermissionError):
+                    os.fchown(self._fd, model.st_uid, model.st_gid)
+        elif origin is not None:
+            model = origin.status
+        else:
+            return
+        os.fchmod(self._fd, stat.S_IMODE(model.st_mode) & 0o777)
 
     async def write(self, data: bytes) -> None:
         with self._driver.errors(self._key, writing=True):
@@ -190,6 +256,9 @@ class LocalSink(Sink):
 
     async def commit(self) -> Mapping[str, Any]:
         with self._driver.errors(self._key, writing=True):
+            if self._origin is not None and self._origin.moving:
+                status = self._origin.status
+                os.utime(self._fd, ns=(status.st_atime_ns, status.st_mtime_ns))
             if self._driver.durable:
                 os.fsync(self._fd)
             self._publish(self._fd)
@@ -202,7 +271,8 @@ class LocalSink(Sink):
 
     def _publish(self, fd: int) -> None:
         try:
-            for _ in range(100):
+            for _ in range(RACES):
+                self._parent.check_place()
                 try:
                     return self._replace(fd) if self._options.overwrite else self._create(fd)
                 except FileNotFoundError as error:

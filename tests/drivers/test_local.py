@@ -6,27 +6,21 @@ import errno
 import os
 import socket
 import stat
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from helpers.folders import on_disk, refusing
 
 from remote_store import (
     AlreadyExists,
-    BackendUnavailable,
     Capability,
     DirectoryNotEmpty,
     InvalidPath,
     NotFound,
-    PermissionDenied,
     RemoteStoreError,
-    ResourceLocked,
     Store,
 )
 from remote_store.backends import LocalBackend
-from remote_store.drivers import local_os
 
 TEMP = ".~rs-"
 
@@ -49,10 +43,6 @@ def outside(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "secret").write_bytes(b"secret")
     return folder
-
-
-def on_disk(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 # --- links
@@ -258,47 +248,6 @@ def test_a_name_the_system_cannot_encode_is_an_invalid_path(store: Store) -> Non
         store.exists("\ud800")
 
 
-def test_too_long_a_name_is_an_invalid_path_to_writes(store: Store, root: Path) -> None:
-    with pytest.raises(InvalidPath):
-        store.write("d/" + "x" * 300, b"1")
-    assert on_disk(root) == []
-
-
-# --- modes, owners, times, metadata
-
-
-def test_new_files_follow_the_umask_and_overwriting_keeps_the_mode(store: Store, root: Path) -> None:
-    old = os.umask(0o027)
-    try:
-        store.write("a", b"1")
-        with store.open_atomic("b") as file:
-            file.write(b"1")
-    finally:
-        os.umask(old)
-    assert stat.S_IMODE((root / "a").stat().st_mode) == 0o640
-    assert stat.S_IMODE((root / "b").stat().st_mode) == 0o640
-    (root / "a").chmod(0o604)
-    store.write("a", b"2", overwrite=True)
-    assert stat.S_IMODE((root / "a").stat().st_mode) == 0o604
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
-def test_overwriting_keeps_the_owner(store: Store, root: Path) -> None:
-    store.write("a", b"1")
-    os.chown(root / "a", 12345, 23456)
-    store.write("a", b"2", overwrite=True)
-    status = (root / "a").stat()
-    assert (status.st_uid, status.st_gid) == (12345, 23456)
-
-
-def test_metadata_stays_with_a_file_that_was_renamed_outside(store: Store, root: Path) -> None:
-    if not store.supports(Capability.USER_METADATA):
-        pytest.skip("this file system has no extended attributes")
-    store.write("a", b"1", metadata={"k": "v"})
-    (root / "a").rename(root / "b")
-    assert store.get_file_info("b").metadata == {"k": "v"}
-
-
 # --- temporaries
 
 
@@ -361,22 +310,6 @@ def test_durable_stores_wait_for_the_disk(root: Path, monkeypatch: pytest.Monkey
 # --- file systems that can do less
 
 
-Break = Callable[[], None]
-
-
-def refusing(number: int, *names: str) -> Callable[[pytest.MonkeyPatch], None]:
-    """Make functions of `local_os` fail as a file system without them does."""
-
-    def apply(monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*args: Any, **options: Any) -> Any:
-            raise OSError(number, os.strerror(number))
-
-        for name in names:
-            monkeypatch.setattr(local_os, name, refuse)
-
-    return apply
-
-
 POORER = {
     "no unnamed files": refusing(errno.EOPNOTSUPP, "open_unnamed"),
     "unnamed files that cannot be linked": refusing(errno.ENOENT, "link_open"),
@@ -422,116 +355,6 @@ def test_capabilities_are_what_the_file_system_can_do(root: Path, monkeypatch: p
     with pytest.raises(AlreadyExists):
         poor.copy("f", "f2") or poor.move("f2", "f")
     assert poor.read_bytes("f") == b"1"
-
-
-def test_a_move_to_another_device_moves_the_content(store: Store, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.write("a", b"1", metadata={"k": "v"} if store.supports(Capability.USER_METADATA) else None)
-    refusing(errno.EXDEV, "rename_new")(monkeypatch)
-    store.move("a", "d/b")
-    assert store.read_bytes("d/b") == b"1"
-    assert on_disk(root) == ["d", "d/b"]
-    if store.supports(Capability.USER_METADATA):
-        assert store.get_file_info("d/b").metadata == {"k": "v"}
-
-
-# --- faults
-
-
-@pytest.mark.parametrize(
-    ("number", "error"),
-    [
-        (errno.EACCES, PermissionDenied),
-        (errno.EROFS, PermissionDenied),
-        (errno.EIO, BackendUnavailable),
-        (errno.EBUSY, ResourceLocked),
-        (errno.ENOSPC, RemoteStoreError),
-        (errno.EMFILE, RemoteStoreError),
-    ],
-)
-def test_system_errors_are_typed_and_leave_nothing(
-    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[RemoteStoreError]
-) -> None:
-    store.write("old", b"old")
-    for name in ("write_all", "link_open"):
-        with monkeypatch.context() as patch:
-            refusing(number, name)(patch)
-            for path in ("old", "new", "deep/er/new"):
-                with pytest.raises(error) as caught:
-                    store.write(path, b"x" * 100, overwrite=True)
-                assert type(caught.value) is error
-                assert caught.value.path == path
-                assert isinstance(caught.value.__cause__, OSError)
-    assert on_disk(root) == ["old"]
-    assert store.read_bytes("old") == b"old"
-    store.write("deep/er/new", b"1")
-
-
-def test_a_stream_fails_with_typed_errors_midway(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.write("f", b"x" * 3_000_000)
-    stream = store.read("f")
-    assert stream.read(10) == b"x" * 10
-
-    def fail(*args: object) -> bytes:
-        raise OSError(errno.EIO, "gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "read", fail)
-        with pytest.raises(BackendUnavailable) as caught:
-            stream.read()
-    assert caught.value.path == "f"
-    stream.close()
-    assert store.read_bytes("f") == b"x" * 3_000_000
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="drops to another user, which only root can")
-def test_file_modes_are_permission_denied_never_missing(tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    (root / "closed").mkdir(parents=True)
-    (root / "closed" / "f").write_bytes(b"1")
-    (root / "unreadable").write_bytes(b"1")
-    (root / "unreadable").chmod(0)
-    (root / "closed").chmod(0)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and str(folder).startswith(str(tmp_path.parents[2])):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgid(65534)
-            os.setuid(65534)
-            os._exit(_denials(root))
-        finally:
-            os._exit(99)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    (root / "closed").chmod(0o755)
-
-
-def _denials(root: Path) -> int:
-    """Number of the first attempt that was not denied, 0 if all were."""
-    store = Store(LocalBackend(root))
-    attempts: list[Callable[[], object]] = [
-        lambda: store.read_bytes("unreadable"),
-        lambda: store.read("unreadable"),
-        lambda: store.exists("closed/f"),
-        lambda: store.is_file("closed/f"),
-        lambda: store.get_file_info("closed/f"),
-        lambda: store.write("closed/new", b""),
-        lambda: store.write("new", b""),
-        lambda: store.delete("unreadable"),
-        lambda: store.delete_folder("closed", recursive=True),
-        lambda: store.move("unreadable", "x"),
-        lambda: list(store.list_files("closed")),
-        lambda: list(store.list_files(recursive=True)),
-    ]
-    for number, attempt in enumerate(attempts, 1):
-        try:
-            attempt()
-        except PermissionDenied:
-            continue
-        except BaseException:
-            return number
-        return number
-    return 0
 
 
 # --- the root
@@ -597,28 +420,3 @@ def test_a_folder_deleted_under_a_writer_is_made_again(store: Store, root: Path)
         os.rmdir(root / "d" / "e")
         os.rmdir(root / "d")
     assert store.read_bytes("d/e/f") == b"1"
-
-
-def test_descriptors_are_not_leaked(store: Store, root: Path) -> None:
-    if not os.path.isdir("/proc/self/fd"):
-        pytest.skip("needs /proc")
-    store.write("d/f", b"x" * 100_000)
-    (root / "out").symlink_to("/")
-    before = len(os.listdir("/proc/self/fd"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for _ in range(50):
-            store.read_bytes("d/f")
-            with store.read("d/f") as stream:
-                stream.read(1)
-            next(store.list_files("d"))
-            list(store.list_files(recursive=True))
-            for path in ("missing", "d", "out/etc/passwd"):
-                with pytest.raises(RemoteStoreError):
-                    store.read(path)
-                with pytest.raises(RemoteStoreError):
-                    store.write(path if path != "missing" else "d/f", b"")
-            store.copy("d/f", "g", overwrite=True)
-            store.move("g", "h", overwrite=True)
-            store.delete("h")
-    assert len(os.listdir("/proc/self/fd")) == before

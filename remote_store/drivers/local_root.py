@@ -1,0 +1,184 @@
+"""Where the keys of a local root are: whatever is opened really lies inside the root, wherever links lead."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from remote_store._errors import InvalidPath, NotFound, RemoteStoreError, escapes_root, not_regular
+from remote_store.drivers import local_os
+from remote_store.drivers.base import FILE, FOLDER, Driver, Kind, from_os_error
+from remote_store.drivers.local_steps import identity, open_steps
+
+_SEE = local_os.O_PATH | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_lstat = os.lstat
+
+
+class LocalRoot(Driver):
+    """The part of the local driver that finds things.
+
+    Where a file really is, is read from its open descriptor, so neither a link nor a race leads out of the root.
+    """
+
+    durable: bool
+
+    def __init__(self, name: str, root: str) -> None:
+        super().__init__(name, root)
+        self.prefix = self.root.rstrip("/") + "/"
+        self._root_device = self._root_inode = -1
+
+    # --- naming
+
+    def native(self, key: str) -> str:
+        return self.prefix + key if key else self.root
+
+    def key(self, native: str) -> str | None:
+        path = native.removeprefix("file://").rstrip("/")
+        if path == self.root.rstrip("/"):
+            return ""
+        return path[len(self.prefix) :] if path.startswith(self.prefix) else None
+
+    def check_key(self, key: str) -> None:
+        # Surrogates may spell the same bytes as a character (PEP 383); others cannot be encoded at all.
+        try:
+            same = os.fsdecode(os.fsencode(key)) == key
+        except UnicodeEncodeError:
+            same = False
+        if not same:
+            raise InvalidPath("Path cannot be encoded for this filesystem", path=key, backend=self.name)
+
+    @contextmanager
+    def errors(self, key: str, *, writing: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, RemoteStoreError):
+                raise
+            if writing and error.errno == errno.ENAMETOOLONG:
+                message = "A name in the path is too long for this filesystem"
+                raise InvalidPath(message, path=key, backend=self.name) from error
+            raise from_os_error(error, key, self.name, writing=writing) from error
+
+    # --- opening
+
+    def open_at(self, key: str, flags: int) -> int:
+        """Descriptor of what `key` leads to; links are followed as long as they stay inside the root."""
+        path = self.prefix + key
+        try:
+            fd = os.open(path, flags)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG or len(os.fsencode(path)) < local_os.PATH_MAX:
+                raise
+        else:
+            return self._admit(fd, key, path)
+        # No system call takes the whole path: go down name by name, following no link.
+        root = self.open_at("", _SEE | os.O_DIRECTORY)
+        try:
+            return open_steps(root, key.split("/"), flags)
+        finally:
+            os.close(root)
+
+    def _admit(self, fd: int, key: str, path: str) -> int:
+        """The descriptor, if the file or folder open as `fd` (by the name `path`) really lies below the root."""
+        where = local_os.path_of(fd, path)
+        if where.startswith(self.prefix) or where == self.root:
+            return fd
+        os.close(fd)
+        raise escapes_root(key, self.name)
+
+    def open_folder(self, key: str, flags: int) -> int:
+        """Descriptor of a folder inside the root."""
+        return self.open_at(key, flags | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def open_parent(self, key: str) -> tuple[int, str]:
+        """Descriptor of the folder that holds `key`, and the name in it; a missing folder is a missing file."""
+        folder, _, name = key.rpartition("/")
+        with self.errors(key):
+            return self.open_folder(folder, self.folder_flags), name
+
+    @property
+    def folder_flags(self) -> int:
+        """A folder that will be fsynced must be open for reading."""
+        return os.O_RDONLY if self.durable else local_os.O_PATH
+
+    def unreadable(self, error: OSError, key: str) -> RemoteStoreError:
+        """What it means that `key` could not be opened."""
+        path = self.prefix + key
+        if isinstance(error, FileNotFoundError) and os.path.islink(path):
+            return not_regular(key, self.name)
+        if isinstance(error, PermissionError) and not os.path.realpath(path).startswith(self.prefix):
+            return escapes_root(key, self.name)
+        return from_os_error(error, key, self.name)
+
+    def locate(self, key: str) -> int | None:
+        """Descriptor (O_PATH) of what `key` leads to inside the root; None where nothing is."""
+        try:
+            return self.open_at(key, _SEE)
+        except OSError as error:
+            verdict = self.unreadable(error, key)
+            if isinstance(verdict, NotFound):
+                return None
+            raise verdict from error
+
+    # --- looking
+
+    def peek(self, key: str) -> os.stat_result | None:
+        """Status of an entry of the root itself, for half the cost: only the root could be a link."""
+        if "/" in key:
+            return None
+        try:
+            status, root = _lstat(self.prefix + key), _lstat(self.root)
+        except OSError:
+            return None
+        if (root.st_ino != self._root_inode or root.st_dev != self._root_device) and not self._recognize_root():
+            return None
+        return None if stat.S_ISLNK(status.st_mode) else status
+
+    def _recognize_root(self) -> bool:
+        """Whether the root's path leads through no link; remembers which folder that is."""
+        with suppress(OSError):
+            fd = os.open(self.root, _SEE | os.O_DIRECTORY)
+            try:
+                if local_os.path_of(fd, self.root) == self.root:
+                    self._root_device, self._root_inode = identity(fd)
+                    return True
+            finally:
+                os.close(fd)
+        return False
+
+    def visible(self, key: str, folder: int | None = None) -> os.stat_result | None:
+        """Status of what probes and listings see: a file or folder inside the root.
+
+        Args:
+            key: of it.
+            folder: descriptor of the folder that holds it, where that is open.
+        """
+        status = self.peek(key) if folder is None else None
+        if status is None:
+            try:
+                if folder is None:
+                    fd = self.open_at(key, _SEE)
+                else:
+                    fd = self._admit(os.open(key.rpartition("/")[2], _SEE, dir_fd=folder), key, self.prefix + key)
+            except (FileNotFoundError, NotADirectoryError, InvalidPath):
+                return None
+            except OSError as error:
+                verdict = self.unreadable(error, key)
+                if isinstance(verdict, (NotFound, InvalidPath)):
+                    return None
+                raise verdict from error
+            try:
+                status = os.fstat(fd)
+            finally:
+                os.close(fd)
+        return status if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) else None
+
+    async def kind(self, key: str) -> Kind | None:
+        return self.kind_now(key)
+
+    def kind_now(self, key: str) -> Kind | None:
+        status = self.visible(key)
+        return None if status is None else FOLDER if stat.S_ISDIR(status.st_mode) else FILE
