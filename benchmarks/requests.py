@@ -94,6 +94,7 @@ def folders() -> Iterator[Row]:
     yield Row("glob, the first", 1, first("glob", "**/*.bin"), None, FOLDERS, True)
     yield Row("glob, a few folders", 1, listing("glob", "00?/*.bin"), 90, FOLDERS, True)
     yield Row("glob, a plain key", 1, listing("glob", "d/f"), 1)
+    yield Row("glob, a plain key, miss", 2, listing("glob", "none"), 0)
     yield Row("get_folder_info, 2,500 in 300 folders", 3, totals, 2500, FOLDERS, True)
     yield Row("get_folder_info, empty", 1, call("get_folder_info", "marked"))
     yield Row("get_folder_info, miss", 2, call("get_folder_info", "none"), NotFound)
