@@ -76,11 +76,11 @@ def files() -> Iterator[Row]:
     yield Row("delete, miss", 2, call("delete", "none"), NotFound)
     yield Row("delete, missing_ok", 2, call("delete", "none", missing_ok=True))
     yield Row("delete, a folder", 2, call("delete", "d"), InvalidPath)
-    for verb, least in (("copy", 1), ("move", 2)):
+    for verb, least in (("copy", 1), ("move", 3)):
         yield Row(f"{verb}, overwrite", least, call(verb, "f", "g", overwrite=True))
         yield Row(f"{verb}, overwrite, miss", 2, call(verb, "none", "g", overwrite=True), NotFound)
         yield Row(f"{verb}", least + 1, call(verb, "f", "n"))
-        yield Row(f"{verb}, conflict", least + 1, call(verb, "f", "g"), AlreadyExists)
+        yield Row(f"{verb}, conflict", 2, call(verb, "f", "g"), AlreadyExists)
         yield Row(f"{verb}, miss", 3, call(verb, "none", "n"), NotFound)
 
 

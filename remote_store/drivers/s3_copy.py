@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from remote_store._errors import (
@@ -12,9 +13,9 @@ from remote_store._errors import (
     RemoteStoreError,
     is_container_missing,
 )
-from remote_store._models import FileInfo
+from remote_store._models import FileInfo, FolderEntry
 from remote_store.drivers.base import WriteOptions
-from remote_store.drivers.s3_errors import MISSING_KEY, TOO_LARGE, replaced
+from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, TOO_LARGE, UNABLE, replaced
 from remote_store.drivers.s3_io import MultipartUpload
 from remote_store.drivers.s3_replies import code_of, etag, field, size
 from remote_store.drivers.s3_wire import conditions, kept
@@ -31,10 +32,34 @@ MOST_PARTS = 10_000
 
 
 async def copy(driver: S3Driver, src: str, dst: str, overwrite: bool) -> None:
-    """Copy an object, believing nothing but the service's word that it is done."""
-    options = WriteOptions(overwrite)
-    source = {"Bucket": driver.bucket, "Key": driver.object(src)}
-    request = {"Key": driver.object(dst), "CopySource": source, **conditions(options)}
+    """Copy an object."""
+    await _copy(driver, src, dst, WriteOptions(overwrite))
+
+
+async def move(driver: S3Driver, src: str, dst: str, overwrite: bool) -> None:
+    """Copy an object, then delete it if it still is what was copied.
+
+    The copy's own ETag is no measure: that of a source which came in parts is another.
+    """
+    head = await driver.call("head_object", src, Key=driver.object(src))
+    with driver.errors(src):
+        tag, large = etag(head), size(head, "ContentLength") > LARGEST_COPY
+    try:
+        await (_copy_parts if large else _copy)(driver, src, dst, WriteOptions(overwrite), head)
+        await _remove_copied(driver, src, tag)
+    except PreconditionFailed as changed:
+        changed.target = dst
+        raise
+
+
+async def _copy(
+    driver: S3Driver, src: str, dst: str, options: WriteOptions, pinned: Mapping[str, Any] | None = None
+) -> None:
+    """Copy an object, the `pinned` one (what HEAD told of it) where given, and insist on being told that it is done."""
+    source = {"CopySource": {"Bucket": driver.bucket, "Key": driver.object(src)}}
+    request = {"Key": driver.object(dst), **source, **conditions(options)}
+    if pinned:
+        request["CopySourceIfMatch"] = pinned["ETag"]
     try:
         reply = await driver.conditional("copy_object", dst, options, **request)
         with driver.errors(dst):
@@ -43,23 +68,59 @@ async def copy(driver: S3Driver, src: str, dst: str, overwrite: bool) -> None:
         if not is_container_missing(error):
             error.path = src
         raise
-    except AlreadyExists as conflict:
-        source_info = await driver.info(src)
-        if not isinstance(source_info, FileInfo):
-            raise
-        await driver.own_echo(dst, source_info.etag, source_info.size, source_info.metadata, conflict)
+    except (AlreadyExists, PreconditionFailed) as conflict:
+        await _judge(driver, src, dst, pinned, conflict)
     except RemoteStoreError as error:
-        if code_of(error.__cause__) not in TOO_LARGE:
+        if pinned or code_of(error.__cause__) not in TOO_LARGE:
             raise
         head = await driver.call("head_object", src, Key=driver.object(src))
         with driver.errors(src):
             total = size(head, "ContentLength")
         if total <= LARGEST_COPY:
             raise
-        await _copy_parts(driver, src, dst, head, options)
+        await _copy_parts(driver, src, dst, options, head)
 
 
-async def _copy_parts(driver: S3Driver, src: str, dst: str, head: Mapping[str, Any], options: WriteOptions) -> None:
+async def _judge(
+    driver: S3Driver, src: str, dst: str, pinned: Mapping[str, Any] | None, conflict: RemoteStoreError
+) -> None:
+    """Tell why a copy was refused: for a source that changed, for a target, or for its own echo, which is success."""
+    now = None
+    with suppress(RemoteStoreError):
+        now = await driver.info(src)
+    if pinned and (isinstance(conflict, PreconditionFailed) or not _is(now, etag(pinned))):
+        raise replaced("moved", src, driver.name) from conflict.__cause__
+    if not isinstance(now, FileInfo):
+        raise conflict
+    await driver.own_echo(dst, now.etag, now.size, now.metadata, conflict)
+
+
+def _is(found: FileInfo | FolderEntry | None, tag: str) -> bool:
+    return isinstance(found, FileInfo) and found.etag == tag
+
+
+async def _remove_copied(driver: S3Driver, src: str, tag: str) -> None:
+    """Delete the source of a move; one that is gone already, by an earlier try or by others, is as well."""
+    try:
+        await driver.call("delete_object", src, Key=driver.object(src), IfMatch=f'"{tag}"')
+    except NotFound as error:
+        if is_container_missing(error):
+            raise
+    except RemoteStoreError as refusal:
+        code = code_of(refusal.__cause__)
+        if code not in FAILED_CONDITION | CONFLICT | UNABLE:
+            raise
+        now = await driver.info(src)
+        if now is None:
+            return
+        if not _is(now, tag):
+            raise replaced("moved", src, driver.name) from refusal.__cause__
+        if code not in UNABLE:
+            raise
+        await driver.remove(src)
+
+
+async def _copy_parts(driver: S3Driver, src: str, dst: str, options: WriteOptions, head: Mapping[str, Any]) -> None:
     tags = await driver.call("get_object_tagging", src, Key=driver.object(src)) if head.get("TagCount") else {}
     upload = MultipartUpload(driver, dst, options, kept(head, tags.get("TagSet", ())))
     with driver.errors(src):
@@ -75,9 +136,3 @@ async def _copy_parts(driver: S3Driver, src: str, dst: str, head: Mapping[str, A
         if code_of(error.__cause__) in MISSING_KEY or isinstance(error, PreconditionFailed):
             raise replaced("copied", src, driver.name) from error.__cause__
         raise
-
-
-async def move(driver: S3Driver, src: str, dst: str, overwrite: bool) -> None:
-    """Copy an object, then delete it."""
-    await copy(driver, src, dst, overwrite)
-    await driver.remove(src)

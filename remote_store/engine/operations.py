@@ -289,7 +289,9 @@ class Engine:
         except NotFound as miss:
             if not self._flat:
                 raise
-            raise await self._missed_file(src, miss) from miss.__cause__
+            # A move has but looked at its source.
+            told = miss if verb == "copy" or is_container_missing(miss) else None
+            raise await self._missed_file(src, told) from miss.__cause__
 
     async def _before_flat_transfer(self, src: str, dst: str, overwrite: bool) -> None:
         """Look no further than needed: the service itself reports a missing source."""
