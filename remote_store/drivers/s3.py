@@ -31,9 +31,9 @@ from remote_store.drivers.base import FILE, Driver, Kind, Page, Want, WriteOptio
 from remote_store.drivers.profiles import S3
 from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, Where, host_of, sdk_errors
 from remote_store.drivers.s3_io import S3Reader, S3Sink
-from remote_store.drivers.s3_replies import code_of, etag, last_modified, size, watch
+from remote_store.drivers.s3_replies import code_of, etag, last_modified, lost_reply, size, watch
 from remote_store.drivers.s3_seek import S3Seeker
-from remote_store.drivers.s3_wire import conditions, decoded, digest, encoded, same_metadata, version, written
+from remote_store.drivers.s3_wire import Stored, conditions, decoded, digest, encoded, version, written
 
 MIB = 1 << 20
 LONGEST_KEY = 1024
@@ -205,17 +205,21 @@ class S3Driver(Driver):
         if len(data) > self.part_size:
             return await super().put(key, data, options)
         request = {"Key": self.object(key), "Body": data, **conditions(options), **encoded(options.metadata)}
+        lost = False
         try:
             try:
                 return written(await self.conditional("put_object", key, options, **request))
             except RemoteStoreError as met:
                 if code_of(met.__cause__) not in CONFLICT:
                     raise
-            # Another writer was half-way.
+                lost = lost_reply(met)
+            # Another writer was half-way, or an earlier try of this one.
             return written(await self.conditional("put_object", key, options, **request))
         except (AlreadyExists, PreconditionFailed) as conflict:
+            if not (lost or lost_reply(conflict)):
+                raise
             own = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            return await self.own_echo(key, own, len(data), options.metadata, conflict)
+            return await self.own_echo(key, Stored(own, len(data), options.metadata), conflict)
 
     async def conditional(self, verb: str, key: str, options: WriteOptions, **request: Any) -> Any:
         """A conditional call, judged."""
@@ -229,19 +233,12 @@ class S3Driver(Driver):
                 raise target_exists(key, self.name) from error.__cause__
             raise
 
-    async def own_echo(
-        self, key: str, etag: str | None, size: int, metadata: Mapping[str, str] | None, conflict: RemoteStoreError
-    ) -> Mapping[str, Any]:
-        """A refused write whose first try was answered into the void may have met itself: compare what is there."""
-        response = getattr(conflict.__cause__, "response", {})
-        if etag is None or "LostReply" not in response.get("ResponseMetadata", {}):
-            raise conflict
+    async def own_echo(self, key: str, own: Stored, conflict: RemoteStoreError) -> Mapping[str, Any]:
+        """What a write that was carried out unheard, then met itself, has stored; raises `conflict` if others did."""
         info = None
         with suppress(RemoteStoreError):
             info = await self.info(key)
-        if not isinstance(info, FileInfo) or (info.etag, info.size) != (etag, size):
-            raise conflict
-        if not same_metadata(info.metadata, metadata):
+        if not isinstance(info, FileInfo) or not own.is_stored_as(info):
             raise conflict
         return {"etag": info.etag, "version_id": info.extra.get("version_id"), "digest": info.digest}
 

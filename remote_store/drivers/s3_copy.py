@@ -17,8 +17,8 @@ from remote_store._models import FileInfo, FolderEntry
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, TOO_LARGE, UNABLE, replaced
 from remote_store.drivers.s3_io import MultipartUpload
-from remote_store.drivers.s3_replies import code_of, etag, field, size
-from remote_store.drivers.s3_wire import conditions, kept
+from remote_store.drivers.s3_replies import code_of, etag, field, lost_reply, size
+from remote_store.drivers.s3_wire import Stored, conditions, kept
 
 if TYPE_CHECKING:
     from remote_store.drivers.s3 import S3Driver
@@ -90,9 +90,9 @@ async def _judge(
         now = await driver.info(src)
     if pinned and (isinstance(conflict, PreconditionFailed) or not _is(now, etag(pinned))):
         raise replaced("moved", src, driver.name) from conflict.__cause__
-    if not isinstance(now, FileInfo):
+    if not isinstance(now, FileInfo) or not lost_reply(conflict):
         raise conflict
-    await driver.own_echo(dst, now.etag, now.size, now.metadata, conflict)
+    await driver.own_echo(dst, Stored(now.etag, now.size, now.metadata, now.digest), conflict)
 
 
 def _is(found: FileInfo | FolderEntry | None, tag: str) -> bool:

@@ -19,8 +19,8 @@ from remote_store._errors import (
 )
 from remote_store.drivers.base import FILE, Sink, WriteOptions
 from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, replaced
-from remote_store.drivers.s3_replies import Malformed, code_of, etag, field, size
-from remote_store.drivers.s3_wire import CHECKSUMS, combined, conditions, decoded, encoded, written
+from remote_store.drivers.s3_replies import Malformed, code_of, etag, field, lost_reply, size
+from remote_store.drivers.s3_wire import CHECKSUMS, Stored, combined, conditions, decoded, encoded, written
 
 if TYPE_CHECKING:
     from remote_store.drivers.s3 import S3Driver
@@ -264,11 +264,12 @@ class MultipartUpload:
             reply = await self._driver.conditional("complete_multipart_upload", self._key, self._options, **request)
             result = written(reply)
         except RemoteStoreError as error:
-            if code_of(error.__cause__) not in FAILED_CONDITION | CONFLICT | {"NoSuchUpload"}:
+            met_itself = code_of(error.__cause__) in FAILED_CONDITION | CONFLICT | {"NoSuchUpload"}
+            if not (met_itself and lost_reply(error)):
                 raise
             own = combined(part["ETag"] for part in parts)
-            metadata = decoded(self._kept.get("Metadata"))
-            result = await self._driver.own_echo(self._key, own, self._size, metadata, error)
+            stored = Stored(own, self._size, decoded(self._kept.get("Metadata")))
+            result = await self._driver.own_echo(self._key, stored, error)
         self._id = self._created = None
         return result
 

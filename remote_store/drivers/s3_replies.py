@@ -79,7 +79,7 @@ def end_redirects(request_dict: dict[str, Any], response: Any, **_: Any) -> None
 def note_lost_reply(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
     """Let a reply tell, as `LostReply`, that an earlier try of its request may have been carried out unheard."""
     context, reply = request_dict["context"], response[1].setdefault("ResponseMetadata", {}) if response else {}
-    if not response or reply.get("HTTPStatusCode", 0) in (500, 502, 504):
+    if not response or reply.get("HTTPStatusCode", 0) >= 500:
         context["remote_store_lost"] = True
     elif "remote_store_lost" in context:
         reply["LostReply"] = True
@@ -100,6 +100,12 @@ def code_of(error: BaseException | None) -> str:
         return ""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
     return str(error.response.get("Error", {}).get("Code") or status)
+
+
+def lost_reply(error: BaseException) -> bool:
+    """Whether what a refusal refers to may have been done by an earlier try of the same request."""
+    response = getattr(error.__cause__, "response", {})
+    return "LostReply" in response.get("ResponseMetadata", {})
 
 
 # --- fields

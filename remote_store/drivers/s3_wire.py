@@ -9,19 +9,37 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from remote_store._models import ContentDigest
+from remote_store._models import ContentDigest, FileInfo
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.s3_replies import Malformed, etag
 
 
-def same_metadata(one: Mapping[str, str] | None, other: Mapping[str, str] | None) -> bool:
-    """Whether S3 keeps the same for both: it does not tell the case of keys."""
-    return {key.lower(): value for key, value in (one or {}).items()} == {
-        key.lower(): value for key, value in (other or {}).items()
-    }
+class Stored(NamedTuple):
+    """What a write has left, if it was carried out.
+
+    Args:
+        etag: None where it cannot be foretold.
+        size: [bytes].
+        metadata: of the user.
+        digest: a checksum of it all, where known.
+    """
+
+    etag: str | None
+    size: int
+    metadata: Mapping[str, str] | None
+    digest: ContentDigest | None = None
+
+    def is_stored_as(self, found: FileInfo) -> bool:
+        """Whether it is what was found; S3 does not tell the case of metadata keys."""
+        same = found.etag == self.etag or (self.digest is not None and found.digest == self.digest)
+        return same and found.size == self.size and _folded(found.metadata) == _folded(self.metadata)
+
+
+def _folded(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    return {key.lower(): value for key, value in (metadata or {}).items()}
 
 
 def beyond_xml(name: str) -> bool:
