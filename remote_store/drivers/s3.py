@@ -29,7 +29,7 @@ from remote_store._paths import join, redact
 from remote_store.drivers import s3_copy, s3_listing
 from remote_store.drivers.base import FILE, Driver, Kind, Page, Want, WriteOptions
 from remote_store.drivers.profiles import S3
-from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, Where, host_of, sdk_errors
+from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, Where, sdk_errors
 from remote_store.drivers.s3_io import S3Reader, S3Sink
 from remote_store.drivers.s3_replies import code_of, etag, last_modified, lost_reply, size, watch
 from remote_store.drivers.s3_seek import S3Seeker
@@ -77,7 +77,7 @@ class S3Driver(Driver):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._watched: Any = None
-        self.where = Where(bucket, name, host_of(fs.endpoint_url or f"https://{bucket}"))
+        self.where = Where(bucket, name, timeout, fs.endpoint_url or "")
 
     @property
     def fs(self) -> S3FileSystem:
@@ -102,9 +102,9 @@ class S3Driver(Driver):
 
     # --- calls
 
-    def errors(self, key: str) -> AbstractContextManager[None]:
-        """Map what the SDK raises, and what reading its replies does."""
-        return sdk_errors(self.where, key)
+    def errors(self, key: str, ranged: bool = False) -> AbstractContextManager[None]:
+        """Map what the SDK raises, and what reading its replies, of a range of the file or the whole, does."""
+        return sdk_errors(self.where, key, ranged)
 
     def check_open(self, key: str) -> None:
         """Raise `BackendUnavailable` once the backend is closed."""
@@ -131,14 +131,17 @@ class S3Driver(Driver):
         client = await self._fs.get_s3(self.bucket)
         if client is not self._watched:
             watch(client.meta.events)
-            self._watched, self.where = client, self.where._replace(host=host_of(client.meta.endpoint_url))
+            meta, self._watched = client.meta, client
+            self.where = self.where._replace(endpoint=meta.endpoint_url, region=meta.region_name or "")
         return client
 
     async def call(self, verb: str, key: str, **request: Any) -> Any:
         """One SDK call with the SDK's retries, within the deadline."""
         with self.errors(key):
             # Making the client, once, reads the SDK's service model and takes its time; no request waits for that.
-            method = getattr(await self._client(key), verb)
+            client = await self._client(key)
+        with self.errors(key):  # Which the client has told the address of the service.
+            method = getattr(client, verb)
             request["Bucket"] = self.bucket
             async with asyncio.timeout(self.timeout):
                 return await method(**self._fs._get_s3_method_kwargs(method, **request))

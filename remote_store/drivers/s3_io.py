@@ -67,6 +67,7 @@ class S3Reader:
         self._size: int | None = None
         self._etag = etag
         self._body: Any = None
+        self._ranged = False
 
     @property
     def is_open(self) -> bool:
@@ -108,7 +109,7 @@ class S3Reader:
             message = "This service ignores ranges, so a file can only be read from front to back"
             raise RemoteStoreError(message, path=self._key, backend=self._driver.name)
         total = told.rpartition("/")[2]
-        self._body, self._etag = reply["Body"], f'"{tag}"'
+        self._body, self._etag, self._ranged = reply["Body"], f'"{tag}"', ranged
         self._size = int(total) if total.isdecimal() else self.at + length
 
     async def read(self, size: int) -> bytes:
@@ -119,7 +120,7 @@ class S3Reader:
             await self.open()
             return await self.read(size)
         self._driver.check_open(self._key)
-        with self._driver.errors(self._key):
+        with self._driver.errors(self._key, self._ranged):
             async with asyncio.timeout(self._driver.timeout):
                 data: bytes = await self._body.read(size)
                 if data and self.at + len(data) == self._size:

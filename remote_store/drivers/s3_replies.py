@@ -6,6 +6,7 @@ import datetime as dt
 import re
 import traceback
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import botocore.exceptions as sdk
@@ -85,6 +86,16 @@ def note_lost_reply(request_dict: dict[str, Any], response: Any, **_: Any) -> No
         reply["LostReply"] = True
 
 
+last_failure: ContextVar[BaseException | str | None] = ContextVar("last_failure", default=None)
+"""What the last try of the call under way met, which tells more than that its deadline passed."""
+
+
+def note_failure(response: Any, caught_exception: BaseException | None, **_: Any) -> None:
+    """Remember what a try met, as the SDK may be about to wait before the next."""
+    status = response[1].get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if response else 0
+    last_failure.set(f"answered {status}" if status >= 400 else caught_exception)
+
+
 def watch(events: Any) -> None:
     """Look at each reply to a client before the SDK takes it for what it says."""
     events.register("before-parse.s3.*", mark_foreign)
@@ -92,6 +103,7 @@ def watch(events: Any) -> None:
     for operation in ("PutObject", "CopyObject", "CompleteMultipartUpload"):
         events.register(f"needs-retry.s3.{operation}", note_lost_reply)
     events.register_first("needs-retry.s3", retry_throttled)
+    events.register_first("needs-retry.s3", note_failure)
 
 
 def code_of(error: BaseException | None) -> str:

@@ -126,14 +126,17 @@ async def test_what_is_no_s3_is_an_error_that_says_so(
             assert type(caught.value) is BackendUnavailable, name
             assert caught.value.path in ("key", "new", "folder", "folder/key", "", "."), name
             redirect = page == "a way to another page" and "region" in str(caught.value)  # All that a HEAD can tell.
-            assert redirect or re.search(f"{host} (does not answer like S3|is malformed)", str(caught.value)), name
+            assert redirect or re.search(
+                f"{host} .bucket 'test-bucket'. (does not answer like S3|is malformed)", str(caught.value)
+            ), name
     assert keys(moto_server, prefix) == ["folder/key", "key"]
 
 
 async def test_a_page_of_a_web_server_is_no_error_code(view: View, moto_server: S3Server) -> None:
     with moto_server.hooked(lambda environ, _: PAGES["a page, 404"]):
         with pytest.raises(
-            BackendUnavailable, match=r"127\.0\.0\.1:\d+ does not answer like S3 \(status 404, text/html"
+            BackendUnavailable,
+            match=r"127\.0\.0\.1:\d+ \(bucket 'test-bucket'\) does not answer like S3 \(status 404, text/html",
         ):
             await view.write("key", b"1")
         with pytest.raises(BackendUnavailable, match="does not answer like S3"):
@@ -296,7 +299,9 @@ async def test_a_reply_that_lacks_what_it_must_have_is_an_error(
     hook, names = IN_PART[case]
     with moto_server.hooked(hook):
         for name in names:
-            with pytest.raises(BackendUnavailable, match=r"reply of 127\.0\.0\.1:\d+ is malformed") as caught:
+            with pytest.raises(
+                BackendUnavailable, match=r"reply of 127\.0\.0\.1:\d+ \(bucket 'test-bucket'\) is malformed"
+            ) as caught:
                 pytest.fail(f"{name} gave {await {**READS, **CHANGES}[name](view)!r}")
             assert caught.value.path in ("key", "folder", "")
     assert keys(moto_server, prefix) == ["folder/a/key", "folder/key", "key"]
