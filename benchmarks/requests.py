@@ -76,11 +76,11 @@ def files() -> Iterator[Row]:
     yield Row("delete, miss", 2, call("delete", "none"), NotFound)
     yield Row("delete, missing_ok", 2, call("delete", "none", missing_ok=True))
     yield Row("delete, a folder", 2, call("delete", "d"), InvalidPath)
-    for verb, least in (("copy", 1), ("move", 2)):
+    for verb, least in (("copy", 1), ("move", 3)):
         yield Row(f"{verb}, overwrite", least, call(verb, "f", "g", overwrite=True))
         yield Row(f"{verb}, overwrite, miss", 2, call(verb, "none", "g", overwrite=True), NotFound)
         yield Row(f"{verb}", least + 1, call(verb, "f", "n"))
-        yield Row(f"{verb}, conflict", least + 1, call(verb, "f", "g"), AlreadyExists)
+        yield Row(f"{verb}, conflict", 2, call(verb, "f", "g"), AlreadyExists)
         yield Row(f"{verb}, miss", 3, call(verb, "none", "n"), NotFound)
 
 
@@ -94,6 +94,7 @@ def folders() -> Iterator[Row]:
     yield Row("glob, the first", 1, first("glob", "**/*.bin"), None, FOLDERS, True)
     yield Row("glob, a few folders", 1, listing("glob", "00?/*.bin"), 90, FOLDERS, True)
     yield Row("glob, a plain key", 1, listing("glob", "d/f"), 1)
+    yield Row("glob, a plain key, miss", 2, listing("glob", "none"), 0)
     yield Row("get_folder_info, 2,500 in 300 folders", 3, totals, 2500, FOLDERS, True)
     yield Row("get_folder_info, empty", 1, call("get_folder_info", "marked"))
     yield Row("get_folder_info, miss", 2, call("get_folder_info", "none"), NotFound)

@@ -134,7 +134,20 @@ class ResourceLocked(RemoteStoreError):
 
 
 class PreconditionFailed(RemoteStoreError):
-    """`if_match` no longer matches what is stored."""
+    """`if_match` no longer matches what is stored, or the file at `path` changed while it was moved, and is kept.
+
+    Args:
+        target: where the file was to be moved to; what it was may be there.
+    """
+
+    def __init__(
+        self, message: str = "", *, path: str | None = None, backend: str | None = None, target: str | None = None
+    ) -> None:
+        super().__init__(message, path=path, backend=backend)
+        self.target = target
+
+    def _details(self) -> list[tuple[str, str | None]]:
+        return [*super()._details(), *([] if self.target is None else [("target", self.target)])]
 
 
 class StorageFull(RemoteStoreError, OSError):

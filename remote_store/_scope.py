@@ -68,9 +68,10 @@ class ErrorScope:
         mark_foreign(error)
         if error.backend is None:
             error.backend = self._backend.name
-        if error.path is not None and self._root:
-            own = below(self._root, error.path)
-            error.path = error.path if own is None else own or "."
+        for name in ("path", "target"):
+            path = getattr(error, name, None)
+            if path is not None and self._root and (own := below(self._root, path)) is not None:
+                setattr(error, name, own or ".")
 
 
 class Origin(Protocol):

@@ -68,3 +68,23 @@ class KeyListing:
         page.extend(self.folders(key, itself=file is None))
         if file is not None and self.wants_file(key):
             page.append(file)
+
+
+class Tokens:
+    """The tokens that lead from page to page of one listing.
+
+    A service that gives one again would let the listing never end. One of them is remembered, a later one each time
+    their number has doubled, which meets every circle (R. P. Brent, 1980).
+    """
+
+    def __init__(self) -> None:
+        self._count, self._kept = 0, ""
+
+    def again(self, token: str) -> bool:
+        """Whether a token leads back; each is told here once."""
+        self._count += 1
+        if token == self._kept:
+            return True
+        if self._count & (self._count - 1) == 0:
+            self._kept = token
+        return False

@@ -7,7 +7,6 @@ retries, which would multiply the SDK's, and its listing cache stay out of the w
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import hashlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -22,50 +21,21 @@ from remote_store._errors import (
     PreconditionFailed,
     RemoteStoreError,
     closed,
-    container_missing,
     etag_differs,
-    folder_missing,
-    is_container_missing,
-    not_empty,
     target_exists,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info
 from remote_store._paths import join, redact
+from remote_store.drivers import s3_copy, s3_listing
 from remote_store.drivers.base import FILE, Driver, Kind, Page, Want, WriteOptions
-from remote_store.drivers.flat import KeyListing
 from remote_store.drivers.profiles import S3
-from remote_store.drivers.s3_io import MultipartUpload, S3Reader, S3Sink
+from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, Where, sdk_errors
+from remote_store.drivers.s3_io import S3Reader, S3Sink
+from remote_store.drivers.s3_replies import code_of, etag, last_modified, lost_reply, size, watch
 from remote_store.drivers.s3_seek import S3Seeker
-from remote_store.drivers.s3_wire import (
-    CODES,
-    CONFLICT,
-    FAILED_CONDITION,
-    MISSING_KEY,
-    TOO_LARGE,
-    beyond_xml,
-    code_of,
-    conditions,
-    decoded,
-    digest,
-    encoded,
-    end_redirects,
-    kept,
-    note_lost_reply,
-    replaced,
-    same_metadata,
-    sdk_errors,
-    version,
-    written,
-)
+from remote_store.drivers.s3_wire import Stored, conditions, decoded, digest, encoded, version, written
 
-MIB, GIB = 1 << 20, 1 << 30
-LARGEST_COPY = 5 * GIB
-"""CopyObject takes no larger source [bytes]: S3 API reference."""
-COPY_PART = 512 * MIB
-MOST_PARTS = 10_000
-"""S3 takes no more for one object."""
-
-
+MIB = 1 << 20
 LONGEST_KEY = 1024
 """S3 takes no longer one [bytes of UTF-8], and says so without a reason to HEAD: S3 user guide, object keys."""
 
@@ -107,6 +77,7 @@ class S3Driver(Driver):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._watched: Any = None
+        self.where = Where(bucket, name, timeout, fs.endpoint_url or "")
 
     @property
     def fs(self) -> S3FileSystem:
@@ -131,9 +102,9 @@ class S3Driver(Driver):
 
     # --- calls
 
-    def errors(self, key: str) -> AbstractContextManager[None]:
-        """Map what the SDK raises."""
-        return sdk_errors(self.bucket, key, self.name)
+    def errors(self, key: str, ranged: bool = False) -> AbstractContextManager[None]:
+        """Map what the SDK raises, and what reading its replies, of a range of the file or the whole, does."""
+        return sdk_errors(self.where, key, ranged)
 
     def check_open(self, key: str) -> None:
         """Raise `BackendUnavailable` once the backend is closed."""
@@ -159,17 +130,18 @@ class S3Driver(Driver):
             raise ValueError(f"the S3 client cannot be made with these options: {error}") from error
         client = await self._fs.get_s3(self.bucket)
         if client is not self._watched:
-            client.meta.events.register("needs-retry.s3.HeadBucket", end_redirects)
-            for operation in ("PutObject", "CopyObject", "CompleteMultipartUpload"):
-                client.meta.events.register(f"needs-retry.s3.{operation}", note_lost_reply)
-            self._watched = client
+            watch(client.meta.events)
+            meta, self._watched = client.meta, client
+            self.where = self.where._replace(endpoint=meta.endpoint_url, region=meta.region_name or "")
         return client
 
     async def call(self, verb: str, key: str, **request: Any) -> Any:
         """One SDK call with the SDK's retries, within the deadline."""
         with self.errors(key):
             # Making the client, once, reads the SDK's service model and takes its time; no request waits for that.
-            method = getattr(await self._client(key), verb)
+            client = await self._client(key)
+        with self.errors(key):  # Which the client has told the address of the service.
+            method = getattr(client, verb)
             request["Bucket"] = self.bucket
             async with asyncio.timeout(self.timeout):
                 return await method(**self._fs._get_s3_method_kwargs(method, **request))
@@ -186,20 +158,20 @@ class S3Driver(Driver):
             head = await self.call("head_object", key, Key=self.object(key), ChecksumMode="ENABLED")
         except NotFound:
             return None
-        return file_info(
-            key,
-            head["ContentLength"],
-            head["LastModified"].astimezone(dt.UTC),
-            head["ETag"].strip('"'),
-            head.get("ContentType"),
-            decoded(head.get("Metadata")),
-            version(head),
-            digest(head),
-        )
+        with self.errors(key):
+            return file_info(
+                key,
+                size(head, "ContentLength"),
+                last_modified(head),
+                etag(head),
+                head.get("ContentType"),
+                decoded(head.get("Metadata")),
+                version(head),
+                digest(head),
+            )
 
     async def has_children(self, key: str) -> bool:
-        found = await self.call("list_objects_v2", key, Prefix=self.object(key) + "/", MaxKeys=1)
-        return bool(found.get("KeyCount", len(found.get("Contents", ()))))
+        return await s3_listing.any_below(self, key)
 
     # --- reading
 
@@ -236,17 +208,21 @@ class S3Driver(Driver):
         if len(data) > self.part_size:
             return await super().put(key, data, options)
         request = {"Key": self.object(key), "Body": data, **conditions(options), **encoded(options.metadata)}
+        lost = False
         try:
             try:
                 return written(await self.conditional("put_object", key, options, **request))
             except RemoteStoreError as met:
                 if code_of(met.__cause__) not in CONFLICT:
                     raise
-            # Another writer was half-way.
+                lost = lost_reply(met)
+            # Another writer was half-way, or an earlier try of this one.
             return written(await self.conditional("put_object", key, options, **request))
         except (AlreadyExists, PreconditionFailed) as conflict:
+            if not (lost or lost_reply(conflict)):
+                raise
             own = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            return await self.own_echo(key, own, len(data), options.metadata, conflict)
+            return await self.own_echo(key, Stored(own, len(data), options.metadata), conflict)
 
     async def conditional(self, verb: str, key: str, options: WriteOptions, **request: Any) -> Any:
         """A conditional call, judged."""
@@ -260,19 +236,12 @@ class S3Driver(Driver):
                 raise target_exists(key, self.name) from error.__cause__
             raise
 
-    async def own_echo(
-        self, key: str, etag: str | None, size: int, metadata: Mapping[str, str] | None, conflict: RemoteStoreError
-    ) -> Mapping[str, Any]:
-        """A refused write whose first try was answered into the void may have met itself: compare what is there."""
-        response = getattr(conflict.__cause__, "response", {})
-        if etag is None or "LostReply" not in response.get("ResponseMetadata", {}):
-            raise conflict
+    async def own_echo(self, key: str, own: Stored, conflict: RemoteStoreError) -> Mapping[str, Any]:
+        """What a write that was carried out unheard, then met itself, has stored; raises `conflict` if others did."""
         info = None
         with suppress(RemoteStoreError):
             info = await self.info(key)
-        if not isinstance(info, FileInfo) or (info.etag, info.size) != (etag, size):
-            raise conflict
-        if not same_metadata(info.metadata, metadata):
+        if not isinstance(info, FileInfo) or not own.is_stored_as(info):
             raise conflict
         return {"etag": info.etag, "version_id": info.extra.get("version_id"), "digest": info.digest}
 
@@ -280,48 +249,10 @@ class S3Driver(Driver):
         return S3Sink(self, key, options)
 
     async def copy(self, src: str, dst: str, overwrite: bool) -> None:
-        options = WriteOptions(overwrite)
-        source = {"Bucket": self.bucket, "Key": self.object(src)}
-        request = {"Key": self.object(dst), "CopySource": source, **conditions(options)}
-        try:
-            await self.conditional("copy_object", dst, options, **request)
-        except NotFound as error:
-            if not is_container_missing(error):
-                error.path = src
-            raise
-        except AlreadyExists as conflict:
-            source_info = await self.info(src)
-            if not isinstance(source_info, FileInfo):
-                raise
-            await self.own_echo(dst, source_info.etag, source_info.size, source_info.metadata, conflict)
-        except RemoteStoreError as error:
-            if code_of(error.__cause__) not in TOO_LARGE:
-                raise
-            head = await self.call("head_object", src, Key=self.object(src))
-            if head["ContentLength"] <= LARGEST_COPY:
-                raise
-            await self._copy_parts(src, dst, head, options)
-
-    async def _copy_parts(self, src: str, dst: str, head: Mapping[str, Any], options: WriteOptions) -> None:
-        tags = await self.call("get_object_tagging", src, Key=self.object(src)) if head.get("TagCount") else {}
-        upload = MultipartUpload(self, dst, options, kept(head, tags.get("TagSet", ())))
-        source = {"Bucket": self.bucket, "Key": self.object(src)}
-        size = head["ContentLength"]
-        step = max(COPY_PART, -(-size // MOST_PARTS))
-        try:
-            for start in range(0, size, step):
-                span = (start, min(start + step, size))
-                await upload.copy(*span, CopySource=source, CopySourceIfMatch=head["ETag"])
-            await upload.complete()
-        except BaseException as error:
-            await upload.abort()
-            if code_of(error.__cause__) in MISSING_KEY or isinstance(error, PreconditionFailed):
-                raise replaced("copied", src, self.name) from error.__cause__
-            raise
+        await s3_copy.copy(self, src, dst, overwrite)
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
-        await self.copy(src, dst, overwrite)
-        await self.remove(src)
+        await s3_copy.move(self, src, dst, overwrite)
 
     # --- deleting
 
@@ -329,68 +260,17 @@ class S3Driver(Driver):
         await self.call("delete_object", key, Key=self.object(key))
 
     async def remove_folder(self, key: str, recursive: bool) -> None:
-        marker, met = self.object(key) + "/", False
-        async for page in self._raw_pages(key, Prefix=marker, **({} if recursive else {"MaxKeys": 2})):
-            names = [entry["Key"] for entry in page.get("Contents", ())]
-            met = met or bool(names)
-            if not recursive and any(name != marker for name in names):
-                raise not_empty(key, self.name)
-            if names:
-                await self._delete_many(key, names)
-        if not met:
-            raise folder_missing(key, self.name)
-
-    async def _delete_many(self, key: str, names: list[str]) -> None:
-        for name in filter(beyond_xml, names):
-            await self.call("delete_object", key, Key=name)
-        spelled = [{"Key": name} for name in names if not beyond_xml(name)]
-        reply = await self.call("delete_objects", key, Delete={"Objects": spelled, "Quiet": True}) if spelled else {}
-        if failures := reply.get("Errors"):
-            first = failures[0]
-            kind, message = CODES.get(first.get("Code", ""), (RemoteStoreError, "S3 did not delete it"))
-            path = KeyListing(self.root, "", None, "both", self.name).key(first["Key"]) or key
-            raise kind(f"{message} ({len(failures)} of {len(names)} objects)", path=path, backend=self.name)
+        await s3_listing.remove_folder(self, key, recursive)
 
     # --- listing
 
-    async def _raw_pages(self, key: str, **request: Any) -> AsyncGenerator[Any, None]:
-        token: dict[str, str] = {}
-        while True:
-            page = await self.call("list_objects_v2", key, **request, **token)
-            yield page
-            if not page.get("IsTruncated"):
-                return
-            if "NextContinuationToken" not in page:
-                raise RemoteStoreError("S3 ended a listing in the middle", path=key, backend=self.name)
-            token = {"ContinuationToken": page["NextContinuationToken"]}
-
-    async def list_pages(
-        self, key: str, max_depth: int | None, want: Want, starts: str = ""
-    ) -> AsyncGenerator[Page, None]:
-        listing = KeyListing(self.root, key, max_depth, want, self.name)
-        prefix = self.object(key) + "/" if self.object(key) else ""
-        request = {"Prefix": prefix + starts} | ({"Delimiter": "/"} if max_depth == 0 else {})
-        async for raw in self._raw_pages(key, **request):
-            page: Page = []
-            for folder in raw.get("CommonPrefixes", ()):
-                listing.add(page, folder["Prefix"], None)
-            for entry in raw.get("Contents", ()):
-                name = entry["Key"]
-                listing.add(page, name, None if name.endswith("/") else self._listed(name, entry))
-            if raw.get("CommonPrefixes") or raw.get("Contents"):
-                yield page
-
-    def _listed(self, name: str, entry: Mapping[str, Any]) -> FileInfo:
-        key = name[len(self.root) + 1 :] if self.root else name
-        return file_info(key, entry["Size"], entry["LastModified"].astimezone(dt.UTC), entry["ETag"].strip('"'))
+    def list_pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
+        return s3_listing.list_pages(self, key, max_depth, want, starts)
 
     # --- life
 
     async def check(self) -> None:
-        try:
-            await self.call("head_bucket", ".")
-        except NotFound as error:
-            raise container_missing(self.bucket, ".", self.name) from error.__cause__
+        await s3_listing.any_below(self, ".", "")  # Whose reply, unlike HeadBucket's, has a body that tells more.
 
     async def close(self) -> None:
         if not self._closed:

@@ -18,18 +18,9 @@ from remote_store._errors import (
     target_exists,
 )
 from remote_store.drivers.base import FILE, Sink, WriteOptions
-from remote_store.drivers.s3_wire import (
-    CHECKSUMS,
-    CONFLICT,
-    FAILED_CONDITION,
-    code_of,
-    combined,
-    conditions,
-    decoded,
-    encoded,
-    replaced,
-    written,
-)
+from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, replaced
+from remote_store.drivers.s3_replies import Malformed, code_of, etag, field, lost_reply, size
+from remote_store.drivers.s3_wire import CHECKSUMS, Stored, combined, conditions, decoded, encoded, written
 
 if TYPE_CHECKING:
     from remote_store.drivers.s3 import S3Driver
@@ -39,16 +30,26 @@ PARTS_PER_SIZE = 1000
 
 
 class OneTryPerRequest(AIOHTTPSession):  # type: ignore[misc]
-    """Leaves retries to the SDK, which counts them.
+    """Leaves retries to the SDK, which counts them, and redirects, which it signs anew.
 
     aiohttp silently sends a PUT again when a reused connection breaks; of two conditional ones, the second would meet
-    the first and be taken for somebody else's.
+    the first and be taken for somebody else's. It also follows any redirect, with the session token among the headers.
     """
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         session = await super()._get_session(proxy_url)
         session._retry_connection = False
-        return session
+        return _Undirected(session)
+
+
+class _Undirected:
+    """Requests of a session that go where they were sent, and nowhere else."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def request(self, method: str, **options: Any) -> Any:
+        return self._session.request(method, allow_redirects=False, **options)
 
 
 class S3Reader:
@@ -66,6 +67,7 @@ class S3Reader:
         self._size: int | None = None
         self._etag = etag
         self._body: Any = None
+        self._ranged = False
 
     @property
     def is_open(self) -> bool:
@@ -90,13 +92,25 @@ class S3Reader:
             if self._etag is not None and (code in FAILED_CONDITION or gone):
                 raise replaced("read", self._key, self._driver.name) from error.__cause__
             raise
-        if "Range" in request and "ContentRange" not in reply:
+        try:
+            self._take(reply, "Range" in request)
+        except BaseException:
             reply["Body"].close()
+            raise
+
+    def _take(self, reply: Mapping[str, Any], ranged: bool) -> None:
+        """Go on with the body of a reply, which must say what it is of."""
+        told = reply.get("ContentRange", "")
+        with self._driver.errors(self._key):
+            tag, length = etag(reply), size(reply, "ContentLength")
+            if told and not told.startswith(f"bytes {self.at}-"):
+                raise Malformed("another range than was asked for")
+        if ranged and not told:
             message = "This service ignores ranges, so a file can only be read from front to back"
             raise RemoteStoreError(message, path=self._key, backend=self._driver.name)
-        self._body, self._etag = reply["Body"], reply["ETag"]
-        total = reply.get("ContentRange", "").rpartition("/")[2]
-        self._size = int(total) if total.isdecimal() else self.at + reply["ContentLength"]
+        total = told.rpartition("/")[2]
+        self._body, self._etag, self._ranged = reply["Body"], f'"{tag}"', ranged
+        self._size = int(total) if total.isdecimal() else self.at + length
 
     async def read(self, size: int) -> bytes:
         stop = self._size if self._end is None or self._size is None else min(self._size, self._end)
@@ -106,7 +120,7 @@ class S3Reader:
             await self.open()
             return await self.read(size)
         self._driver.check_open(self._key)
-        with self._driver.errors(self._key):
+        with self._driver.errors(self._key, self._ranged):
             async with asyncio.timeout(self._driver.timeout):
                 data: bytes = await self._body.read(size)
                 if data and self.at + len(data) == self._size:
@@ -191,7 +205,7 @@ class MultipartUpload:
         self._kept = encoded(options.metadata) if kept is None else kept
         self._size = 0
         self._id: str | None = None
-        self._created: asyncio.Future[Any] | None = None
+        self._created: asyncio.Future[str] | None = None
         self._parts: list[asyncio.Task[dict[str, Any]]] = []
         self._running: set[asyncio.Task[dict[str, Any]]] = set()
 
@@ -213,11 +227,9 @@ class MultipartUpload:
 
     async def _start(self, work: Callable[[int], Awaitable[dict[str, Any]]]) -> None:
         if self._id is None:
-            request = {**self._kept, "Key": self._driver.object(self._key)}
-            create = self._driver.call("create_multipart_upload", self._key, **request)
             # Shielded, because a caller who is cancelled now must still learn the id in order to abort.
-            self._created = asyncio.ensure_future(create)
-            self._id = (await asyncio.shield(self._created))["UploadId"]
+            self._created = asyncio.ensure_future(self._begin())
+            self._id = await asyncio.shield(self._created)
         while len(self._running) >= self._driver.max_concurrency:
             done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             for part in done:
@@ -226,12 +238,20 @@ class MultipartUpload:
         self._parts.append(task)
         self._running.add(task)
 
+    async def _begin(self) -> str:
+        request = {**self._kept, "Key": self._driver.object(self._key)}
+        reply = await self._driver.call("create_multipart_upload", self._key, **request)
+        with self._driver.errors(self._key):
+            upload: str = field(reply, "UploadId")
+        return upload
+
     async def _part(self, verb: str, number: int, **request: Any) -> dict[str, Any]:
         target = {"Key": self._driver.object(self._key), "UploadId": self._id, "PartNumber": number}
         reply = await self._driver.call(verb, self._key, **target, **request)
         reply = reply.get("CopyPartResult", reply)
         checksums = {name: value for name, value in reply.items() if name in CHECKSUMS}
-        return {"PartNumber": number, "ETag": reply["ETag"], **checksums}
+        with self._driver.errors(self._key):
+            return {"PartNumber": number, "ETag": field(reply, "ETag"), **checksums}
 
     async def complete(self) -> Mapping[str, Any]:
         parts = await asyncio.gather(*self._parts)
@@ -245,11 +265,12 @@ class MultipartUpload:
             reply = await self._driver.conditional("complete_multipart_upload", self._key, self._options, **request)
             result = written(reply)
         except RemoteStoreError as error:
-            if code_of(error.__cause__) not in FAILED_CONDITION | CONFLICT | {"NoSuchUpload"}:
+            met_itself = code_of(error.__cause__) in FAILED_CONDITION | CONFLICT | {"NoSuchUpload"}
+            if not (met_itself and lost_reply(error)):
                 raise
             own = combined(part["ETag"] for part in parts)
-            metadata = decoded(self._kept.get("Metadata"))
-            result = await self._driver.own_echo(self._key, own, self._size, metadata, error)
+            stored = Stored(own, self._size, decoded(self._kept.get("Metadata")))
+            result = await self._driver.own_echo(self._key, stored, error)
         self._id = self._created = None
         return result
 
@@ -272,5 +293,5 @@ class MultipartUpload:
         created, self._created = self._created, None
         if created is not None:
             with suppress(RemoteStoreError):
-                request = {"Key": self._driver.object(self._key), "UploadId": (await created)["UploadId"]}
+                request = {"Key": self._driver.object(self._key), "UploadId": await created}
                 await self._driver.call("abort_multipart_upload", self._key, **request)

@@ -1,4 +1,4 @@
-"""What travels between a store and S3: error codes, conditions, metadata, checksums."""
+"""What travels between a store and S3: conditions, metadata, checksums."""
 
 from __future__ import annotations
 
@@ -7,157 +7,39 @@ import email.errors
 import email.header
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-import aiohttp
-import botocore.exceptions as sdk
-
-from remote_store._errors import (
-    BackendUnavailable,
-    InvalidPath,
-    PermissionDenied,
-    PreconditionFailed,
-    RemoteStoreError,
-    ResourceLocked,
-    container_missing,
-    file_missing,
-)
-from remote_store._models import ContentDigest
-from remote_store.drivers.base import WriteOptions, from_any_error
-
-UNREACHABLE = "Storage cannot be reached"
-DENIED = "Permission denied"
-CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
-    **dict.fromkeys(
-        (
-            "AccessDenied", "403", "401", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
-            "AllAccessDisabled", "AccountProblem", "RequestTimeTooSkewed", "TokenRefreshRequired", "NotSignedUp",
-            "KMS.AccessDeniedException", "MethodNotAllowed", "405",
-        ),
-        (PermissionDenied, DENIED),
-    ),
-    "400": (PermissionDenied, "The service refused the request without a reason, as with expired credentials"),
-    **dict.fromkeys(("NotImplemented", "501"), (RemoteStoreError, "This service does not implement the request")),
-    **dict.fromkeys(
-        (
-            "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout", "BadGateway", "GatewayTimeout",
-            "Throttling", "ThrottlingException", "TooManyRequests", "429", "500", "502", "503", "504",
-            "OperationAborted",
-        ),
-        (BackendUnavailable, UNREACHABLE),
-    ),
-    **dict.fromkeys(
-        ("PermanentRedirect", "TemporaryRedirect", "Redirect", "301", "307", "AuthorizationHeaderMalformed"),
-        (BackendUnavailable, "The bucket is in another region; set region_name to it"),
-    ),
-    **dict.fromkeys(
-        ("InvalidObjectState", "RestoreAlreadyInProgress"),
-        (ResourceLocked, "The object is archived (Glacier); restore it first"),
-    ),
-    **dict.fromkeys(
-        ("KMS.DisabledException", "KMS.InvalidStateException", "KMS.KeyUnavailableException", "KMS.NotFoundException"),
-        (ResourceLocked, "The KMS key of the object cannot be used"),
-    ),
-    "KeyTooLongError": (InvalidPath, "Path is not valid on this storage: it is too long"),
-    "InvalidURI": (InvalidPath, "Path is not valid on this storage"),
-    **dict.fromkeys(("PreconditionFailed", "412"), (PreconditionFailed, "The stored file does not match if_match")),
-}  # fmt: skip
-"""Error code → error, where the code means the same for every operation."""
-MISSING_KEY = frozenset({"NoSuchKey", "404", "NoSuchVersion", "NotFound"})
-CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
-FAILED_CONDITION = frozenset({"PreconditionFailed", "412"})
-TOO_LARGE = frozenset({"InvalidRequest", "EntityTooLarge"})
-"""How services refuse to copy an object that is too large for one request, and some other things."""
+from remote_store._models import ContentDigest, FileInfo
+from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.s3_replies import Malformed, etag
 
 
-def code_of(error: BaseException | None) -> str:
-    """The error code of an SDK error, `""` for any other."""
-    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, sdk.ClientError) else ""
+class Stored(NamedTuple):
+    """What a write has left, if it was carried out.
 
-
-def verdict(error: sdk.ClientError, bucket: str, key: str, backend: str) -> RemoteStoreError:
-    """The contract's error for an answer of S3."""
-    code = code_of(error)
-    if code == "NoSuchBucket":
-        return container_missing(bucket, key, backend)
-    if code in MISSING_KEY:
-        return file_missing(key, backend)
-    if code in CODES:
-        kind, message = CODES[code]
-        return kind(message, path=key, backend=backend)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if status in (401, 403):
-        return PermissionDenied(DENIED, path=key, backend=backend)
-    if status >= 500:
-        return BackendUnavailable(UNREACHABLE, path=key, backend=backend)
-    return RemoteStoreError(f"S3 answered {code or status}", path=key, backend=backend)
-
-
-NO_CREDENTIALS = (
-    sdk.NoCredentialsError,
-    sdk.PartialCredentialsError,
-    sdk.CredentialRetrievalError,
-    sdk.SSOError,
-    sdk.TokenRetrievalError,
-    sdk.ProfileNotFound,
-    sdk.InvalidConfigError,
-)
-
-
-@contextmanager
-def sdk_errors(bucket: str, key: str, backend: str) -> Iterator[None]:
-    """Map what the SDK raises."""
-    try:
-        yield
-    except RemoteStoreError:
-        raise
-    except sdk.ClientError as error:
-        raise verdict(error, bucket, key, backend) from error
-    except NO_CREDENTIALS as error:
-        raise PermissionDenied("No usable credentials", path=key, backend=backend) from error
-    except sdk.FlexibleChecksumError as error:
-        message = "The content is not what its checksum says"
-        raise BackendUnavailable(message, path=key, backend=backend) from error
-    except sdk.ParamValidationError as error:
-        raise InvalidPath("The SDK refuses the request as malformed", path=key, backend=backend) from error
-    except (sdk.BotoCoreError, sdk.HTTPClientError, aiohttp.ClientError, TimeoutError) as error:
-        raise BackendUnavailable(UNREACHABLE, path=key, backend=backend) from error
-    except OSError as error:
-        raise from_any_error(error, key, backend) from error
-
-
-def replaced(doing: str, key: str, backend: str) -> PreconditionFailed:
-    """The verdict on a file that is not the same any more."""
-    return PreconditionFailed(f"The file was replaced while it was being {doing}", path=key, backend=backend)
-
-
-def end_redirects(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
-    """Take a reply to HeadBucket that redirects without naming the region for the last word.
-
-    The SDK would ask HeadBucket for the region, again and again (botocore.utils.S3RegionRedirectorv2).
+    Args:
+        etag: None where it cannot be foretold.
+        size: [bytes].
+        metadata: of the user.
+        digest: a checksum of it all, where known.
     """
-    reply = response[1]["ResponseMetadata"] if response else {}
-    if reply.get("HTTPStatusCode") in (301, 302, 307) and "x-amz-bucket-region" not in reply["HTTPHeaders"]:
-        request_dict["context"]["s3_redirect"]["redirected"] = True
+
+    etag: str | None
+    size: int
+    metadata: Mapping[str, str] | None
+    digest: ContentDigest | None = None
+
+    def is_stored_as(self, found: FileInfo) -> bool:
+        """Whether it is what was found; S3 does not tell the case of metadata keys."""
+        same = found.etag == self.etag or (self.digest is not None and found.digest == self.digest)
+        return same and found.size == self.size and _folded(found.metadata) == _folded(self.metadata)
 
 
-def note_lost_reply(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
-    """Let a reply tell, as `LostReply`, that an earlier try of its request may have been carried out unheard."""
-    context, reply = request_dict["context"], response[1].setdefault("ResponseMetadata", {}) if response else {}
-    if not response or reply.get("HTTPStatusCode") in (500, 502, 504):
-        context["remote_store_lost"] = True
-    elif "remote_store_lost" in context:
-        reply["LostReply"] = True
-
-
-def same_metadata(one: Mapping[str, str] | None, other: Mapping[str, str] | None) -> bool:
-    """Whether S3 keeps the same for both: it does not tell the case of keys."""
-    return {key.lower(): value for key, value in (one or {}).items()} == {
-        key.lower(): value for key, value in (other or {}).items()
-    }
+def _folded(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    return {key.lower(): value for key, value in (metadata or {}).items()}
 
 
 def beyond_xml(name: str) -> bool:
@@ -180,7 +62,8 @@ def digest(reply: Mapping[str, Any]) -> ContentDigest | None:
         return None
     for field, algorithm in CHECKSUMS.items():
         if (value := reply.get(field)) and "-" not in value:
-            return ContentDigest(algorithm, base64.b64decode(value).hex())
+            with suppress(ValueError):  # What is no checksum vouches for nothing.
+                return ContentDigest(algorithm, base64.b64decode(value).hex())
     return None
 
 
@@ -191,8 +74,11 @@ def version(reply: Mapping[str, Any]) -> dict[str, str]:
 
 
 def written(reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the reply to a write tells of the object."""
-    return {"etag": reply["ETag"].strip('"'), "digest": digest(reply), **version(reply)}
+    """What the reply to a write tells of the object, which is stored even where its ETag is not told."""
+    tag = None
+    with suppress(Malformed):
+        tag = etag(reply)
+    return {"etag": tag, "digest": digest(reply), **version(reply)}
 
 
 def combined(etags: Iterable[str]) -> str | None:

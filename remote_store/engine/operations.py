@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from remote_store._capabilities import Capability
 from remote_store._content import PART, Source
 from remote_store._errors import (
+    BackendUnavailable,
     InvalidPath,
     NotFound,
     RemoteStoreError,
@@ -103,7 +104,10 @@ class Engine:
         return not key or await self.kind(key) is not None
 
     async def is_file(self, key: str) -> bool:
-        return bool(key) and await self.driver.kind(key) == FILE
+        found = await self.driver.kind(key) if key else FOLDER
+        if found is None:
+            await self._missed_file(key)
+        return found == FILE
 
     async def is_folder(self, key: str) -> bool:
         if not key or self._flat:
@@ -116,24 +120,34 @@ class Engine:
             return entry
         if entry is not None:
             raise is_folder(key, self.name)
-        raise await self._missed_file(key, file_missing(key, self.name))
+        raise await self._missed_file(key)
 
     async def require_file(self, key: str) -> None:
         """Raise unless a file is there; a wrong type outranks a missing one."""
         kind = await self.driver.kind(key)
         if kind is None:
-            raise await self._missed_file(key, file_missing(key, self.name))
+            raise await self._missed_file(key)
         if kind == FOLDER:
             raise is_folder(key, self.name)
 
-    async def _missed_file(self, key: str, miss: NotFound) -> RemoteStoreError:
-        """The verdict on a file that was not found: in a flat namespace it may be a folder."""
+    async def _missed_file(self, key: str, told: NotFound | None = None) -> RemoteStoreError:
+        """The verdict on a file that was not found: in a flat namespace it may be a folder.
+
+        Args:
+            key: of the file.
+            told: the service's own word that it is missing. Without one a look found nothing, which may have met no
+                such service at all: the question for a folder must then be answered, or refused for lack of rights.
+        """
+        miss = told or file_missing(key, self.name)
         if self._flat and not is_container_missing(miss):
             try:
                 if await self.driver.has_children(key):
                     return is_folder(key, self.name)
             except NotFound as probe:
                 return probe  # It names the missing container, which a HEAD cannot.
+            except BackendUnavailable:
+                if told is None:
+                    raise
             except RemoteStoreError:
                 pass  # The first error stands when the probe fails.
         return miss
@@ -275,7 +289,9 @@ class Engine:
         except NotFound as miss:
             if not self._flat:
                 raise
-            raise await self._missed_file(src, miss) from miss.__cause__
+            # A move has but looked at its source.
+            told = miss if verb == "copy" or is_container_missing(miss) else None
+            raise await self._missed_file(src, told) from miss.__cause__
 
     async def _before_flat_transfer(self, src: str, dst: str, overwrite: bool) -> None:
         """Look no further than needed: the service itself reports a missing source."""
@@ -311,6 +327,8 @@ class Engine:
             with suppress(InvalidPath):  # Such as a link out of the root: absent to listings.
                 if isinstance(entry := await self.driver.info(glob.prefix), FileInfo):
                     yield [replace(entry, metadata=None)]
+                elif entry is None:
+                    await self._missed_file(glob.prefix)
 
     async def get_folder_info(self, key: str) -> FolderInfo:
         totals, met = FolderTotals(), False

@@ -264,7 +264,9 @@ async def test_a_bodyless_404_is_absence_unless_the_folder_cannot_be_asked(told:
     answers.give((404, None), (403, "AccessDenied"))
     with pytest.raises(PermissionDenied):
         await told.exists("a/key")
-    answers.give((404, None))
+    answers.give((404, None), (403, "AccessDenied"))
+    assert not await told.is_file("a/key")
+    answers.give((404, None), (404, "NoSuchBucket"))
     assert not await told.is_file("a/key")
     with pytest.raises(NotFound) as caught:
         await told.ping()

@@ -120,6 +120,118 @@ async def test_a_true_conflict_stays_one_when_a_reply_is_lost(
     assert uploads(look, prefix) == []
 
 
+class DoneThen:
+    """Carries out the first of certain requests, and answers it as if nothing had been done.
+
+    Args:
+        chosen: which requests.
+        answer: what is answered, None for a connection that breaks.
+        second: answer to the second, where it is not judged.
+    """
+
+    def __init__(self, chosen: Callable[[Environ], bool], answer: Answer | None, second: Answer | None = None) -> None:
+        self._chosen, self._answer, self._second = chosen, answer, second
+        self.asked = 0
+
+    def __call__(self, environ: Environ, carry_out: CarryOut) -> Answer | None:
+        if not self._chosen(environ):
+            return None
+        self.asked += 1
+        if self.asked == 2 and self._second:
+            return self._second
+        if self.asked > 1:
+            return None
+        carry_out()
+        return self._answer or hang_up(environ)
+
+
+def is_put(environ: Environ) -> bool:
+    return environ["REQUEST_METHOD"] == "PUT" and "partNumber" not in environ["QUERY_STRING"]
+
+
+STATUSES = {
+    "500": refusal("500 Internal Server Error", "InternalError"),
+    "502": Answer("502 Bad Gateway", b"<html>Bad gateway</html>"),
+    "503": refusal("503 Slow Down", "SlowDown"),
+    "504": Answer("504 Gateway Timeout", b""),
+    "a page": Answer("200 OK", b"<!DOCTYPE html><html><p>Welcome</html>"),
+    "reset": None,
+}
+
+
+@pytest.mark.parametrize("answer", STATUSES.values(), ids=STATUSES)
+@pytest.mark.parametrize("how", ["create", "if_match"])
+@pytest.mark.parametrize("parts", [False, True], ids=["put", "parts"])
+async def test_a_conditional_write_that_was_done_unheard_is_success(
+    view: View, moto_server: S3Server, look: Any, prefix: str, answer: Answer | None, how: str, parts: bool
+) -> None:
+    options = {"if_match": (await view.write("key", b"old")).etag} if how == "if_match" else {}
+    # Once it is completed, moto knows an upload no more, and judges no condition.
+    done = DoneThen(is_completion, answer, MET) if parts else DoneThen(is_put, answer)
+    with moto_server.hooked(done):
+        result = await view.write("key", view.stream(PIECES) if parts else b"mine", metadata={"a": "b"}, **options)
+    assert done.asked == 2
+    assert await view.read_bytes("key") == (DATA if parts else b"mine")
+    assert result.etag == (await view.get_file_info("key")).etag
+    assert uploads(look, prefix) == []
+
+
+@pytest.mark.parametrize("how", ["create", "if_match"])
+async def test_a_write_that_meets_its_own_first_try_half_way_is_success(
+    view: View, moto_server: S3Server, how: str
+) -> None:
+    options = {"if_match": (await view.write("key", b"old")).etag} if how == "if_match" else {}
+    done = DoneThen(is_put, STATUSES["503"], BUSY)
+    with moto_server.hooked(done):
+        result = await view.write("key", b"mine", **options)
+    assert done.asked == 3
+    assert result.etag == hashlib.md5(b"mine").hexdigest()
+    assert await view.read_bytes("key") == b"mine"
+
+
+@pytest.mark.parametrize("theirs", [b"theirs", b"mine"], ids=["other", "the same with other metadata"])
+@pytest.mark.parametrize("how", ["create", "if_match"])
+async def test_a_write_of_others_after_a_busy_answer_is_a_conflict(
+    view: View, moto_server: S3Server, look: Any, prefix: str, theirs: bytes, how: str
+) -> None:
+    def theirs_first(environ: Environ, _: CarryOut) -> Answer | None:
+        if not is_put(environ) or moto_server.hook is None:
+            return None
+        moto_server.hook = None
+        look.put_object(Bucket=BUCKET, Key=f"{prefix}/key", Body=theirs)
+        return STATUSES["503"]
+
+    options = {"if_match": (await view.write("key", b"old")).etag} if how == "if_match" else {}
+    with moto_server.hooked(theirs_first), pytest.raises(PreconditionFailed if options else AlreadyExists):
+        await view.write("key", b"mine", metadata={"a": "b"}, **options)
+    assert await view.read_bytes("key") == theirs
+
+
+@pytest.mark.parametrize("verb", ["copy", "move"])
+@pytest.mark.parametrize("answer", STATUSES.values(), ids=STATUSES)
+@pytest.mark.parametrize("parts", [False, True], ids=["put", "parts"])
+async def test_a_copy_that_was_done_unheard_is_success(
+    view: View, moto_server: S3Server, verb: str, answer: Answer | None, parts: bool
+) -> None:
+    """The ETag of a source in parts is not its copy's, but the checksum of the whole is."""
+
+    def vouched(environ: Environ, carry_out: CarryOut) -> Answer | None:
+        if environ["REQUEST_METHOD"] != "HEAD" or not parts:
+            return done(environ, carry_out)
+        reply = carry_out()
+        told = [header for header in reply.headers if not header[0].lower().startswith("x-amz-checksum")]
+        checksum = (("x-amz-checksum-crc64nvme", "AAAAAAAAAAA="), ("x-amz-checksum-type", "FULL_OBJECT"))
+        return reply._replace(headers=(*told, *checksum) if reply.status.startswith("200") else reply.headers)
+
+    await view.write("src", view.stream(PIECES) if parts else b"mine", metadata={"a": "b"})
+    done = DoneThen(lambda environ: "HTTP_X_AMZ_COPY_SOURCE" in environ, answer, MET)
+    with moto_server.hooked(vouched):
+        await getattr(view, verb)("src", "dst")
+    assert done.asked == 2
+    assert await view.read_bytes("dst") == (DATA if parts else b"mine")
+    assert await view.exists("src") == (verb == "copy")
+
+
 async def test_an_equal_file_is_a_conflict_where_no_reply_was_lost(view: View, moto_server: S3Server) -> None:
     def answer(environ: Environ, carry_out: CarryOut) -> Answer | None:
         return carry_out() and MET if is_completion(environ) else None

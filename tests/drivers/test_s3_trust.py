@@ -223,11 +223,11 @@ def test_reading_on_after_the_store_was_closed_is_an_error(store: Store) -> None
 # --- whose file it is
 
 
-@pytest.mark.parametrize("metadata", [None, {"owner": "me"}], ids=["lost", "other metadata"])
+@pytest.mark.parametrize("metadata", [None, {"owner": "me"}], ids=["busy", "lost"])
 async def test_an_equal_file_of_another_writer_is_a_conflict(
     view: View, moto_server: S3Server, prefix: str, metadata: dict[str, str] | None
 ) -> None:
-    """A busy answer means that nothing was done; a lost one may, but then the metadata is ours as well."""
+    """Where an earlier try may have been carried out, the metadata must be ours as well."""
     tries: list[str] = []
 
     def hook(environ: Environ, _: CarryOut) -> Answer | None:

@@ -31,11 +31,12 @@ Environ = dict[str, Any]
 
 
 class Answer(NamedTuple):
-    """What a server answers."""
+    """What a server answers; its length is left untold where it is not `sized`."""
 
     status: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/xml"),)
+    sized: bool = True
 
 
 Hook = Callable[[Environ, Callable[[], Answer]], Answer | None]
@@ -98,7 +99,8 @@ def moto() -> Iterator[S3Server]:
         if not answer:
             return app(environ, start_response)
         headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
-        start_response(answer.status, [*headers, ("Content-Length", str(len(answer.body)))])
+        length = [("Content-Length", str(len(answer.body)))] if answer.sized else []
+        start_response(answer.status, [*headers, *length])
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
     server = make_server("127.0.0.1", 0, counting, threaded=True)

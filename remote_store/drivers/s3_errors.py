@@ -1,0 +1,318 @@
+"""What S3, its SDK and the network between them refuse, as the contract's errors that say where and why."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import aiohttp
+import botocore.exceptions as sdk
+from botocore.parsers import ResponseParserError
+
+from remote_store._errors import (
+    BackendUnavailable,
+    InvalidPath,
+    PermissionDenied,
+    PreconditionFailed,
+    RemoteStoreError,
+    ResourceLocked,
+    StorageFull,
+    container_missing,
+    file_missing,
+    storage_full,
+)
+from remote_store.drivers.base import from_any_error
+from remote_store.drivers.s3_replies import NOT_S3, Malformed, code_of, last_failure, unreadable
+
+UNREACHABLE = "Storage cannot be reached"
+DENIED = "Permission denied"
+NO_S3 = "{host} does not answer like S3"
+BUSY = UNREACHABLE + ": {host} asks for fewer requests"
+ELSEWHERE = frozenset(
+    {"PermanentRedirect", "TemporaryRedirect", "Redirect", "301", "307", "AuthorizationHeaderMalformed"}
+)
+CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
+    **dict.fromkeys(
+        ("AccessDenied", "AllAccessDisabled", "AccountProblem", "NotSignedUp", "KMS.AccessDeniedException"),
+        (PermissionDenied, DENIED + ": {host} does not allow it to these credentials ({code})"),
+    ),
+    **dict.fromkeys(("401", "403"), (PermissionDenied, DENIED + ": {host} answered {code} and gave no reason")),
+    **dict.fromkeys(("MethodNotAllowed", "405"), (PermissionDenied, DENIED + ": {host} does not allow it ({code})")),
+    "SignatureDoesNotMatch": (PermissionDenied, DENIED + ": the secret key is not that of the access key id ({host})"),
+    "InvalidAccessKeyId": (PermissionDenied, DENIED + ": {host} does not know the access key id"),
+    **dict.fromkeys(
+        ("ExpiredToken", "TokenRefreshRequired"),
+        (PermissionDenied, DENIED + ": the session token has expired ({host})"),
+    ),
+    "InvalidToken": (PermissionDenied, DENIED + ": the session token is not valid ({host})"),
+    "RequestTimeTooSkewed": (
+        PermissionDenied,
+        DENIED + ": the clocks of this machine and of {host} differ by more than the service allows",
+    ),
+    "400": (PermissionDenied, "{host} refused the request without a reason, as with expired credentials"),
+    **dict.fromkeys(("NotImplemented", "501"), (RemoteStoreError, "This service does not implement the request")),
+    **dict.fromkeys(
+        (
+            "InternalError", "ServiceUnavailable", "RequestTimeout", "BadGateway", "GatewayTimeout", "500", "502",
+            "503", "504", "OperationAborted",
+        ),
+        (BackendUnavailable, UNREACHABLE + ": {host} answered {code}"),
+    ),
+    **dict.fromkeys(
+        ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "429"),
+        (BackendUnavailable, BUSY + " ({code})"),
+    ),
+    **dict.fromkeys(
+        ELSEWHERE, (BackendUnavailable, "The bucket is in another region; set region_name to it ({host})")
+    ),
+    **dict.fromkeys(("302", "303", "308"), (BackendUnavailable, NO_S3 + " (status {code})")),
+    **dict.fromkeys(
+        ("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "507"),
+        (StorageFull, storage_full("", "").message + " ({host})"),
+    ),
+    **dict.fromkeys(
+        ("InvalidObjectState", "RestoreAlreadyInProgress"),
+        (ResourceLocked, "The object is archived (Glacier); restore it first"),
+    ),
+    **dict.fromkeys(
+        ("KMS.DisabledException", "KMS.InvalidStateException", "KMS.KeyUnavailableException", "KMS.NotFoundException"),
+        (ResourceLocked, "The KMS key of the object cannot be used"),
+    ),
+    "KeyTooLongError": (InvalidPath, "Path is not valid on this storage: it is too long"),
+    "InvalidURI": (InvalidPath, "Path is not valid on this storage"),
+    **dict.fromkeys(("PreconditionFailed", "412"), (PreconditionFailed, "The stored file does not match if_match")),
+}  # fmt: skip
+"""Error code → error, where the code means the same for every operation; a reply without a code has its status."""
+MISSING_KEY = frozenset({"NoSuchKey", "404", "NoSuchVersion", "NotFound"})
+CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
+FAILED_CONDITION = frozenset({"PreconditionFailed", "412"})
+TOO_LARGE = frozenset({"InvalidRequest", "EntityTooLarge"})
+"""How services refuse to copy an object that is too large for one request, and some other things."""
+UNABLE = frozenset({"NotImplemented", "501", "InvalidRequest", "InvalidArgument"})
+"""How services refuse a condition that they cannot judge."""
+NO_CREDENTIALS = (
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.CredentialRetrievalError,
+    sdk.SSOError,
+    sdk.TokenRetrievalError,
+    sdk.ProfileNotFound,
+    sdk.InvalidConfigError,
+)
+WHOLE_CHECKSUM = (
+    "; if this service sends the checksum of a whole file with a part of it, as rclone does, pass"
+    " config_kwargs={'response_checksum_validation': 'when_required'}"
+)
+
+
+AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
+
+
+class Where(NamedTuple):
+    """What errors tell of the place they happened at; no secret.
+
+    Args:
+        bucket: its name.
+        backend: name of the backend.
+        timeout: deadline of a call [s].
+        endpoint: URL of the service, which may hold secrets.
+        region: of Amazon's.
+    """
+
+    bucket: str
+    backend: str
+    timeout: float
+    endpoint: str = ""
+    region: str = ""
+
+    @property
+    def host(self) -> str:
+        """The service: host and port, or the region of Amazon's."""
+        host = host_of(self.endpoint)
+        own = not self.endpoint or host.partition(":")[0].endswith(AMAZON)
+        return f"S3 in {self.region}" if own and self.region else "S3" if own else host
+
+    def __str__(self) -> str:
+        return f"{self.host} (bucket {self.bucket!r})"
+
+
+def host_of(url: str) -> str:
+    """Host and port of a URL, and nothing else that stands in it."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    port = port or (80 if url.startswith("http://") else 443)
+    return f"[{host}]:{port}" if host and ":" in host else f"{host or 'the service'}:{port}"
+
+
+@contextmanager
+def sdk_errors(where: Where, key: str, ranged: bool = False) -> Iterator[None]:
+    """Map what the SDK raises, and what reading its replies, of a range of the file or the whole, does."""
+    last_failure.set(None)
+    try:
+        yield
+    except RemoteStoreError:
+        raise
+    except sdk.ClientError as error:
+        raise verdict(error, where, key) from error
+    except NO_CREDENTIALS as error:
+        raise PermissionDenied(_no_credentials(error), path=key, backend=where.backend) from error
+    except sdk.FlexibleChecksumError as error:
+        message = "The content is not what its checksum says" + (WHOLE_CHECKSUM if ranged else "")
+        raise BackendUnavailable(message, path=key, backend=where.backend) from error
+    except sdk.ParamValidationError as error:
+        raise InvalidPath("The SDK refuses the request as malformed", path=key, backend=where.backend) from error
+    except (sdk.BotoCoreError, sdk.HTTPClientError, aiohttp.ClientError, TimeoutError) as error:
+        message = f"{UNREACHABLE}: {reason(error, where)}"
+        raise BackendUnavailable(message, path=key, backend=where.backend) from error
+    except (Malformed, ResponseParserError) as error:
+        raise malformed(error, where, key) from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if not unreadable(error):
+            raise
+        raise malformed(error, where, key) from error
+    except OSError as error:
+        raise from_any_error(error, key, where.backend) from error
+
+
+def _no_credentials(error: sdk.BotoCoreError) -> str:
+    if isinstance(error, sdk.ProfileNotFound):
+        return f"No usable credentials: the configuration of the SDK has no profile {error.kwargs.get('profile')!r}"
+    if isinstance(error, (sdk.NoCredentialsError, sdk.PartialCredentialsError)):
+        return (
+            "No usable credentials: pass key= and secret=, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
+            " or name a profile with profile="
+        )
+    return f"No usable credentials: the SDK could not get them where it is told to ({type(error).__name__})"
+
+
+def malformed(error: Exception, where: Where, key: str) -> BackendUnavailable:
+    """The verdict on a reply that lacks what it must have."""
+    what = str(error) if isinstance(error, Malformed) else "it cannot be read"
+    return BackendUnavailable(f"A reply of {where} is malformed: {what}", path=key, backend=where.backend)
+
+
+def verdict(error: sdk.ClientError, where: Where, key: str) -> RemoteStoreError:
+    """The contract's error for an answer of the service."""
+    code = code_of(error)
+    if code == "NoSuchBucket":
+        return container_missing(where.bucket, key, where.backend)
+    if NOT_S3 in error.response:
+        message = f"{NO_S3.format(host=where)} ({error.response[NOT_S3]})"
+        return BackendUnavailable(message, path=key, backend=where.backend)
+    if code in MISSING_KEY:
+        return file_missing(key, where.backend)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    kind, message = meaning(code, status, where)
+    if code in ELSEWHERE and (region := _region(error)):
+        message = f"The bucket {where.bucket!r} is in region {region}; set region_name to it"
+    return kind(message, path=key, backend=where.backend)
+
+
+def _region(error: sdk.ClientError) -> str:
+    """The region that a redirect leads to, where it tells."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    told = str(headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region", ""))
+    return told if re.fullmatch(r"[a-z0-9-]{1,40}", told) else ""
+
+
+def meaning(code: str, status: int, where: Where) -> tuple[type[RemoteStoreError], str]:
+    """The error that a code, or else a status, stands for, and what it says."""
+    kind, message = CODES.get(code) or _by_status(status)
+    return kind, message.format(host=where, code=code if re.fullmatch(r"[\w.-]{1,80}", code) else status)
+
+
+def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
+    """The meaning of a code that nobody knows."""
+    if status in (401, 403):
+        return PermissionDenied, DENIED + ": {host} answered {code}"
+    if status == 429:
+        return CODES["429"]
+    if status == 507:
+        return CODES["507"]
+    if status >= 500:
+        return CODES["500"]
+    return RemoteStoreError, "S3 answered {code} ({host})"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what led to it."""
+    seen: set[int] = set()
+    left: list[object] = [error, last_failure.get()]
+    while left:
+        cause = left.pop(0)
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            left += [getattr(cause, "kwargs", {}).get("error"), getattr(cause, "os_error", None)]
+            left += [cause.__cause__, cause.__context__]
+
+
+def reason(error: BaseException, where: Where) -> str:
+    """Why there was no answer, in words without a secret: of the most telling of what led to it."""
+    causes = list(_causes(error))
+    for kinds, text in REASONS:
+        for cause in causes:
+            if isinstance(cause, kinds) and (said := text(cause, where)):
+                return said
+    return f"{where} ({type(error).__name__})"
+
+
+def _lookup(error: Any, where: Where) -> str:
+    name = host_of(where.endpoint).rpartition(":")[0]
+    known = error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None))
+    return f"there is no such host as {name}" if known else f"the name of {name} cannot be looked up"
+
+
+def _tls(error: Any, where: Where) -> str:
+    told = getattr(error, "verify_message", None) or getattr(error, "reason", None)
+    return f"TLS with {where} failed ({told})" if told else ""
+
+
+def _network(error: Any, where: Where) -> str:
+    if error.errno == errno.ECONNREFUSED:
+        return f"{where} refuses connections"
+    return f"there is no route to {where}" if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH) else ""
+
+
+def _deadline(error: BaseException, where: Where) -> str:
+    last = last_failure.get()
+    before = f"{last}, and did no better" if isinstance(last, str) else "did not answer"
+    return f"{where} {before} within {where.timeout:g} s"
+
+
+REASONS: tuple[tuple[Any, Callable[[Any, Where], str]], ...] = (
+    (sdk.EndpointProviderError, lambda error, where: f"the SDK takes no address from the endpoint_url of {where}"),
+    (
+        sdk.ProxyConnectionError,
+        lambda error, where: f"the proxy {host_of(str(error.kwargs.get('proxy_url')))} does not lead to {where}",
+    ),
+    (ssl.SSLError, _tls),
+    (sdk.SSLError, lambda error, where: f"TLS with {where} failed"),
+    (socket.gaierror, _lookup),
+    (OSError, _network),
+    (sdk.ConnectTimeoutError, lambda error, where: f"{where} did not accept a connection in time"),
+    (
+        (sdk.ReadTimeoutError, aiohttp.ServerTimeoutError),
+        lambda error, where: f"{where} took the request and did not answer in time",
+    ),
+    (
+        (sdk.ConnectionClosedError, aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ConnectionError),
+        lambda error, where: f"{where} broke the connection off",
+    ),
+    (TimeoutError, _deadline),
+)
+"""Kind of error → what it says of the place, the most telling first."""
+
+
+def replaced(doing: str, key: str, backend: str) -> PreconditionFailed:
+    """The verdict on a file that is not the same any more."""
+    return PreconditionFailed(f"The file was replaced while it was being {doing}", path=key, backend=backend)

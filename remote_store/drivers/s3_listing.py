@@ -1,0 +1,90 @@
+"""Listing objects of S3, and deleting what a listing finds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from remote_store._errors import folder_missing, not_empty
+from remote_store._models import FileInfo, file_info
+from remote_store.drivers.base import Page, Want
+from remote_store.drivers.flat import KeyListing, Tokens
+from remote_store.drivers.s3_errors import meaning
+from remote_store.drivers.s3_replies import Malformed, etag, field, last_modified, size
+from remote_store.drivers.s3_wire import beyond_xml
+
+if TYPE_CHECKING:
+    from remote_store.drivers.s3 import S3Driver
+
+
+async def any_below(driver: S3Driver, key: str, folder: str | None = None) -> bool:
+    """Whether there are keys below a folder, `key` itself unless another is named."""
+    prefix = driver.object(key if folder is None else folder)
+    found = await driver.call("list_objects_v2", key, Prefix=prefix and prefix + "/", MaxKeys=1)
+    return bool(found.get("Contents"))
+
+
+async def raw_pages(driver: S3Driver, key: str, **request: Any) -> AsyncGenerator[Any, None]:
+    """Pages of a listing as S3 gives them."""
+    met, token = Tokens(), dict[str, str]()
+    while True:
+        page = await driver.call("list_objects_v2", key, **request, **token)
+        yield page
+        if not page.get("IsTruncated"):
+            return
+        with driver.errors(key):
+            next_one = page.get("NextContinuationToken")
+            if not next_one or met.again(next_one):
+                raise Malformed("it ends in the middle of a listing, or leads back to where it was")
+        token = {"ContinuationToken": next_one}
+
+
+async def list_pages(
+    driver: S3Driver, key: str, max_depth: int | None, want: Want, starts: str
+) -> AsyncGenerator[Page, None]:
+    """Files and folders below a folder."""
+    listing = KeyListing(driver.root, key, max_depth, want, driver.name)
+    prefix = driver.object(key) + "/" if driver.object(key) else ""
+    request = {"Prefix": prefix + starts} | ({"Delimiter": "/"} if max_depth == 0 else {})
+    async for raw in raw_pages(driver, key, **request):
+        page: Page = []
+        with driver.errors(key):
+            for folder in raw.get("CommonPrefixes", ()):
+                listing.add(page, field(folder, "Prefix"), None)
+            for entry in raw.get("Contents", ()):
+                name = field(entry, "Key")
+                listing.add(page, name, None if name.endswith("/") else _listed(driver.root, name, entry))
+        if raw.get("CommonPrefixes") or raw.get("Contents"):
+            yield page
+
+
+def _listed(root: str, name: str, entry: Mapping[str, Any]) -> FileInfo:
+    key = name[len(root) + 1 :] if root else name
+    return file_info(key, size(entry, "Size"), last_modified(entry), etag(entry))
+
+
+async def remove_folder(driver: S3Driver, key: str, recursive: bool) -> None:
+    """Delete the objects below a folder, its marker included."""
+    marker, met = driver.object(key) + "/", False
+    async for page in raw_pages(driver, key, Prefix=marker, **({} if recursive else {"MaxKeys": 2})):
+        with driver.errors(key):
+            names = [field(entry, "Key") for entry in page.get("Contents", ())]
+        met = met or bool(names)
+        if not recursive and any(name != marker for name in names):
+            raise not_empty(key, driver.name)
+        if names:
+            await _delete_many(driver, key, names)
+    if not met:
+        raise folder_missing(key, driver.name)
+
+
+async def _delete_many(driver: S3Driver, key: str, names: list[str]) -> None:
+    for name in filter(beyond_xml, names):
+        await driver.call("delete_object", key, Key=name)
+    spelled = [{"Key": name} for name in names if not beyond_xml(name)]
+    reply = await driver.call("delete_objects", key, Delete={"Objects": spelled, "Quiet": True}) if spelled else {}
+    if failures := reply.get("Errors"):
+        first = failures[0]
+        kind, message = meaning(first.get("Code", ""), 0, driver.where)
+        path = KeyListing(driver.root, "", None, "both", driver.name).key(first.get("Key", "")) or key
+        raise kind(f"{message} ({len(failures)} of {len(names)} objects)", path=path, backend=driver.name)

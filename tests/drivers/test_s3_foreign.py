@@ -1,0 +1,457 @@
+"""What does not answer like S3, or not in full: an error that says so, never absence and never success."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from servers.s3 import BUCKET, Answer, Environ, S3Server, client, refusal, view_of
+
+from remote_store import BackendUnavailable, NotFound, PermissionDenied, RemoteStoreError, StorageFull
+from remote_store.certify.view import View
+
+PART = 5 << 20
+HTML = (("Content-Type", "text/html"),)
+PAGE = b"<!DOCTYPE html><html><body><p>Nothing here<hr></body></html>"
+XHTML = b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p>Welcome</p></body></html>'
+CarryOut = Callable[[], Answer]
+Work = Callable[[View], Coroutine[Any, Any, Any]]
+
+
+@pytest.fixture(params=["sync", "async"])
+async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: str) -> AsyncIterator[View]:
+    """A store whose SDK tries once."""
+    once = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
+    async with view_of(request.param, moto_server, prefix, part_size=PART, **once) as view:
+        yield view
+
+
+def keys(server: S3Server, prefix: str) -> list[str]:
+    """What is stored; a multipart upload that nobody finished is an error."""
+    uploads = client(server).list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
+    assert [upload["Key"] for upload in uploads if upload["Key"].startswith(prefix + "/")] == []
+    found = client(server).list_objects_v2(Bucket=BUCKET, Prefix=prefix + "/").get("Contents", ())
+    return [entry["Key"].removeprefix(prefix + "/") for entry in found]
+
+
+def asked(environ: Environ) -> str:
+    """The operation of a request, as far as these tests tell them apart."""
+    verb, query = environ["REQUEST_METHOD"], environ["QUERY_STRING"]
+    if "HTTP_X_AMZ_COPY_SOURCE" in environ:
+        return "COPY"
+    for mark, name in (("list-type", "LIST"), ("uploads", "BEGIN"), ("delete", "BULK")):
+        if mark in query:
+            return name
+    if "uploadId" in query:
+        return "PART" if verb == "PUT" else "COMPLETE" if verb == "POST" else verb
+    return str(verb)
+
+
+async def every(items: Any) -> list[Any]:
+    return [item async for item in items]
+
+
+def long_content(view: View) -> Any:
+    return view.stream([bytes(PART), b"end"])
+
+
+async def read_on(view: View) -> None:
+    async with await view.read_seekable("key") as stream:
+        await stream.read(1)
+
+
+READS: dict[str, Work] = {
+    "exists": lambda view: view.exists("key"),
+    "is_file": lambda view: view.is_file("key"),
+    "is_folder": lambda view: view.is_folder("key"),
+    "get_file_info": lambda view: view.get_file_info("key"),
+    "head": lambda view: view.head("key"),
+    "read": lambda view: every(view.read("key")),
+    "read_bytes": lambda view: view.read_bytes("key"),
+    "read_range": lambda view: view.read_range("key", 1, 3),
+    "an empty range": lambda view: view.read_range("key", 1, 1),
+    "read_seekable": read_on,
+    "list_files": lambda view: every(view.list_files("")),
+    "list_folders": lambda view: every(view.list_folders("folder")),
+    "iter_children": lambda view: every(view.iter_children("")),
+    "glob": lambda view: every(view.glob("*")),
+    "glob of a key": lambda view: every(view.glob("folder/key")),
+    "get_folder_info": lambda view: view.get_folder_info("folder"),
+    "ping": lambda view: view.ping(),
+}
+CHANGES: dict[str, Work] = {
+    "delete": lambda view: view.delete("key", missing_ok=True),
+    "delete_folder": lambda view: view.delete_folder("folder", missing_ok=True),
+    "delete_folder recursive": lambda view: view.delete_folder("folder", recursive=True, missing_ok=True),
+    "copy": lambda view: view.copy("key", "new"),
+    "copy, overwrite": lambda view: view.copy("key", "new", overwrite=True),
+    "move": lambda view: view.move("key", "new"),
+    "move, overwrite": lambda view: view.move("key", "new", overwrite=True),
+}
+WRITES: dict[str, Work] = {
+    "write": lambda view: view.write("new", b"1"),
+    "write, overwrite": lambda view: view.write("new", b"1", overwrite=True),
+    "a long write": lambda view: view.write("new", long_content(view)),
+}
+
+
+PAGES = {
+    "a page, 404": Answer("404 Not Found", PAGE, HTML),
+    "nothing, 404": Answer("404 Not Found", b"", ()),
+    "a way to another page": Answer("301 Moved Permanently", PAGE, (*HTML, ("Location", "https://example.com/"))),
+    "a page, 200": Answer("200 OK", PAGE, HTML),
+    "an XML page, 200": Answer("200 OK", XHTML, HTML),
+    "JSON, 200": Answer("200 OK", b'{"status": "ok"}', (("Content-Type", "application/json"),)),
+    "nothing, 200": Answer("200 OK", b"", ()),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_what_is_no_s3_is_an_error_that_says_so(
+    view: View, moto_server: S3Server, prefix: str, page: str
+) -> None:
+    await view.write("key", b"1234")
+    await view.write("folder/key", b"1")
+    # An empty success is what S3 itself answers to a put.
+    works = {**READS, **CHANGES, **({} if page == "nothing, 200" else WRITES)}
+    host = moto_server.endpoint.removeprefix("http://")
+    with moto_server.hooked(lambda environ, _: PAGES[page]):
+        for name, work in works.items():
+            with pytest.raises(RemoteStoreError) as caught:
+                pytest.fail(f"{name} gave {await work(view)!r}")
+            assert type(caught.value) is BackendUnavailable, name
+            assert caught.value.path in ("key", "new", "folder", "folder/key", "", "."), name
+            redirect = page == "a way to another page" and "region" in str(caught.value)  # All that a HEAD can tell.
+            assert redirect or re.search(
+                f"{host} .bucket 'test-bucket'. (does not answer like S3|is malformed)", str(caught.value)
+            ), name
+    assert keys(moto_server, prefix) == ["folder/key", "key"]
+
+
+async def test_a_page_of_a_web_server_is_no_error_code(view: View, moto_server: S3Server) -> None:
+    with moto_server.hooked(lambda environ, _: PAGES["a page, 404"]):
+        with pytest.raises(
+            BackendUnavailable,
+            match=r"127\.0\.0\.1:\d+ \(bucket 'test-bucket'\) does not answer like S3 \(status 404, text/html",
+        ):
+            await view.write("key", b"1")
+        with pytest.raises(BackendUnavailable, match="does not answer like S3"):
+            await view.exists("key")
+    lacking = Answer("501 Unsupported method", PAGE, HTML)  # As a web server answers to a put.
+    with moto_server.hooked(lambda environ, _: lacking), pytest.raises(BackendUnavailable, match="like S3"):
+        await view.write("key", b"1")
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"])
+async def test_no_redirect_leads_elsewhere(view: View, moto_server: S3Server, status: str) -> None:
+    """Whoever is there would get the session token with the request."""
+    there = (*HTML, ("Location", f"{moto_server.endpoint}/{BUCKET}/elsewhere"))
+    since = len(moto_server.requests)
+    with moto_server.hooked(lambda environ, _: Answer(status, PAGE, there)):
+        for work in (READS["read_bytes"], READS["exists"], WRITES["write"], READS["list_files"]):
+            with pytest.raises(BackendUnavailable):
+                await work(view)
+    assert not [request for request in moto_server.requests[since:] if "elsewhere" in request]
+
+
+@dataclass
+class Says:
+    """Answers some operations its own way, and keeps what was asked."""
+
+    answers: dict[str, Answer]
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self, environ: Environ, _: CarryOut) -> Answer | None:
+        self.asked.append(asked(environ))
+        return self.answers.get(self.asked[-1])
+
+
+async def test_a_miss_stands_where_nobody_may_list(view: View, moto_server: S3Server) -> None:
+    says = Says({"LIST": refusal("403 Forbidden", "AccessDenied")})
+    with moto_server.hooked(says):
+        assert not await view.is_file("none")
+        assert await view.delete("none", missing_ok=True) is None
+        for work in (view.get_file_info, view.read_bytes, view.delete):
+            with pytest.raises(NotFound):
+                await work("none")
+        assert await every(view.glob("none")) == []
+    assert says.asked == ["HEAD", "LIST"] * 3 + ["GET", "LIST"] + ["HEAD", "LIST"] * 2
+
+
+async def test_a_miss_that_only_a_head_saw_needs_a_service_that_answers(view: View, moto_server: S3Server) -> None:
+    with moto_server.hooked(Says({"LIST": refusal("500 Internal Server Error", "InternalError")})):
+        for work in (view.exists, view.is_file, view.get_file_info, view.delete):
+            with pytest.raises(BackendUnavailable):
+                await work("none")
+        with pytest.raises(NotFound):
+            await view.read_bytes("none")  # Here the service itself has said so.
+
+
+# --- success that is none
+
+
+NO_COPIES = {
+    "a page": Answer("200 OK", PAGE, HTML),
+    "an XML page": Answer("200 OK", XHTML, HTML),
+    "nothing": Answer("200 OK", b"", ()),
+    "no ETag": Answer(
+        "200 OK", b"<CopyObjectResult><LastModified>2026-01-01T00:00:00Z</LastModified></CopyObjectResult>"
+    ),
+    "an empty result": Answer("200 OK", b"<CopyObjectResult/>"),
+    "another result": Answer("200 OK", b"<CopyPartResult><ETag>&quot;0&quot;</ETag></CopyPartResult>"),
+}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("answer", NO_COPIES.values(), ids=NO_COPIES)
+async def test_a_move_keeps_its_source_until_the_service_says_that_it_is_copied(
+    view: View, moto_server: S3Server, prefix: str, answer: Answer, overwrite: bool
+) -> None:
+    await view.write("src", b"content")
+    for move in (view.copy, view.move):
+        with (
+            moto_server.hooked(Says({"COPY": answer})),
+            pytest.raises(BackendUnavailable, match=r"like S3|is malformed"),
+        ):
+            await move("src", "dst", overwrite=overwrite)
+        assert keys(moto_server, prefix) == ["src"]
+    await view.move("src", "dst", overwrite=overwrite)
+    assert await view.read_bytes("dst") == b"content"
+
+
+@pytest.mark.parametrize("answer", [PAGES["a page, 200"], PAGES["an XML page, 200"]], ids=["a page", "an XML page"])
+async def test_a_page_is_no_proof_of_a_delete(view: View, moto_server: S3Server, prefix: str, answer: Answer) -> None:
+    await view.write("key", b"1")
+    with moto_server.hooked(Says({"DELETE": answer})), pytest.raises(BackendUnavailable, match="like S3"):
+        await view.delete("key", missing_ok=True)
+    assert keys(moto_server, prefix) == ["key"]
+
+
+@pytest.mark.parametrize("page", ["a page, 200", "an XML page, 200", "nothing, 200", "JSON, 200"])
+async def test_a_page_is_no_proof_of_many_deletes(view: View, moto_server: S3Server, prefix: str, page: str) -> None:
+    await view.write("folder/1", b"1")
+    await view.write("folder/2", b"2")
+    with moto_server.hooked(Says({"BULK": PAGES[page]})), pytest.raises(BackendUnavailable, match="like S3"):
+        await view.delete_folder("folder", recursive=True, missing_ok=True)
+    assert keys(moto_server, prefix) == ["folder/1", "folder/2"]
+
+
+# --- replies in part
+
+
+def without(operation: str, *names: str, instead: str = "") -> Callable[[Environ, CarryOut], Answer | None]:
+    """A service whose replies to an operation lack a header or an element, or have others."""
+
+    def hook(environ: Environ, carry_out: CarryOut) -> Answer | None:
+        if asked(environ) != operation:
+            return None
+        answer = carry_out()
+        body, headers = answer.body, answer.headers
+        for name in names:
+            body = re.sub(rf"<{name}>.*?</{name}>".encode(), instead.encode(), body, flags=re.DOTALL)
+            headers = tuple(header for header in headers if header[0].lower() != name.lower())
+        return answer._replace(body=body, headers=headers)
+
+    return hook
+
+
+IN_PART: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "a HEAD without ETag": (without("HEAD", "ETag"), ("get_file_info", "exists", "is_file", "head")),
+    "a HEAD without Last-Modified": (without("HEAD", "Last-Modified"), ("get_file_info", "exists", "is_file", "head")),
+    "a GET without ETag": (without("GET", "ETag"), ("read", "read_bytes", "read_range", "read_seekable")),
+    "a GET of another range": (
+        lambda environ, carry_out: environ.update(HTTP_RANGE="bytes=0-1") if "HTTP_RANGE" in environ else None,
+        ("read_range",),
+    ),
+}
+LISTINGS = ("list_files", "iter_children", "glob", "get_folder_info")
+for name, hook in {
+    "an entry without a size": without("LIST", "Size"),
+    "an entry without a key": without("LIST", "Key"),
+    "an entry without an ETag": without("LIST", "ETag"),
+    "an entry without a time": without("LIST", "LastModified"),
+    "a size that is no number": without("LIST", "Size", instead="<Size>many</Size>"),
+    "a negative size": without("LIST", "Size", instead="<Size>-1</Size>"),
+    "a time that is none": without("LIST", "LastModified", instead="<LastModified>soon</LastModified>"),
+    "a time beyond all": without(
+        "LIST", "LastModified", instead="<LastModified>0001-01-01T00:00:00+14:00</LastModified>"
+    ),
+}.items():
+    IN_PART[name] = (hook, LISTINGS)
+IN_PART["a folder without a name"] = (
+    without("LIST", "CommonPrefixes", instead="<CommonPrefixes></CommonPrefixes>"),
+    ("list_folders", "iter_children"),
+)
+IN_PART["a key to delete without a name"] = (without("LIST", "Key"), ("delete_folder recursive",))
+
+
+@pytest.mark.parametrize("case", IN_PART)
+async def test_a_reply_that_lacks_what_it_must_have_is_an_error(
+    view: View, moto_server: S3Server, prefix: str, case: str
+) -> None:
+    await view.write("key", b"1234")
+    await view.write("folder/key", b"1")
+    await view.write("folder/a/key", b"1")
+    hook, names = IN_PART[case]
+    with moto_server.hooked(hook):
+        for name in names:
+            with pytest.raises(
+                BackendUnavailable, match=r"reply of 127\.0\.0\.1:\d+ \(bucket 'test-bucket'\) is malformed"
+            ) as caught:
+                pytest.fail(f"{name} gave {await {**READS, **CHANGES}[name](view)!r}")
+            assert caught.value.path in ("key", "folder", "")
+    assert keys(moto_server, prefix) == ["folder/a/key", "folder/key", "key"]
+    assert await view.read_bytes("key") == b"1234"
+
+
+async def test_a_get_without_a_length_is_an_error(view: View, moto_server: S3Server) -> None:
+    def unsized(environ: Environ, carry_out: CarryOut) -> Answer | None:
+        return carry_out()._replace(sized=False) if asked(environ) == "GET" else None
+
+    await view.write("key", b"1234")
+    with moto_server.hooked(unsized), pytest.raises(BackendUnavailable, match="no ContentLength"):
+        await view.read_bytes("key")
+
+
+async def test_a_put_without_an_etag_is_done(view: View, moto_server: S3Server) -> None:
+    with moto_server.hooked(without("PUT", "ETag")):
+        result = await view.write("key", b"1234")
+        long = await view.write("long", b"1", metadata={"a": "b"})
+    assert (result.size, result.etag, long.etag, long.metadata) == (4, None, None, {"a": "b"})
+    assert await view.read_bytes("key") == b"1234"
+
+
+async def test_a_completed_upload_without_an_etag_is_done(view: View, moto_server: S3Server) -> None:
+    with moto_server.hooked(without("COMPLETE", "ETag")):
+        result = await view.write("key", long_content(view))
+    assert (result.size, result.etag) == (PART + 3, None)
+    assert await view.read_bytes("key") == bytes(PART) + b"end"
+
+
+@pytest.mark.parametrize("operation", ["PART", "COMPLETE"])
+@pytest.mark.parametrize("page", ["nothing, 200", "an XML page, 200"])
+async def test_an_upload_that_the_service_does_not_vouch_for_is_an_error(
+    view: View, moto_server: S3Server, prefix: str, operation: str, page: str
+) -> None:
+    with moto_server.hooked(Says({operation: PAGES[page]})), pytest.raises(BackendUnavailable):
+        await view.write("key", long_content(view))
+    assert not await view.exists("key")
+    assert keys(moto_server, prefix) == []
+
+
+async def test_an_upload_without_an_id_is_an_error(view: View, moto_server: S3Server) -> None:
+    begun = Answer("200 OK", b"<InitiateMultipartUploadResult/>")
+    with moto_server.hooked(Says({"BEGIN": begun})), pytest.raises(BackendUnavailable, match="no UploadId"):
+        await view.write("key", long_content(view))
+    assert not await view.exists("key")
+
+
+@pytest.mark.parametrize("tokens", [["a"], ["a", "b"], ["x", "a", "b", "c"]], ids=" ".join)
+async def test_a_listing_that_leads_back_to_where_it_was_ends(
+    view: View, moto_server: S3Server, tokens: list[str]
+) -> None:
+    pages: list[str] = []
+
+    def again(environ: Environ, carry_out: CarryOut) -> Answer | None:
+        if asked(environ) != "LIST":
+            return None
+        pages.append(
+            tokens[len(pages)] if len(pages) < len(tokens) else tokens[len(pages) % (len(tokens) - 1 or 1) - 1]
+        )
+        environ["QUERY_STRING"] = re.sub("&?continuation-token=[^&]*", "", environ["QUERY_STRING"])
+        answer = carry_out()
+        told = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{pages[-1]}</NextContinuationToken>"
+        return answer._replace(body=re.sub(rb"<IsTruncated>\w+</IsTruncated>", told.encode(), answer.body))
+
+    await view.write("key", b"1")
+    works = (lambda: every(view.list_files("")), lambda: view.get_folder_info(""))
+    for work in works:
+        pages.clear()
+        with moto_server.hooked(again), pytest.raises(BackendUnavailable, match="leads back"):
+            await work()
+        assert len(pages) < 20
+
+
+# --- too much
+
+
+@pytest.mark.parametrize("body", [XHTML, b"", refusal("", "TooManyRequests").body], ids=["a page", "nothing", "a code"])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_too_many_requests_are_tried_again_a_few_times(
+    kind: str, moto_server: S3Server, prefix: str, body: bytes
+) -> None:
+    answers = [Answer("429 Too Many Requests", body, HTML)]
+    says: list[str] = []
+
+    def busy(environ: Environ, _: CarryOut) -> Answer | None:
+        says.append(asked(environ))
+        return answers[0] if len(says) == 1 or forever else None
+
+    forever = False
+    retries = {"mode": "standard", "total_max_attempts": 2}
+    async with view_of(kind, moto_server, prefix, config_kwargs={"retries": retries}) as view:
+        for work in (lambda: view.write("key", b"1"), lambda: view.read_bytes("key"), lambda: view.exists("key")):
+            says.clear()
+            with moto_server.hooked(busy):
+                assert await work()
+            assert len(says) == 2
+        forever = True
+        says.clear()
+        with moto_server.hooked(busy), pytest.raises(BackendUnavailable, match="cannot be reached"):
+            await view.write("key", b"2", overwrite=True)
+        assert says == ["PUT", "PUT"]
+        assert await view.read_bytes("key") == b"1"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ("403 Forbidden", PermissionDenied),
+        ("401 Unauthorized", PermissionDenied),
+        ("500 Internal Server Error", BackendUnavailable),
+        ("503 Service Unavailable", BackendUnavailable),
+        ("520 Unknown", BackendUnavailable),
+        ("507 Insufficient Storage", StorageFull),
+    ],
+)
+@pytest.mark.parametrize("body", [XHTML, PAGE, b""], ids=["an XML page", "a page", "nothing"])
+async def test_a_reply_without_a_code_is_judged_by_its_status(
+    view: View, moto_server: S3Server, prefix: str, status: str, error: type[RemoteStoreError], body: bytes
+) -> None:
+    await view.write("key", b"old")
+    with moto_server.hooked(lambda environ, _: Answer(status, body, HTML)):
+        for work in (
+            lambda: view.write("key", b"1", overwrite=True),
+            lambda: view.read_bytes("key"),
+            lambda: view.exists("key"),
+            lambda: every(view.list_files("")),
+        ):
+            with pytest.raises(RemoteStoreError) as caught:
+                await work()
+            assert type(caught.value) is error
+    assert await view.read_bytes("key") == b"old"
+    assert keys(moto_server, prefix) == ["key"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("507 Insufficient Storage", "XMinioStorageFull"),
+        ("507 Insufficient Storage", "Other"),
+        ("403 Forbidden", "QuotaExceeded"),
+        ("400 Bad Request", "XMinioAdminBucketQuotaExceeded"),
+    ],
+)
+async def test_a_full_storage_is_told(view: View, moto_server: S3Server, prefix: str, status: str, code: str) -> None:
+    await view.write("key", b"old")
+    for operation in ("PUT", "PART"):
+        with moto_server.hooked(Says({operation: refusal(status, code)})), pytest.raises(StorageFull) as caught:
+            await view.write("key", long_content(view) if operation == "PART" else b"1", overwrite=True)
+        assert caught.value.errno == errno.ENOSPC
+        assert caught.value.path == "key"
+    assert keys(moto_server, prefix) == ["key"]
+    assert await view.read_bytes("key") == b"old"
