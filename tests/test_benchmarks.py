@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.full
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 

@@ -17,7 +17,7 @@ from remote_store import Capability, Store
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify import certify
 
-pytestmark = pytest.mark.timeout(300)  # It takes half a minute where nothing else runs.
+pytestmark = pytest.mark.full
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "benchmarks" / "matrix.py"
 BUDGET = {

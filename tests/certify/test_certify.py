@@ -71,7 +71,7 @@ def server(request: pytest.FixtureRequest) -> S3Server:
     return server
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.full
 def test_s3_passes_and_is_left_as_it_was(server: S3Server) -> None:
     prefix = server.fresh_prefix()
     with Store(S3Backend(BUCKET, prefix, **server.options)) as store, S3Nowhere(server) as missing:
@@ -91,12 +91,13 @@ def S3Nowhere(server: S3Server) -> Store:
     return Store(S3Backend("no-such-bucket", **server.options))
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.full
 async def test_s3_passes_from_a_loop(moto_server: S3Server) -> None:
     async with AsyncStore(AsyncS3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
         passes(await certify_async(store), Capability.ATOMIC_MOVE, Capability.SEEKABLE_READ)
 
 
+@pytest.mark.full
 def test_ftp_passes(ftp_server: tuple[str, int]) -> None:
     with ftp_kind(*ftp_server).view() as view:
         report = certify(view.store, workers=FEW)
@@ -185,6 +186,7 @@ def test_every_lie_is_caught(capability: Capability, tmp_path: Path) -> None:
     assert next(f for f in report.lies if f.capability is capability).evidence
 
 
+@pytest.mark.full
 def test_a_service_that_ignores_conditions_is_caught(rclone_server: dict[str, Any]) -> None:
     with Store(S3Backend(**rclone_server)) as store:
         report = certify(store, workers=FEW)
@@ -241,6 +243,7 @@ def test_a_refusal_told_as_such_is_kept() -> None:
 # --- interrupts, litter, arguments
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("after", [30, 60])
 def test_an_interrupt_leaves_nothing_on_s3(moto_server: S3Server, after: int) -> None:
     prefix = moto_server.fresh_prefix()

@@ -46,7 +46,7 @@ async def closed(store: Any) -> None:
     await store.aclose() if isinstance(store, AsyncStore) else store.close()
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -95,7 +95,7 @@ def options(request: pytest.FixtureRequest, moto_server: S3Server, proxy: Proxy)
     }
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
 async def place(
     request: pytest.FixtureRequest, moto_server: S3Server, proxy: Proxy, options: dict[str, Any]
 ) -> AsyncIterator[Place]:

@@ -14,9 +14,17 @@ from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backe
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 
 KINDS = ("local", "memory", "s3")
+WAYS = [
+    "local-sync",
+    pytest.param("local-async", marks=pytest.mark.full),
+    pytest.param("memory-sync", marks=pytest.mark.full),
+    "memory-async",
+    pytest.param("s3-sync", marks=pytest.mark.full),
+    "s3-async",
+]
 
 
-@pytest.fixture(params=[f"{kind}-{mode}" for kind in KINDS for mode in ("sync", "async")])
+@pytest.fixture(params=WAYS)
 async def ops(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[Ops]:
     kind, mode = request.param.split("-")
     args, options = (tmp_path / "store",) if kind == "local" else (), {}

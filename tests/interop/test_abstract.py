@@ -52,6 +52,7 @@ class Memory(Fixtures):
         return Store(MemoryBackend()).to_fsspec()
 
 
+@pytest.mark.full
 class S3(Fixtures):
     folders_stay = False
 

@@ -117,6 +117,13 @@ def moto() -> Iterator[S3Server]:
         server.server_close()
 
 
+def empty(server: S3Server) -> None:
+    """Let moto forget all but the bucket: to list some keys it looks at every key that there is."""
+    urllib.request.urlopen(f"{server.endpoint}/moto-api/reset", data=b"").close()
+    _create_bucket(server)
+    server.requests.clear()
+
+
 def _carried_out(app: Callable[..., Any], environ: Environ) -> Answer:
     told: list[Any] = []
     body = b"".join(app(environ, lambda status, headers, *_: told.extend((status, tuple(headers)))))
