@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.deadline import DEADLINE
 
 from remote_store import Capability, Store
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
@@ -44,7 +45,7 @@ PACKAGES = {
 
 
 def run(*options: str) -> str:
-    done = subprocess.run([sys.executable, str(SCRIPT), *options], capture_output=True, text=True, timeout=280)
+    done = subprocess.run([sys.executable, str(SCRIPT), *options], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

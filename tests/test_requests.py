@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from helpers.counting import Counter, Row, counting
+from helpers.deadline import DEADLINE
 from servers.s3 import S3Server
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "requests.py"
@@ -51,7 +52,7 @@ def test_rows_have_names_of_their_own() -> None:
 @pytest.mark.full
 def test_the_benchmark_prints_what_it_counted() -> None:
     command = [sys.executable, "-W", "error", str(SCRIPT), "--json", "--only", "get_folder_info, 2,500", "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     expected: dict[str, Any] = {"name": "get_folder_info, 2,500 in 300 folders", "target": 3, "requests": 3, "ok": True}
     assert json.loads(done.stdout) == [expected | {"store": kind} for kind in ("sync", "async")]

@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from helpers.deadline import DEADLINE
 from helpers.processes import Fork
-from helpers.scripted import DEADLINE, Gate, Producer, Scripted, entry
+from helpers.scripted import Gate, Producer, Scripted, entry
 
 from remote_store import AsyncBackendSyncAdapter, NotFound, Store
 from remote_store.aio import AsyncMemoryBackend

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.ftp import FTPFileSystem
 from fsspec.implementations.zip import ZipFileSystem
+from helpers.deadline import DEADLINE
 from helpers.kinds import unknown_filesystem
 from helpers.liars import LIARS, SUBTLE_LIARS, Liar, interrupted
 from servers.ftp import ftp_kind
@@ -195,6 +196,7 @@ def test_a_service_that_ignores_conditions_is_caught(rclone_server: dict[str, An
     assert "EXCLUSIVE_CREATE" in report.to_markdown().split("\n")[2]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("liar", "capability"), SUBTLE_LIARS)
 def test_a_lie_that_seldom_shows_is_caught(liar: type[Liar], capability: Capability) -> None:
     report = certify(Store(liar()))
@@ -269,12 +271,12 @@ async def test_a_cancellation_leaves_nothing(tmp_path: Path) -> None:
     class Slow(LocalBackend):
         def write(self, path: str, content: Any, **options: Any) -> Any:
             begun.set()
-            assert go_on.wait(30)
+            assert go_on.wait(DEADLINE)
             return super().write(path, content, **options)
 
     backend = SyncBackendAdapter(Slow(tmp_path))
     task = asyncio.ensure_future(certify_async(AsyncStore(backend), workers=FEW))
-    await asyncio.to_thread(begun.wait, 30)
+    await asyncio.to_thread(begun.wait, DEADLINE)
     task.cancel()
     await asyncio.wait([task], timeout=0.2)  # Time to give up while a thread still writes, for one that would.
     go_on.set()

@@ -8,11 +8,23 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.deadline import DEADLINE
 
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:zarr", "--pyargs", "remote_store.certify"]
-    return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=100)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:zarr",
+        "--pyargs",
+        "remote_store.certify",
+    ]
+    return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=DEADLINE)
 
 
 @pytest.fixture

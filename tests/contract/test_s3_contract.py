@@ -28,6 +28,7 @@ def view_of(store: Store | AsyncStore, server: S3Server, child: bool) -> View:
     return View(store.child(prefix).child("in ner") if child else store, hierarchical=False, empty_folders=False)
 
 
+@pytest.mark.full
 @every_check
 @placing
 def test_store_keeps(check: Check, child: bool, server: S3Server) -> None:

@@ -13,14 +13,13 @@ from remote_store import Store
 from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 
-KINDS = ("local", "memory", "s3")
 WAYS = [
     "local-sync",
     pytest.param("local-async", marks=pytest.mark.full),
     pytest.param("memory-sync", marks=pytest.mark.full),
     "memory-async",
     pytest.param("s3-sync", marks=pytest.mark.full),
-    "s3-async",
+    pytest.param("s3-async", marks=pytest.mark.full),
 ]
 
 
@@ -41,7 +40,7 @@ async def ops(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[Op
             yield Ops(async_store)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.full)])
 def store(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Store]:
     if request.param == "s3":
         server: S3Server = request.getfixturevalue("moto_server")

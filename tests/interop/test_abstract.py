@@ -67,6 +67,7 @@ class S3(Fixtures):
         return bucket.child(moto_server.fresh_prefix()).to_fsspec()
 
 
+@pytest.mark.full
 class Awaited(Fixtures):
     @pytest.fixture
     def fs(self) -> Iterator[Any]:
