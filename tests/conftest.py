@@ -10,16 +10,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from servers.s3 import S3Server
 
 
+PROFILE = {
+    "derandomize": True,
+    "database": None,
+    "deadline": None,  # Not of a machine that is busy with something else.
+    "suppress_health_check": [hypothesis.HealthCheck.too_slow],
+    "phases": (hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink),
+}
+hypothesis.settings.register_profile("quick", max_examples=50, **PROFILE)
+hypothesis.settings.register_profile("full", max_examples=300, **PROFILE)
+hypothesis.settings.load_profile("quick")
+
+MOTO = pytest.StashKey["S3Server"]()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """On few cores twice as many processes as cores, because many tests wait for a deadline."""
-    return max(4, os.cpu_count() or 1)
+    """All cores and one, because some tests wait; this process alone for a choice of tests, unless told otherwise."""
+    told = any(argument.startswith(("-n", "--numprocesses")) for argument in config.invocation_params.args)
+    chosen = config.args_source is pytest.Config.ArgsSource.ARGS or config.option.keyword
+    return 0 if chosen and not told else (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,6 +57,15 @@ def young_garbage() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_keys(pytestconfig: pytest.Config) -> None:
+    """No module pays for what others have left on moto."""
+    if server := pytestconfig.stash.get(MOTO, None):
+        from servers.s3 import empty
+
+        empty(server)
+
+
 @pytest.fixture(scope="session")
 def ftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     from servers.ftp import serve
@@ -50,11 +76,13 @@ def ftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
 
 
 @pytest.fixture(scope="session")
-def moto_server() -> Iterator[S3Server]:
+def moto_server(pytestconfig: pytest.Config) -> Iterator[S3Server]:
     from servers.s3 import moto
 
     with moto() as server:
+        pytestconfig.stash[MOTO] = server
         yield server
+        del pytestconfig.stash[MOTO]
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.deadline import DEADLINE
 
+pytestmark = pytest.mark.full
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 def rows_of(script: str, *options: str) -> dict[str, dict[str, Any]]:
     command = [sys.executable, "-W", "error", str(BENCHMARKS / script), "--json", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     return {row["name"]: row for row in json.loads(done.stdout)}
 

@@ -26,7 +26,8 @@ pytest.importorskip("s3fs")
 
 import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
-from helpers.processes import DEADLINE, Fork, in_new_process
+from helpers.deadline import DEADLINE
+from helpers.processes import Fork, in_new_process
 from servers.s3 import BUCKET, KEY, S3Server
 from servers.s3 import SECRET as SECRET_KEY
 

@@ -10,22 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from remote_store import FsspecBackend, InvalidPath, RemotePath, Store
 from remote_store.backends import LocalBackend, MemoryBackend
 
 CONTENT = bytes(range(256))
-
-fuzz = settings(
-    max_examples=300,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    phases=(Phase.explicit, Phase.generate, Phase.shrink),
-)
 
 AWKWARD = (
     "", ".", "..", "...", "a..b", "..a", "a", "b.txt", " ", " a ", "\0", "a\0b", "\n", "\r\n", "\t", "\x7f", "\u202e",
@@ -50,7 +41,6 @@ TOO_LONG = "/".join(["d" * 100] * 60)
 # --- paths
 
 
-@fuzz
 @given(texts)
 @example("a/../b")
 @example("\\\\server\\share")
@@ -67,7 +57,6 @@ def test_a_path_normalizes_once_or_is_invalid(text: str) -> None:
     assert not {"\0", "\\"} & set(str(path))
 
 
-@fuzz
 @given(texts)
 def test_only_dots_nul_and_nothing_are_invalid(text: str) -> None:
     names = [name for name in text.replace("\\", "/").split("/") if name not in ("", ".")]
@@ -127,7 +116,6 @@ stores = pytest.mark.parametrize("opened", [local, memory], ids=["local", "memor
 
 
 @stores
-@fuzz
 @given(text=texts)
 @example(text="../sentinel")
 @example(text="..\\sentinel")
@@ -157,7 +145,6 @@ def test_a_written_path_is_read_and_listed_or_invalid(opened: Opened, text: str)
 
 
 @stores
-@fuzz
 @given(text=texts)
 @example(text="../sentinel")
 @example(text="..")
@@ -186,7 +173,6 @@ def test_a_question_about_any_path_is_answered_or_invalid(opened: Opened, text: 
 
 
 @stores
-@fuzz
 @given(text=texts)
 @example(text="../sentinel")
 @example(text="..")
@@ -216,7 +202,6 @@ def test_what_is_not_there_is_missing_or_invalid(opened: Opened, text: str) -> N
 
 
 @stores
-@fuzz
 @given(text=texts)
 @example(text="../sentinel")
 @example(text="../root2/a")

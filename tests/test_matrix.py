@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.deadline import DEADLINE
 
 from remote_store import Capability, Store
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify import certify
 
-pytestmark = pytest.mark.timeout(300)  # It takes half a minute where nothing else runs.
+pytestmark = pytest.mark.full
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "benchmarks" / "matrix.py"
 BUDGET = {
@@ -44,7 +45,7 @@ PACKAGES = {
 
 
 def run(*options: str) -> str:
-    done = subprocess.run([sys.executable, str(SCRIPT), *options], capture_output=True, text=True, timeout=280)
+    done = subprocess.run([sys.executable, str(SCRIPT), *options], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

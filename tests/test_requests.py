@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from helpers.counting import Counter, Row, counting
+from helpers.deadline import DEADLINE
 from servers.s3 import S3Server
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "requests.py"
@@ -37,7 +38,7 @@ def counter(moto_server: S3Server) -> Iterator[Counter]:
         yield counter
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("asynchronous", [pytest.param(False, marks=pytest.mark.full), True], ids=["sync", "async"])
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_call_stays_within_its_budget(row: Row, asynchronous: bool, counter: Counter) -> None:
     sent = counter.requests(row, asynchronous)
@@ -48,9 +49,10 @@ def test_rows_have_names_of_their_own() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
+@pytest.mark.full
 def test_the_benchmark_prints_what_it_counted() -> None:
     command = [sys.executable, "-W", "error", str(SCRIPT), "--json", "--only", "get_folder_info, 2,500", "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     expected: dict[str, Any] = {"name": "get_folder_info, 2,500 in 300 folders", "target": 3, "requests": 3, "ok": True}
     assert json.loads(done.stdout) == [expected | {"store": kind} for kind in ("sync", "async")]

@@ -21,6 +21,7 @@ import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
+from helpers.deadline import DEADLINE
 from helpers.kinds import unknown_filesystem
 
 from remote_store import (
@@ -59,7 +60,7 @@ async def test_cancelling_a_listing_in_a_thread_is_a_plain_cancellation() -> Non
     def slow(path: str, **options: Any) -> Iterator[FileInfo]:
         try:
             started.set()
-            go_on.wait(30)
+            go_on.wait(DEADLINE)
             yield FileInfo(RemotePath("d/x"), "x", 1, UNKNOWN_TIME)
         finally:
             closed.append("closed")
@@ -95,7 +96,7 @@ async def test_what_a_cancelled_open_opened_is_closed_off_the_loop() -> None:
 
     def slow(path: str) -> Any:
         started.set()
-        go_on.wait(30)
+        go_on.wait(DEADLINE)
         return Stream(b"1")
 
     backend.read = slow  # type: ignore[method-assign]
@@ -144,7 +145,7 @@ def test_iterators_left_at_the_end_of_a_loop_close_quietly(tmp_path: Path) -> No
         [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(script), str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -164,7 +165,7 @@ def test_a_process_with_an_open_stream_over_a_loop_ends(tmp_path: Path) -> None:
         assert stream.read(1) == b"x"
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
-    assert subprocess.run(command, timeout=60, check=False).returncode == 0
+    assert subprocess.run(command, timeout=DEADLINE, check=False).returncode == 0
 
 
 # --- forks

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import pytest
+from helpers.deadline import DEADLINE
 
 from remote_store import FolderInfo, NotFound, Store
 from remote_store.aio import AsyncLocalBackend, AsyncStore
@@ -34,7 +35,6 @@ LIMIT = 64
 """How much a process may grow while it streams [MiB]."""
 
 MEASURED = """
-import asyncio, sys
 from remote_store import Store
 from remote_store.aio import AsyncLocalBackend, AsyncStore
 from remote_store.backends import LocalBackend
@@ -104,6 +104,7 @@ print((kib("VmHWM") - before) // 1024)
 """
 
 
+@pytest.mark.full
 @linux
 @pytest.mark.parametrize(
     "how",
@@ -111,7 +112,7 @@ print((kib("VmHWM") - before) // 1024)
 )
 def test_a_large_file_streams_in_little_memory(tmp_path: Path, how: str) -> None:
     command = [sys.executable, "-W", "error", "-c", MEASURED, str(tmp_path / "root"), how, str(SIZE)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) <= LIMIT
 
@@ -254,7 +255,7 @@ class RecordingBackend(LocalBackend):
         self.contents.append(content)
         self.entered.set()
         try:
-            assert self.go.wait(60)
+            assert self.go.wait(DEADLINE)
             return write(path, content, **options)
         finally:
             self.finished.set()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers.scripted import DEADLINE
+from helpers.deadline import DEADLINE
 
 from remote_store import AsyncBackendSyncAdapter
 

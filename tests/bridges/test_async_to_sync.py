@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.deadline import DEADLINE
 from helpers.processes import Fork
-from helpers.scripted import DEADLINE, ENTRIES, OPERATIONS, PLAIN, Gate, Scripted, entry, noting
+from helpers.scripted import ENTRIES, OPERATIONS, PLAIN, Gate, Scripted, entry, noting
 
 from remote_store import (
     AlreadyExists,

@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from helpers.deadline import DEADLINE
 from helpers.processes import Fork
-from helpers.scripted import DEADLINE, Gate, Producer, Scripted, entry
+from helpers.scripted import Gate, Producer, Scripted, entry
 
 from remote_store import AsyncBackendSyncAdapter, NotFound, Store
 from remote_store.aio import AsyncMemoryBackend
@@ -433,12 +434,18 @@ def interrupted_before_it_begins(adapter: Adapter, monkeypatch: pytest.MonkeyPat
         go_on.wait(DEADLINE)
 
     adapter._async_backend.exists = block  # type: ignore[method-assign, assignment]
-    begin = Call.begin
+    begin, cancel = Call.begin, Call.cancel
 
     def begin_interrupted(call: Call[Any]) -> None:
         monkeypatch.undo()
+        monkeypatch.setattr(Call, "cancel", cancel_then_go_on)
         begin(call)
         raise KeyboardInterrupt
+
+    def cancel_then_go_on(call: Call[Any], *ended: Any) -> bool:
+        asked = cancel(call, *ended)
+        go_on.set()
+        return asked
 
     with ThreadPoolExecutor(1) as threads:
         blocked = threads.submit(adapter.exists, "f")
@@ -446,7 +453,6 @@ def interrupted_before_it_begins(adapter: Adapter, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(Call, "begin", begin_interrupted)
         with pytest.raises(KeyboardInterrupt):
             yield
-        go_on.set()
         blocked.result(DEADLINE)
     gc.collect()  # an operation that is neither run nor dropped warns
 

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from helpers.scripted import DEADLINE, Gate, Producer, Scripted, entry
+from helpers.deadline import DEADLINE
+from helpers.scripted import Gate, Producer, Scripted, entry
 
 from remote_store import AsyncBackendSyncAdapter
 

@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from helpers.scripted import DEADLINE, ENTRIES, OPERATIONS, PLAIN, entry, noting
+from helpers.deadline import DEADLINE
+from helpers.scripted import ENTRIES, OPERATIONS, PLAIN, entry, noting
 
 import remote_store._content as content_module
 from remote_store import AsyncBackendSyncAdapter, BackendUnavailable, NotFound, PermissionDenied, RemoteStoreError

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.ftp import FTPFileSystem
 from fsspec.implementations.zip import ZipFileSystem
+from helpers.deadline import DEADLINE
 from helpers.kinds import unknown_filesystem
 from helpers.liars import LIARS, SUBTLE_LIARS, Liar, interrupted
 from servers.ftp import ftp_kind
@@ -71,7 +72,7 @@ def server(request: pytest.FixtureRequest) -> S3Server:
     return server
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.full
 def test_s3_passes_and_is_left_as_it_was(server: S3Server) -> None:
     prefix = server.fresh_prefix()
     with Store(S3Backend(BUCKET, prefix, **server.options)) as store, S3Nowhere(server) as missing:
@@ -91,12 +92,13 @@ def S3Nowhere(server: S3Server) -> Store:
     return Store(S3Backend("no-such-bucket", **server.options))
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.full
 async def test_s3_passes_from_a_loop(moto_server: S3Server) -> None:
     async with AsyncStore(AsyncS3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
         passes(await certify_async(store), Capability.ATOMIC_MOVE, Capability.SEEKABLE_READ)
 
 
+@pytest.mark.full
 def test_ftp_passes(ftp_server: tuple[str, int]) -> None:
     with ftp_kind(*ftp_server).view() as view:
         report = certify(view.store, workers=FEW)
@@ -185,6 +187,7 @@ def test_every_lie_is_caught(capability: Capability, tmp_path: Path) -> None:
     assert next(f for f in report.lies if f.capability is capability).evidence
 
 
+@pytest.mark.full
 def test_a_service_that_ignores_conditions_is_caught(rclone_server: dict[str, Any]) -> None:
     with Store(S3Backend(**rclone_server)) as store:
         report = certify(store, workers=FEW)
@@ -193,6 +196,7 @@ def test_a_service_that_ignores_conditions_is_caught(rclone_server: dict[str, An
     assert "EXCLUSIVE_CREATE" in report.to_markdown().split("\n")[2]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("liar", "capability"), SUBTLE_LIARS)
 def test_a_lie_that_seldom_shows_is_caught(liar: type[Liar], capability: Capability) -> None:
     report = certify(Store(liar()))
@@ -241,6 +245,7 @@ def test_a_refusal_told_as_such_is_kept() -> None:
 # --- interrupts, litter, arguments
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("after", [30, 60])
 def test_an_interrupt_leaves_nothing_on_s3(moto_server: S3Server, after: int) -> None:
     prefix = moto_server.fresh_prefix()
@@ -266,12 +271,12 @@ async def test_a_cancellation_leaves_nothing(tmp_path: Path) -> None:
     class Slow(LocalBackend):
         def write(self, path: str, content: Any, **options: Any) -> Any:
             begun.set()
-            assert go_on.wait(30)
+            assert go_on.wait(DEADLINE)
             return super().write(path, content, **options)
 
     backend = SyncBackendAdapter(Slow(tmp_path))
     task = asyncio.ensure_future(certify_async(AsyncStore(backend), workers=FEW))
-    await asyncio.to_thread(begun.wait, 30)
+    await asyncio.to_thread(begun.wait, DEADLINE)
     task.cancel()
     await asyncio.wait([task], timeout=0.2)  # Time to give up while a thread still writes, for one that would.
     go_on.set()

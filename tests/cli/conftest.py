@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("typer")
 
+from helpers.deadline import DEADLINE
 from servers.s3 import BUCKET, KEY, SECRET, S3Server
 from typer.testing import CliRunner
 
@@ -20,7 +21,6 @@ from remote_store.cli._app import app
 
 Run = Callable[..., Any]
 COMMAND = [sys.executable, "-c", "from remote_store.cli import main; main()"]
-DEADLINE = 60.0
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,7 @@ def test_ping_asks_the_place(rs: Any, answered: Any, workplace: Path, s3: str) -
 # --- certify
 
 
+@pytest.mark.full
 def test_a_certified_place_is_0_and_reported(rs: Any, s3: str, workplace: Path, moto_server: S3Server) -> None:
     result = rs("certify", s3, "--workers", "4", "--report", "r.json", "--report", "r.md", "--report", "r.xml")
     assert "\ncertified: " in result.stdout

@@ -24,7 +24,7 @@ def tree(workplace: Path) -> Path:
     return fill(workplace / "tree", a=b"1", d__b=b"22", d__e__c=b"333")
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.full)])
 def target(request: pytest.FixtureRequest, workplace: Path) -> str:
     """An empty folder, on this machine or elsewhere."""
     return "target" if request.param == "local" else request.getfixturevalue("s3")

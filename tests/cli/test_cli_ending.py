@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from cli_files import below, entries, fill
+from helpers.deadline import DEADLINE
 from servers.s3 import BUCKET, Environ, S3Server, client
 
 from remote_store import BackendUnavailable, Store
@@ -115,7 +116,7 @@ def test_a_reader_that_goes_away_is_no_error_to_talk_about(started: Any, workpla
     assert command.stdout.read(1)
     command.stdout.close()
     assert command.stderr.read() == b""
-    assert command.wait(60) == 141
+    assert command.wait(DEADLINE) == 141
 
 
 @pytest.mark.parametrize("arguments", ["matrix", "demo", "--help", "ls --help", "--version", "ls", "cat a.txt"])
@@ -129,7 +130,7 @@ def test_what_cannot_be_printed_is_told_by_the_exit_code(
     with open(writer, "wb") as unread, open("/dev/full", "wb") as full:
         command = started(*arguments.split(), stdout=unread if reader == "none" else full)
     assert re.fullmatch(told, command.stderr.read().decode())
-    assert command.wait(60) == code
+    assert command.wait(DEADLINE) == code
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_an_interrupted_copy_leaves_nothing(started: Any, workplace: Path, numbe
     command = started("cp", "-", "new/folder/x")
     command.stdin.write(bytes(4 << 20))  # More than the pipe holds, so most of it has been read.
     command.send_signal(number)
-    assert command.wait(60) == code
+    assert command.wait(DEADLINE) == code
     assert command.stderr.read() == b"error: interrupted\n"
     assert command.stdout.read() == b""
     assert [str(path) for path in workplace.rglob("*")] == []
@@ -196,7 +197,7 @@ def test_an_interrupted_upload_leaves_no_part(
     with moto_server.hooked(interrupt):
         with suppress(BrokenPipeError):
             command.stdin.write(bytes(64 << 20))
-        assert command.wait(60) == code
+        assert command.wait(DEADLINE) == code
     assert command.stderr.read() == b"error: interrupted\n"
     prefix = s3.removeprefix(f"s3://{BUCKET}/")
     assert not client(moto_server).list_multipart_uploads(Bucket=BUCKET, Prefix=prefix).get("Uploads")
@@ -215,7 +216,7 @@ def test_a_certification_that_is_terminated_more_than_once_leaves_nothing(
             command.send_signal(signal.SIGTERM)
 
     with moto_server.hooked(terminate):
-        assert command.wait(60) == 143
+        assert command.wait(DEADLINE) == 143
     assert command.stderr.read() == b"error: interrupted\n"
     prefix = s3.removeprefix(f"s3://{BUCKET}/")
     assert client(moto_server).list_objects_v2(Bucket=BUCKET, Prefix=prefix)["KeyCount"] == 0
@@ -235,7 +236,7 @@ def test_an_interrupt_between_files_tells_what_was_done(
                 command.send_signal(signal.SIGINT)
 
     with moto_server.hooked(interrupt):
-        assert command.wait(60) == 130
+        assert command.wait(DEADLINE) == 130
     done = json.loads(command.stdout.read())["files"]
     prefix = s3.removeprefix(f"s3://{BUCKET}/")
     assert client(moto_server).list_objects_v2(Bucket=BUCKET, Prefix=prefix)["KeyCount"] == done < 200
@@ -246,7 +247,7 @@ def test_a_reader_of_stdin_is_interrupted_too(started: Any) -> None:
     command = started("cat", "-", stdout=subprocess.DEVNULL)
     command.stdin.write(bytes(4 << 20))
     command.send_signal(signal.SIGINT)
-    assert command.wait(60) == 130
+    assert command.wait(DEADLINE) == 130
     assert command.stderr.read() == b"error: interrupted\n"
 
 

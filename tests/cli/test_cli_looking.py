@@ -33,7 +33,7 @@ def remote(s3: str, moto_server: S3Server) -> str:
     return s3
 
 
-@pytest.fixture(params=["tree", "remote"])
+@pytest.fixture(params=["tree", pytest.param("remote", marks=pytest.mark.full)])
 def place(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 

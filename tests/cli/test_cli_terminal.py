@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from cli_files import entries, fill
+from helpers.deadline import DEADLINE
 
 COMMAND = [sys.executable, "-c", "from remote_store.cli import main; main()"]
 
@@ -41,7 +42,7 @@ def seen(*arguments: str, columns: int = 80, typed: bytes = b"", stdout: Any = N
     except OSError:  # Linux says EIO when nobody holds the other end any more.
         pass
     os.close(ours)
-    assert command.wait(60) == code
+    assert command.wait(DEADLINE) == code
     return b"".join(pieces).decode().replace("\r\n", "\n")
 
 

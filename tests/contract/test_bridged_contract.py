@@ -46,6 +46,7 @@ async def test_async_store_keeps(bridge: str, child: bool, check: Check) -> None
         await (check(view) if check.applies(view) else refuses_what_it_lacks(view))
 
 
+@pytest.mark.full
 @every_check
 def test_store_keeps_over_bridged_s3(check: Check, moto_server: S3Server) -> None:
     backend = AsyncS3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)

@@ -11,12 +11,19 @@ from remote_store.certify.checks.absent import refuses_what_it_lacks
 from remote_store.engine.run import finish
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-placing = pytest.mark.parametrize("child", [False, True], ids=["direct", "child"])
+placing = pytest.mark.parametrize("child", [False, pytest.param(True, marks=pytest.mark.full)], ids=["direct", "child"])
+OFTEN = {"local", "memory", "generic"}
+
+
+def kinds(known: list[Kind]) -> pytest.MarkDecorator:
+    """Run over these, over all but a few of them in a full run only."""
+    often = [pytest.param(kind, marks=[] if kind.name in OFTEN else pytest.mark.full, id=kind.name) for kind in known]
+    return pytest.mark.parametrize("kind", often)
 
 
 @every_check
 @placing
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@kinds(KINDS)
 def test_store_keeps(kind: Kind, child: bool, check: Check) -> None:
     with kind.view(child=child) as view:
         if check.applies(view):
@@ -27,7 +34,7 @@ def test_store_keeps(kind: Kind, child: bool, check: Check) -> None:
 
 @every_check
 @placing
-@pytest.mark.parametrize("kind", ASYNC_KINDS, ids=lambda kind: kind.name)
+@kinds(ASYNC_KINDS)
 async def test_async_store_keeps(kind: Kind, child: bool, check: Check) -> None:
     with kind.view(child=child) as view:
         if check.applies(view):
@@ -36,6 +43,7 @@ async def test_async_store_keeps(kind: Kind, child: bool, check: Check) -> None:
             await refuses_what_it_lacks(view)
 
 
+@pytest.mark.full
 @every_check
 def test_generic_driver_keeps_over_ftp(check: Check, ftp_server: tuple[str, int]) -> None:
     with ftp_kind(*ftp_server).view() as view:

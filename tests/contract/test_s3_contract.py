@@ -14,10 +14,10 @@ from remote_store.certify.view import View
 from remote_store.engine.run import finish
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-placing = pytest.mark.parametrize("child", [False, True], ids=["direct", "child"])
+placing = pytest.mark.parametrize("child", [False, pytest.param(True, marks=pytest.mark.full)], ids=["direct", "child"])
 
 
-@pytest.fixture(params=["moto", "ministack"])
+@pytest.fixture(params=["moto", pytest.param("ministack", marks=pytest.mark.full)])
 def server(request: pytest.FixtureRequest) -> S3Server:
     server: S3Server = request.getfixturevalue(f"{request.param}_server")
     return server
@@ -28,6 +28,7 @@ def view_of(store: Store | AsyncStore, server: S3Server, child: bool) -> View:
     return View(store.child(prefix).child("in ner") if child else store, hierarchical=False, empty_folders=False)
 
 
+@pytest.mark.full
 @every_check
 @placing
 def test_store_keeps(check: Check, child: bool, server: S3Server) -> None:

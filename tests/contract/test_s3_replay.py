@@ -78,6 +78,7 @@ def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     yield "http://127.0.0.1:9"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("check", [c for c in CHECKS if c.name in SMALL_AND_IN_ORDER], ids=lambda check: check.name)
 async def test_s3_keeps_without_a_server(check: Check, endpoint: str) -> None:
     options: dict[str, Any] = {"key": KEY, "secret": SECRET, "endpoint_url": endpoint, "region_name": "us-east-1"}

@@ -16,7 +16,7 @@ def prefix(moto_server: S3Server) -> str:
     return moto_server.fresh_prefix()
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
 async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: str) -> AsyncIterator[View]:
     """A store there, with parts as small as S3 takes them."""
     async with view_of(request.param, moto_server, prefix, part_size=5 << 20) as view:

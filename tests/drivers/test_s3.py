@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from helpers.deadline import DEADLINE
 from helpers.processes import Fork, in_new_process
 from servers.s3 import BUCKET, KEY, SECRET, S3Server, client
 
@@ -46,7 +47,7 @@ async def closed(store: Any) -> None:
     await store.aclose() if isinstance(store, AsyncStore) else store.close()
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -685,12 +686,13 @@ except OSError: pass
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("which", "after"), STEPS, ids=[" after ".join(step) for step in STEPS])
 def test_nothing_stays_open(moto_server: S3Server, prefix: str, which: str, after: str) -> None:
     life = SYNC_LIFE if which == "sync" else ASYNC_LIFE
     names = f"BUCKET, PREFIX, OPTIONS = {BUCKET!r}, {prefix!r}, {moto_server.options!r}\n"
     script = HEAD + names + life.format(step=STEPS[which, after])
     command = [sys.executable, "-W", "error::ResourceWarning", "-W", "always::RuntimeWarning", "-c", script]
-    done = subprocess.run(command, capture_output=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, timeout=DEADLINE)
     assert done.stderr.decode() == ""
     assert done.returncode == 0

@@ -84,7 +84,7 @@ class Place:
         return [entry["Key"].removeprefix(self.prefix + "/") for entry in found]
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
 async def place(
     request: pytest.FixtureRequest, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Place]:

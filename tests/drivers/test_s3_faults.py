@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,10 @@ from remote_store.certify.view import View
 
 MIB = 1 << 20
 PART = 5 * MIB
-DEADLINE = 2.0
-SLACK = 50.0
-"""What a deadline may be exceeded by on a busy machine, with the clean-up that follows it [s].
-
-Without a deadline the SDK tries for five minutes.
-"""
+SHORT, MIDWAY, LONG = 0.5, 3.0, 60.0
+"""Deadlines of calls: to a service that does not answer; to one that fails after a MiB; and to one that works [s]."""
+IN_TIME = 50.0
+"""In what time a call has failed and cleaned up; without a deadline the SDK tries for five minutes [s]."""
 
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
@@ -45,6 +43,16 @@ class Place:
         found = self.client.list_multipart_uploads(Bucket=BUCKET, Prefix=self.prefix + "/").get("Uploads", ())
         return [upload["Key"] for upload in found if upload["Key"].startswith(self.prefix + "/")]
 
+    @contextmanager
+    def deadline(self, seconds: float) -> Iterator[None]:
+        """Calls that begin meanwhile have this deadline."""
+        driver = self.view.store._backend._driver
+        before, driver.timeout = driver.timeout, seconds
+        try:
+            yield
+        finally:
+            driver.timeout = before
+
     def keys(self) -> list[str]:
         found = self.client.list_objects_v2(Bucket=BUCKET, Prefix=self.prefix + "/").get("Contents", ())
         return [entry["Key"].removeprefix(self.prefix + "/") for entry in found]
@@ -53,11 +61,12 @@ class Place:
         data: bytes = self.client.get_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}")["Body"].read()
         return data
 
-    async def fails(self, *work: Work) -> None:
+    async def fails(self, *work: Work, deadline: float = SHORT) -> None:
         """Each of these, side by side, ends in time and says that the storage cannot be reached."""
-        begun = time.monotonic()
-        errors = await self.view.race(work)
-        assert time.monotonic() - begun < DEADLINE + SLACK
+        with self.deadline(deadline):
+            begun = time.monotonic()
+            errors = await self.view.race(work)
+            assert time.monotonic() - begun < IN_TIME
         for error in errors:
             assert isinstance(error, BackendUnavailable), error
             assert error.path == "key"
@@ -84,25 +93,24 @@ def proxy(moto_server: S3Server) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def options(request: pytest.FixtureRequest, moto_server: S3Server, proxy: Proxy) -> dict[str, Any]:
+def options(moto_server: S3Server, proxy: Proxy) -> dict[str, Any]:
     return {
         **moto_server.options,
         "root": moto_server.fresh_prefix(),
         "endpoint_url": proxy.endpoint,
-        # The SDK waits up to a second before it tries again.
-        "timeout": 30 if request.node.get_closest_marker("patient") else DEADLINE,
+        "timeout": LONG,
         "part_size": PART,
     }
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
 async def place(
     request: pytest.FixtureRequest, moto_server: S3Server, proxy: Proxy, options: dict[str, Any]
 ) -> AsyncIterator[Place]:
     look = client(moto_server)
     if request.param == "sync":
         with Store(S3Backend(BUCKET, **options)) as store:
-            store.ping()  # Connecting for the first time is not what is timed.
+            store.ping()  # Connecting for the first time has no deadline to keep.
             yield Place(View(store), proxy, look, options["root"])
     else:
         async with AsyncStore(AsyncS3Backend(BUCKET, **options)) as store:
@@ -113,7 +121,7 @@ async def place(
 @pytest.fixture
 async def asynchronous(moto_server: S3Server, proxy: Proxy, options: dict[str, Any]) -> AsyncIterator[Place]:
     look = client(moto_server)
-    async with AsyncStore(AsyncS3Backend(BUCKET, **{**options, "timeout": 30})) as store:
+    async with AsyncStore(AsyncS3Backend(BUCKET, **options)) as store:
         yield Place(View(store), proxy, look, options["root"])
 
 
@@ -145,7 +153,7 @@ async def test_a_body_that_breaks_off_is_an_error_never_a_short_file(place: Plac
     data = bytes(range(256)) * (4 * MIB // 256)
     await place.view.write("key", data)
     place.proxy.arm(Fault(act, "response", after=MIB))
-    await place.fails(*reads(place.view))
+    await place.fails(*reads(place.view), deadline=MIDWAY)
     assert place.proxy.struck.is_set()
     await place.works()
     assert await place.view.read_bytes("key") == data
@@ -161,7 +169,7 @@ async def test_a_stream_gives_what_came_before_the_break_then_the_error(place: P
         async for chunk in place.view.read("key"):
             got.extend(chunk)
 
-    await place.fails(take)
+    await place.fails(take, deadline=MIDWAY)
     assert len(got) >= MIB // 2
     assert data.startswith(got)
     await place.works()
@@ -234,7 +242,7 @@ async def test_an_unreachable_service_fails_long_writes_in_time(
 async def test_an_upload_that_is_reset_leaves_the_old_content(place: Place) -> None:
     await place.view.write("key", b"old")
     place.proxy.arm(Fault("reset", "request", after=MIB))
-    await place.fails(lambda: place.view.write("key", bytes(4 * MIB), overwrite=True))
+    await place.fails(lambda: place.view.write("key", bytes(4 * MIB), overwrite=True), deadline=MIDWAY)
     assert place.proxy.struck.is_set()
     assert place.content("key") == b"old"
     await place.works()
@@ -255,14 +263,13 @@ async def test_a_part_that_cannot_be_sent_ends_the_upload_without_a_trace(place:
             for part in parts(3):
                 await file.write(part)
 
-    await place.fails(upload)
+    await place.fails(upload, deadline=MIDWAY)
     assert place.proxy.struck.is_set()
     assert place.content("key") == b"old"
     await place.works()
     assert place.keys() == ["after", "key"]
 
 
-@pytest.mark.patient
 async def test_one_broken_connection_is_tried_again(place: Place) -> None:
     place.proxy.arm(Fault("reset", "request", after=MIB, times=1))
     result = await place.view.write("key", bytes(2 * MIB))
@@ -283,7 +290,6 @@ def times_executed(server: S3Server, place: Place, method: str) -> int:
     return sum(request.startswith(f"{method} /{BUCKET}/{place.prefix}/key") for request in server.requests)
 
 
-@pytest.mark.patient
 async def test_the_echo_of_an_own_create_is_no_conflict(place: Place, moto_server: S3Server) -> None:
     place.proxy.arm(LOST)
     result = await place.view.write("key", b"mine")
@@ -292,7 +298,6 @@ async def test_the_echo_of_an_own_create_is_no_conflict(place: Place, moto_serve
     assert result.etag == (await place.view.get_file_info("key")).etag
 
 
-@pytest.mark.patient
 async def test_a_file_that_was_there_stays_a_conflict_when_a_reply_is_lost(place: Place, moto_server: S3Server) -> None:
     await place.view.write("key", b"theirs")
     place.proxy.arm(LOST)
@@ -302,7 +307,6 @@ async def test_a_file_that_was_there_stays_a_conflict_when_a_reply_is_lost(place
     assert place.content("key") == b"theirs"
 
 
-@pytest.mark.patient
 async def test_the_echo_of_an_own_replacement_is_no_failed_precondition(place: Place, moto_server: S3Server) -> None:
     old = await place.view.write("key", b"old")
     place.proxy.arm(LOST)
@@ -313,7 +317,6 @@ async def test_the_echo_of_an_own_replacement_is_no_failed_precondition(place: P
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.patient
 async def test_the_echo_of_an_own_completed_upload_is_no_error(
     asynchronous: Place, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch, overwrite: bool
 ) -> None:
@@ -376,7 +379,7 @@ async def test_an_exception_inside_open_atomic_uploads_nothing(place: Place, cou
 
 
 async def struck(proxy: Proxy) -> None:
-    assert await asyncio.to_thread(proxy.struck.wait, 10)
+    assert await asyncio.to_thread(proxy.struck.wait, LONG)
 
 
 async def endless() -> AsyncIterator[bytes]:

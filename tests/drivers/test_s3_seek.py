@@ -24,7 +24,7 @@ KIB, MIB = 1 << 10, 1 << 20
 DATA = random.Random(0).randbytes(4 * MIB)
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
 async def view(request: pytest.FixtureRequest, moto_server: S3Server) -> AsyncIterator[View]:
     async with view_of(request.param, moto_server, moto_server.fresh_prefix()) as view:
         await view.write("key", DATA)

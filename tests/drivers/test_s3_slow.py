@@ -12,6 +12,7 @@ from servers.s3 import S3Server, view_of
 
 from remote_store.certify.view import View
 
+pytestmark = pytest.mark.full
 KIB, MIB = 1 << 10, 1 << 20
 DEADLINE = 2.0
 PART = 5 * MIB

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from helpers.deadline import DEADLINE
 from s3fs import S3FileSystem
 from servers.proxy import Fault, proxy_to
 from servers.s3 import BUCKET, KEY, SECRET, Answer, Environ, S3Server, client, hang_up, refusal, view_of
@@ -171,7 +172,7 @@ async def test_more_open_streams_than_the_sdk_has_connections(view: View) -> Non
             await view.store.write(f"to/{number}", view.store.read(f"{number}"))
         else:
             with view.store.read(f"{number}") as stream:
-                opened.wait(30)
+                opened.wait(DEADLINE)
                 view.store.write(f"to/{number}", stream)
 
     opened = threading.Barrier(12)

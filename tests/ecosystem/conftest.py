@@ -40,7 +40,7 @@ def _configured(configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMOTE_STORE_CONFIG", str(configuration))
 
 
-@pytest.fixture(params=["files", "bucket"])
+@pytest.fixture(params=["files", pytest.param("bucket", marks=pytest.mark.full)])
 def place(request: pytest.FixtureRequest, _configured: None) -> Place:
     name, folder = request.param, f"test-{next(_folders)}"
     return Place(name, f"remote-store://{name}/{folder}", default_registry().get_store(name).child(folder))

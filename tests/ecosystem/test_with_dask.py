@@ -210,6 +210,7 @@ def test_stores_themselves_travel(place: Place, client: Any) -> None:
     assert place.store.read_text("b.txt") == "from a worker"
 
 
+@pytest.mark.full
 def test_workers_log_no_secrets(place: Place, client: Any) -> None:
     client.run(logging.getLogger("distributed").setLevel, "DEBUG")
     place.store.write_text("a.txt", "hello")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.deadline import DEADLINE
 from libraries import HalfWay, Place, half_way, library
 
 from remote_store import NotFound
@@ -136,4 +137,4 @@ def test_a_fresh_interpreter_without_one_is_told_what_to_do(tmp_path: Path) -> N
 def in_fresh_interpreter(code: str, *arguments: str, **environment: str) -> Any:
     """What becomes of code in an interpreter that knows nothing but the environment given."""
     command = [sys.executable, "-W", "error", "-c", code, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE)

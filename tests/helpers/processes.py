@@ -13,8 +13,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
-DEADLINE = 30.0
-"""For what never takes long unless it hangs [s]."""
+from helpers.deadline import DEADLINE
 
 
 class Signals:

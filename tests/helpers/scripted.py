@@ -7,13 +7,11 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from helpers.deadline import DEADLINE
 from remote_store import FileInfo, RemotePath
 from remote_store._models import UNKNOWN_TIME
 from remote_store.aio import AsyncMemoryBackend
 from remote_store.backends import MemoryBackend
-
-DEADLINE = 30.0
-"""For what never takes long unless it hangs [s]."""
 
 
 def entry(name: str) -> FileInfo:

@@ -16,10 +16,17 @@ from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backe
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 from remote_store.config import Registry, set_default
 
-KINDS = ("local", "memory", "s3")
+WAYS = [
+    "local-sync",
+    pytest.param("local-async", marks=pytest.mark.full),
+    pytest.param("memory-sync", marks=pytest.mark.full),
+    "memory-async",
+    pytest.param("s3-sync", marks=pytest.mark.full),
+    pytest.param("s3-async", marks=pytest.mark.full),
+]
 
 
-@pytest.fixture(params=[f"{kind}-{mode}" for kind in KINDS for mode in ("sync", "async")])
+@pytest.fixture(params=WAYS)
 async def ops(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[Ops]:
     kind, mode = request.param.split("-")
     args, options = (tmp_path / "store",) if kind == "local" else (), {}
@@ -36,7 +43,7 @@ async def ops(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[Op
             yield Ops(async_store)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.full)])
 def store(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Store]:
     if request.param == "s3":
         server: S3Server = request.getfixturevalue("moto_server")

@@ -54,6 +54,7 @@ class Memory(Fixtures):
         return Store(MemoryBackend()).to_fsspec()
 
 
+@pytest.mark.full
 class S3(Fixtures):
     folders_stay = False
 
@@ -68,6 +69,7 @@ class S3(Fixtures):
         return bucket.child(moto_server.fresh_prefix()).to_fsspec()
 
 
+@pytest.mark.full
 class Awaited(Fixtures):
     @pytest.fixture
     def fs(self) -> Iterator[Any]:

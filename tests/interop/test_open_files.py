@@ -17,6 +17,7 @@ import pytest
 from filesystems import Limited
 from fsspec.caching import ReadAheadCache
 from fsspec.core import OpenFile, OpenFiles
+from helpers.deadline import DEADLINE
 from servers.s3 import BUCKET, S3Server, client
 
 from remote_store import (
@@ -355,7 +356,7 @@ def test_exclusive_creation_has_one_winner(fs: Any) -> None:
     def contend(number: int) -> None:
         file = fs.open("f", "xb")
         file.write(b"%d" % number)
-        gate.wait(30)
+        gate.wait(DEADLINE)
         with contextlib.suppress(FileExistsError):
             file.close()
             won.append(number)

@@ -33,6 +33,7 @@ def _all_threads() -> Any:
     pa.set_io_thread_count(count)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("_all_threads")
 def test_no_reading_takes_more_of_s3_than_through_s3fs(moto_server: S3Server) -> None:
     rows = list(benchmark().rows(moto_server, 64, {"16 row groups": 16}, threads=1))
@@ -42,6 +43,7 @@ def test_no_reading_takes_more_of_s3_than_through_s3fs(moto_server: S3Server) ->
     assert max(row.store.requests for row in rows) > 3  # More than a read-ahead swallows.
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("_all_threads")
 def test_threads_that_read_in_any_order_fetch_nothing_twice(moto_server: S3Server) -> None:
     module = benchmark()

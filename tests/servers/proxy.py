@@ -125,18 +125,22 @@ class Proxy:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, asyncio.CancelledError):
             pass
-        finally:
+        finally:  # Waits for nothing, because the proxy may cancel a connection that is ending already.
             for pump in pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            with suppress(OSError):
-                (await opening)[1].close()
+            opening.add_done_callback(_close)
             writer.close()
 
     async def _pump(
         self, side: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter, client: asyncio.StreamWriter
     ) -> None:
         """Forward one side until it ends or a fault ends it."""
+        with suppress(OSError):
+            await self._forward(side, source, sink, client)
+
+    async def _forward(
+        self, side: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
         armed, passed = self._fault, 0
         while data := await source.read(1 << 16):
             if armed is not self._fault:
@@ -163,6 +167,11 @@ class Proxy:
                 data = data[cut:]
             sink.write(data)
             await sink.drain()
+
+
+def _close(opening: asyncio.Task[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> None:
+    with suppress(OSError):
+        opening.result()[1].close()
 
 
 @contextmanager

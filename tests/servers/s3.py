@@ -52,12 +52,14 @@ class S3Server:
         requests: method and path with query of each request, where the server counts.
         hook: sees each request first, where the server counts.
         client: see the function of this name.
+        pid: its process, where it has one of its own.
     """
 
     endpoint: str
     requests: list[str] = field(default_factory=list)
     hook: Hook | None = None
     client: Any = None
+    pid: int | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -117,6 +119,13 @@ def moto() -> Iterator[S3Server]:
         server.server_close()
 
 
+def empty(server: S3Server) -> None:
+    """Let moto forget all but the bucket: to list some keys it looks at every key that there is."""
+    urllib.request.urlopen(f"{server.endpoint}/moto-api/reset", data=b"").close()
+    _create_bucket(server)
+    server.requests.clear()
+
+
 def _carried_out(app: Callable[..., Any], environ: Environ) -> Answer:
     told: list[Any] = []
     body = b"".join(app(environ, lambda status, headers, *_: told.extend((status, tuple(headers)))))
@@ -155,11 +164,14 @@ def ministack() -> Iterator[S3Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3"}
+    settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3"}
+    settings["IOT_MTLS_ENABLED"] = "0"  # Its MQTT port would be open on every interface.
     command = [os.path.join(os.path.dirname(sys.executable), "ministack")]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
-        served = S3Server(f"http://127.0.0.1:{port}")
+        served = S3Server(f"http://127.0.0.1:{port}", pid=process.pid)
         _wait_until_up(process, served.endpoint)
         _create_bucket(served)
         yield served

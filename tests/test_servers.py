@@ -1,0 +1,75 @@
+"""The servers of the tests: who reaches them, and that they leave nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from servers.proxy import proxy_to
+from servers.s3 import S3Server
+
+LISTENS = "0A"
+LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
+
+
+def listening(pid: int) -> set[str]:
+    """The addresses on which a process listens, as the kernel spells them."""
+    links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    own = {found[1] for link in links if (found := re.fullmatch(r"socket:\[(\d+)\]", link))}
+    lines = [line for name in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]]
+    return {row[1].split(":")[0] for row in map(str.split, lines) if row[3] == LISTENS and row[9] in own}
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/net/tcp"), reason="needs Linux's list of open ports")
+def test_ministack_is_reached_on_loopback_only(ministack_server: S3Server) -> None:
+    assert ministack_server.pid
+    found = listening(ministack_server.pid)
+    assert found
+    assert found <= LOOPBACK
+
+
+class Brief(socketserver.BaseRequestHandler):
+    """Answers with a byte and ends the connection, as HTTP/1.0 does."""
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            self.request.sendall(self.request.recv(1))
+
+
+class BriefServer(socketserver.ThreadingTCPServer):
+    request_queue_size = 100
+
+
+@pytest.fixture
+def brief_server() -> Iterator[str]:
+    with BriefServer(("127.0.0.1", 0), Brief) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield "http://{}:{}".format(*server.server_address)
+        server.shutdown()
+        thread.join()
+
+
+def test_a_proxy_that_refuses_while_connections_end_closes_them(brief_server: str) -> None:
+    """A StreamWriter that nobody closed warns when it is collected, and warnings are errors here."""
+    with proxy_to(brief_server) as proxy, ExitStack() as stack:
+        for _ in range(20):
+            address = urlsplit(proxy.endpoint)
+            connections = [
+                stack.enter_context(socket.create_connection((address.hostname, address.port))) for _ in range(20)
+            ]
+            for connection in connections:
+                connection.sendall(b".")
+            assert connections[0].recv(1) == b"."
+            proxy.refuse()
+            proxy.heal()
+    gc.collect()
