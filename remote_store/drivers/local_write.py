@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from remote_store._errors import NotFound, RemoteStoreError, folder_deleted, is_folder, not_regular, target_exists
+from remote_store._errors import (
+    InvalidPath,
+    NotFound,
+    RemoteStoreError,
+    folder_deleted,
+    is_folder,
+    not_regular,
+    target_exists,
+)
 from remote_store.drivers import local_os
 from remote_store.drivers.base import FOLDER, Sink, WriteOptions
 from remote_store.drivers.local_os import O_PATH
@@ -48,27 +56,37 @@ class NewParent:
         self._open()
 
     def check_place(self) -> None:
-        """Raise `NotFound` unless the folder still is where it was opened; one that was deleted can be made again."""
-        if local_os.path_of(self.fd, "") != self._where and os.fstat(self.fd).st_nlink:
-            raise folder_deleted(self._key, self._driver.name)
+        """Raise `NotFound` if the folder was moved away; one that was deleted can be made again."""
+        driver = self._driver
+        if local_os.path_of(self.fd, driver.native(self._folder)) == driver.native(self._folder):
+            return
+        with suppress(OSError, InvalidPath):  # There may be links on the way.
+            now = driver.open_folder(self._folder, O_PATH)
+            try:
+                if identity(now) == identity(self.fd):
+                    return
+            finally:
+                os.close(now)
+        if os.fstat(self.fd).st_nlink:
+            raise folder_deleted(self._key, driver.name)
 
     def close(self, *, undo: bool = False) -> None:
         """Let go of the folder; `undo` removes what was created and is still empty."""
-        fd, self.fd = self.fd, -1
-        if fd < 0:
-            return
-        try:
+        if undo and self._made and self.fd >= 0:
             with suppress(OSError):
-                while undo and self._depth and self._made.get(self._depth) == identity(fd):
-                    above = os.open("..", O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
-                    below, fd = fd, above
-                    try:
-                        self._depth -= 1
-                        self._remove(above, self._names[self._depth], below)
-                    finally:
-                        os.close(below)
-        finally:
-            os.close(fd)
+                self._undo()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def _undo(self) -> None:
+        while self._depth and self._made.get(self._depth) == identity(self.fd):
+            above = os.open("..", O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
+            below, self.fd, self._depth = self.fd, above, self._depth - 1
+            try:
+                self._remove(above, self._names[self._depth], below)
+            finally:
+                os.close(below)
 
     @staticmethod
     def _remove(above: int, name: str, fd: int) -> None:
@@ -93,7 +111,6 @@ class NewParent:
             else:
                 self.close()
                 self.fd, self._depth = fd, len(self._names)
-                self._where = local_os.path_of(fd, "")
                 return
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 

@@ -387,6 +387,16 @@ def test_nothing_is_published_in_a_folder_that_was_moved_away(
     assert descriptors() == before
 
 
+def test_a_linked_folder_is_written_to_while_the_link_stays(store: Store, root: Path) -> None:
+    store.write("d/old", b"old")
+    (root / "e").mkdir()
+    (root / "link").symlink_to("d")
+    store.write("link/new", b"1")
+    with pytest.raises(NotFound, match="moved while"):
+        write_and_then(store, "link/other", lambda: ((root / "link").unlink(), (root / "link").symlink_to("e")))
+    assert on_disk(root) == ["d", "d/new", "d/old", "e", "link"]
+
+
 def test_a_root_that_was_moved_away_gets_nothing(store: Store, root: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         write_and_then(store, "f", lambda: root.rename(tmp_path / "away"))
