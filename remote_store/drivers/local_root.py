@@ -57,9 +57,6 @@ class LocalRoot(Driver):
         except OSError as error:
             if isinstance(error, RemoteStoreError):
                 raise
-            if writing and error.errno == errno.ENAMETOOLONG:
-                message = "A name in the path is too long for this filesystem"
-                raise InvalidPath(message, path=key, backend=self.name) from error
             raise from_os_error(error, key, self.name, writing=writing) from error
 
     # --- opening
