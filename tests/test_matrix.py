@@ -28,7 +28,7 @@ BUDGET = {
     "get_file_info": 1,
     "list 100": 1,
     "copy 1 KiB": 1,
-    "move 1 KiB": 2,
+    "move 1 KiB": 3,
     "delete": 2,
     "open_atomic 1 KiB": 1,
     "read 1 MiB": 1,

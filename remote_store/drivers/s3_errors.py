@@ -44,13 +44,16 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
     ),
     **dict.fromkeys(("401", "403"), (PermissionDenied, DENIED + ": {host} answered {code} and gave no reason")),
     **dict.fromkeys(("MethodNotAllowed", "405"), (PermissionDenied, DENIED + ": {host} does not allow it ({code})")),
-    "SignatureDoesNotMatch": (PermissionDenied, DENIED + ": the secret key is not that of the access key id ({host})"),
+    "SignatureDoesNotMatch": (
+        PermissionDenied,
+        DENIED + ": the secret key is wrong for this access key id, says {host}",
+    ),
     "InvalidAccessKeyId": (PermissionDenied, DENIED + ": {host} does not know the access key id"),
     **dict.fromkeys(
         ("ExpiredToken", "TokenRefreshRequired"),
-        (PermissionDenied, DENIED + ": the session token has expired ({host})"),
+        (PermissionDenied, DENIED + ": the session token has expired, says {host}"),
     ),
-    "InvalidToken": (PermissionDenied, DENIED + ": the session token is not valid ({host})"),
+    "InvalidToken": (PermissionDenied, DENIED + ": the session token is not valid, says {host}"),
     "RequestTimeTooSkewed": (
         PermissionDenied,
         DENIED + ": the clocks of this machine and of {host} differ by more than the service allows",
@@ -69,12 +72,12 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
         (BackendUnavailable, BUSY + " ({code})"),
     ),
     **dict.fromkeys(
-        ELSEWHERE, (BackendUnavailable, "The bucket is in another region; set region_name to it ({host})")
+        ELSEWHERE, (BackendUnavailable, "The bucket is in another region, says {host}; set region_name to it")
     ),
     **dict.fromkeys(("302", "303", "308"), (BackendUnavailable, NO_S3 + " (status {code})")),
     **dict.fromkeys(
         ("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "507"),
-        (StorageFull, storage_full("", "").message + " ({host})"),
+        (StorageFull, storage_full("", "").message + ", says {host}"),
     ),
     **dict.fromkeys(
         ("InvalidObjectState", "RestoreAlreadyInProgress"),
@@ -240,7 +243,7 @@ def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
         return CODES["507"]
     if status >= 500:
         return CODES["500"]
-    return RemoteStoreError, "S3 answered {code} ({host})"
+    return RemoteStoreError, "{host} answered {code}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

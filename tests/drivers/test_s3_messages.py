@@ -174,10 +174,10 @@ def test_a_port_that_speaks_no_tls_is_told(moto_server: S3Server) -> None:
 
 
 CODES = {
-    "SignatureDoesNotMatch": rf"Permission denied: the secret key is not that of the access key id \({PLACE}\)",
+    "SignatureDoesNotMatch": rf"Permission denied: the secret key is wrong for this access key id, says {PLACE}",
     "InvalidAccessKeyId": rf"Permission denied: {PLACE} does not know the access key id",
-    "ExpiredToken": rf"Permission denied: the session token has expired \({PLACE}\)",
-    "InvalidToken": rf"Permission denied: the session token is not valid \({PLACE}\)",
+    "ExpiredToken": rf"Permission denied: the session token has expired, says {PLACE}",
+    "InvalidToken": rf"Permission denied: the session token is not valid, says {PLACE}",
     "RequestTimeTooSkewed": rf"Permission denied: the clocks of this machine and of {PLACE} differ by more.*",
     "AccessDenied": rf"Permission denied: {PLACE} does not allow it to these credentials \(AccessDenied\)",
     "SomethingNew": rf"Permission denied: {PLACE} answered SomethingNew",
