@@ -35,6 +35,7 @@ LIMIT = 64
 """How much a process may grow while it streams [MiB]."""
 
 MEASURED = """
+import asyncio, sys
 from remote_store import Store
 from remote_store.aio import AsyncLocalBackend, AsyncStore
 from remote_store.backends import LocalBackend
