@@ -16,6 +16,7 @@ from remote_store._paths import SECRET_NAME, has_credentials, redact, without
 from remote_store.aio._backend import AsyncBackend
 from remote_store.drivers.base import from_any_error
 from remote_store.drivers.names import backend_name
+from remote_store.drivers.reasons import host_and_port
 
 L = TypeVar("L", bound=BackendBase)
 
@@ -153,7 +154,7 @@ def _failed(error: Exception, url: str, options: Mapping[str, Any]) -> Exception
     """The error of a filesystem that connects as it is made."""
     own = _filesystem_class(_protocol(url))._get_kwargs_from_urls(url)
     host, port = (options.get(name, own.get(name)) for name in ("host", "port"))
-    place = "" if not host else f"{host}:{port}" if port else str(host)
+    place = host_and_port(str(host), port) if host else ""
     return from_any_error(error, redact(url), backend_name(_protocol(url)), place=place)
 
 
