@@ -64,6 +64,13 @@ def test_what_else_stands_in_the_url_is_not_shown(url: str) -> None:
     assert host in told(BackendUnavailable, endpoint_url=url.format(host))
 
 
+def test_an_endpoint_that_the_sdk_refuses_is_told_without_its_login() -> None:
+    store = Store(S3Backend(BUCKET, key=KEY, secret=SECRET, endpoint_url="http://user:pa55word@ho st"))
+    with store, pytest.raises(ValueError, match=r"cannot be made with these options.*ho st") as caught:
+        store.ping()
+    assert "pa55word" not in str(caught.value)
+
+
 def test_a_deadline_tells_what_the_tries_before_it_met() -> None:
     options = {"timeout": 2, "config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 50}}}
     message = told(BackendUnavailable, endpoint_url=f"http://127.0.0.1:{free_port()}", **options)
