@@ -31,19 +31,6 @@ from remote_store import (
 from remote_store.backends import LocalBackend
 from remote_store.drivers import local_os
 
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def store(root: Path) -> Store:
-    return Store(LocalBackend(root))
-
-
 # --- modes, owners, times, metadata
 
 

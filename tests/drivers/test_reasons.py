@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from helpers.recording import Recording
+from servers.ports import free_port
 
 from remote_store import BackendUnavailable, FsspecBackend, PermissionDenied, RemoteStoreError, StorageFull, Store
 
@@ -174,12 +175,6 @@ def silent() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@pytest.fixture
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def http_outage(url: str, **options: Any) -> str:
     pytest.importorskip("aiohttp")
     with Store.from_url(url, **options) as store, pytest.raises(BackendUnavailable) as caught:
@@ -187,10 +182,10 @@ def http_outage(url: str, **options: Any) -> str:
     return caught.value.message
 
 
-def test_http_outages_are_told_apart(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_http_outages_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     aiohttp = pytest.importorskip("aiohttp")
     stem = "Storage cannot be reached at"
-    refused = f"127.0.0.1:{closed_port}"
+    refused = f"127.0.0.1:{free_port()}"
     assert http_outage(f"http://{refused}/x") == f"{stem} {refused}: the connection was refused"
     assert http_outage("http://no-such-host.invalid/x") == f"{stem} no-such-host.invalid:80: no such host"
     with silent() as port:
@@ -217,6 +212,7 @@ def test_failing_tls_is_told() -> None:
     asyncio.run(serve_plain())
 
 
-def test_a_refused_ftp_server_is_told(closed_port: int) -> None:
-    with pytest.raises(BackendUnavailable, match=f"at 127.0.0.1:{closed_port}: the connection was refused"):
-        Store.from_url(f"ftp://127.0.0.1:{closed_port}/x")
+def test_a_refused_ftp_server_is_told() -> None:
+    port = free_port()
+    with pytest.raises(BackendUnavailable, match=f"at 127.0.0.1:{port}: the connection was refused"):
+        Store.from_url(f"ftp://127.0.0.1:{port}/x")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers.ports import free_port
 from servers.proxy import Fault, Proxy, proxy_to
 from servers.s3 import BUCKET, KEY, SECRET, Environ, S3Server, refusal
 
@@ -34,13 +35,6 @@ def told(error: type[RemoteStoreError], bucket: str = BUCKET, **options: Any) ->
     for secret in (SECRET, KEY, "pa55word", "t0ken", "user"):
         assert secret not in str(caught.value) + repr(caught.value)
     return caught.value.message
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
