@@ -206,7 +206,8 @@ class LocalDriver(LocalRoot):
                         raise source_changed(src, dst, self.name)
                     os.unlink(name, dir_fd=source)
             if self.durable:
-                os.fsync(source)
+                with self.errors(src):
+                    os.fsync(source)
         finally:
             os.close(source)
 

@@ -24,7 +24,7 @@ from remote_store._errors import (
     storage_full,
 )
 from remote_store.drivers import reasons
-from remote_store.drivers.base import BUSY, DENIED, UNREACHABLE, from_any_error, unreachable
+from remote_store.drivers.base import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error, unreachable
 from remote_store.drivers.s3_replies import NOT_S3, Malformed, code_of, last_failure, unreadable
 
 NO_S3 = "{host} does not answer like S3"
@@ -217,15 +217,12 @@ def meaning(code: str, status: int, where: Where) -> tuple[type[RemoteStoreError
 
 def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
     """The meaning of a code that nobody knows."""
-    if status in (401, 403):
-        return PermissionDenied, DENIED + ": {host} answered {code}"
-    if status == 429:
-        return CODES["429"]
-    if status == 507:
-        return CODES["507"]
-    if status >= 500:
+    if status in (429, 507):
+        return CODES[str(status)]
+    kind, message = STATUS_VERDICTS.get(status, (RemoteStoreError, ""))
+    if kind is BackendUnavailable:
         return CODES["500"]
-    return RemoteStoreError, "{host} answered {code}"
+    return kind, (f"{message}: " if message else "") + "{host} answered {code}"
 
 
 def _why(error: Exception, where: Where) -> str:
