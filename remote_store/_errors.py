@@ -220,6 +220,11 @@ def etag_differs(path: str, backend: str) -> PreconditionFailed:
     return PreconditionFailed("The stored file does not match if_match", path=path, backend=backend)
 
 
+def source_changed(src: str, dst: str, backend: str) -> PreconditionFailed:
+    message = "The file changed while it was being moved, so it was not deleted"
+    return PreconditionFailed(message, path=src, backend=backend, target=dst)
+
+
 def closed(path: str, backend: str) -> BackendUnavailable:
     return BackendUnavailable("The backend is closed for good; make a new one", path=path, backend=backend)
 

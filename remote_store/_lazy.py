@@ -24,8 +24,3 @@ def lazy(module: str, homes: dict[str, str]) -> tuple[Callable[[str], Any], Call
         return value
 
     return load, lambda: sorted({*homes, *vars(sys.modules[module])})
-
-
-def install(packages: str, extra: str) -> str:
-    """How to get packages that are missing: by themselves, or as an extra of this one."""
-    return f"pip install {packages}, or pip install 'remote-store-fsspec[{extra}]'"

@@ -5,22 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
-from inspect import signature
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from remote_store._backend import Backend, BackendBase
-from remote_store._lazy import install
+from remote_store._hints import arguments, install, nearest
 from remote_store._paths import SECRET_NAME, has_credentials, redact, without
 from remote_store.aio._backend import AsyncBackend
 from remote_store.drivers.base import from_any_error
-from remote_store.drivers.names import backend_name
+from remote_store.drivers.names import PACKAGES, backend_name
+from remote_store.drivers.reasons import host_and_port
 
 L = TypeVar("L", bound=BackendBase)
-
-PACKAGES = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs", "sftp": "sshfs", "http": "aiohttp"}
-"""Name of a backend, which is that of an extra of this package, too → the package that it needs."""
 
 _LIKE_A_URL = re.compile(r"(s3a?|gs|gcs|az|abfss?|adl|https?|s?ftp|ssh|file|local|memory|zip|tar):/|[A-Za-z]:\\")
 """A protocol that lost a slash, or a Windows drive."""
@@ -61,13 +57,7 @@ def _takes_loop(cls: Any) -> bool:
     """Whether a filesystem can be made for the caller's event loop; others stay on their own (sshfs)."""
     from fsspec.asyn import AsyncFileSystem
 
-    return cls.async_impl and "asynchronous" in _arguments(cls, but=AsyncFileSystem)
-
-
-def _arguments(cls: type, but: type | None = None) -> set[str]:
-    """The options that a filesystem names, those of its bases included."""
-    makers = [vars(base)["__init__"] for base in cls.__mro__[:-1] if "__init__" in vars(base) and base is not but]
-    return {name for make in makers for name in signature(make).parameters}
+    return cls.async_impl and "asynchronous" in arguments(cls, but=AsyncFileSystem)
 
 
 def _protocol(url: str) -> str:
@@ -153,7 +143,7 @@ def _failed(error: Exception, url: str, options: Mapping[str, Any]) -> Exception
     """The error of a filesystem that connects as it is made."""
     own = _filesystem_class(_protocol(url))._get_kwargs_from_urls(url)
     host, port = (options.get(name, own.get(name)) for name in ("host", "port"))
-    place = "" if not host else f"{host}:{port}" if port else str(host)
+    place = host_and_port(str(host), port) if host else ""
     return from_any_error(error, redact(url), backend_name(_protocol(url)), place=place)
 
 
@@ -166,9 +156,9 @@ def _told(error: Exception, url: str, options: Mapping[str, Any]) -> str:
 
 def _meant(url: str, options: Mapping[str, Any]) -> str:
     """A hint at options that are nearly called like others."""
-    known = _arguments(_filesystem_class(_protocol(url))) - {"self", "args", "kwargs"}
-    near = {name: get_close_matches(name, known, 1, 0.85) for name in options if name not in known}
-    return "".join(f"; did you mean {close[0]!r} by {name!r}" for name, close in near.items() if close)
+    known = arguments(_filesystem_class(_protocol(url))) - {"self", "args", "kwargs"}
+    near = {name: nearest(name, known, 0.85) for name in options if name not in known}
+    return "".join(f"; did you mean {close!r} by {name!r}" for name, close in near.items() if close)
 
 
 _SECRETS_IN_URLS = re.compile(r"(?:^https?://|://[^/@:\s]*:|[?&][^=&\s]+=)([^/@&\s]+)(?=[@&]|$)")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import pickle
 import re
-import subprocess
-import sys
 import tomllib
 import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.processes import run_script
 
 pytest.importorskip("pydantic")
 
@@ -301,17 +300,17 @@ Registry({"stores": {"s": {"url": "s3://b/x", "options": options, "timeout": 3, 
 assert not {"s3fs", "botocore", "aiohttp", "fsspec"} & set(sys.modules), sorted(sys.modules)
 """
     folder = tmp_path / "new"
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    run_script(code, str(folder))
     assert not folder.exists()
 
 
 def test_a_missing_pydantic_names_the_extra() -> None:
     code = "import sys; sys.modules['pydantic'] = None\nimport remote_store.config"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    _, said = run_script(code, code=1)
     hint = "pip install pydantic, or pip install 'remote-store-fsspec[config]'"
-    assert f"ImportError: remote_store.config needs pydantic: {hint}" in done.stderr
+    assert f"ImportError: remote_store.config needs pydantic: {hint}" in said
     loaded = "import sys, remote_store, remote_store.aio, remote_store.backends; assert 'pydantic' not in sys.modules"
-    subprocess.run([sys.executable, "-c", loaded], check=True)
+    run_script(loaded)
 
 
 # --- what backends refuse, or take

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any, NoReturn
 
 from remote_store import _fork
-from remote_store._lazy import install
+from remote_store._hints import arguments, install, nearest
 from remote_store._paths import key_of
 from remote_store.backends._fsspec import DriverBackend
 from remote_store.drivers.base import Driver
@@ -172,8 +171,7 @@ def s3_driver(
 
 def check_s3_options(filesystem: type, options: Mapping[str, Any]) -> None:
     """Raise `ValueError` for what would be an error of the SDK's with the first request."""
-    makers = [vars(cls)["__init__"] for cls in filesystem.__mro__ if "__init__" in vars(cls) and cls is not object]
-    known = {"profile"} | {name for make in makers for name in signature(make).parameters}
+    known = {"profile"} | arguments(filesystem)
     if unknown := sorted(options.keys() - known):
         near = nearest(unknown[0], [*known, *signature(s3_driver).parameters])
         hint = f"; did you mean {near!r}?" if near else ""
@@ -181,28 +179,6 @@ def check_s3_options(filesystem: type, options: Mapping[str, Any]) -> None:
     url = options.get("endpoint_url")
     if url is not None and not str(url).startswith(("http://", "https://")):
         raise ValueError("endpoint_url must begin with http:// or https://")
-
-
-_SDK_NAMES = {
-    "aws_access_key_id": "key",
-    "aws_secret_access_key": "secret",
-    "aws_session_token": "token",
-    "profile_name": "profile",
-    "region": "region_name",
-    "endpoint": "endpoint_url",
-    "access_key": "key",
-    "secret_key": "secret",
-    "session_token": "token",
-}
-"""What boto3 and others call an option → what it is called here."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known option that was meant by another name, as far as that can be guessed."""
-    known = list(known)
-    if (own := _SDK_NAMES.get(name)) in known:
-        return own
-    return next(iter(get_close_matches(name, known, 1)), None)
 
 
 def private_memory() -> Driver:

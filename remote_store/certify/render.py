@@ -6,7 +6,8 @@ import html as markup
 import xml.etree.ElementTree as ET
 from importlib.resources import files
 
-from remote_store._lazy import install
+from remote_store._hints import install
+from remote_store._paths import printable
 from remote_store.certify.report import CapabilityFinding, CertificationReport
 
 MARKS = {"proved": "✓", "lie": "✗", "works undeclared": "+", "absent": "\N{EN DASH}", "not tried": "?"}
@@ -24,14 +25,14 @@ def summary(report: CertificationReport) -> str:
         names = ", ".join(finding.capability.name for finding in report.lies)
         text += f"; declared but not so: {names}"
     if report.litter:
-        text += f"; what could not be removed: {_printable(', '.join(report.litter[:3]))}"
+        text += f"; what could not be removed: {printable(', '.join(report.litter[:3]))}"
     return text
 
 
 def markdown(report: CertificationReport) -> str:
     """The report as Markdown."""
     outcome = markup.escape(summary(report), quote=False)
-    where = f"{report.backend} at `{_printable(report.place)}`" if report.place else report.backend
+    where = f"{report.backend} at `{printable(report.place)}`" if report.place else report.backend
     lines = [
         f"# {'Certified' if report.ok else 'Not certified'}: {where}",
         "",
@@ -48,24 +49,19 @@ def markdown(report: CertificationReport) -> str:
         for rule in found:
             lines.append(f"- **{rule.name}** ({rule.rule}): {rule.text}")
             if outcome == "broken":
-                lines += ["", *(f"      {_printable(call)}" for call in rule.evidence), ""]
+                lines += ["", *(f"      {printable(call)}" for call in rule.evidence), ""]
     if report.litter:
-        lines += ["", "## Left behind", "", *(f"- `{_printable(path)}`" for path in report.litter)]
+        lines += ["", "## Left behind", "", *(f"- `{printable(path)}`" for path in report.litter)]
     if report.proposal:
         lines += ["", "## Proposed driver", "", "```python", report.proposal.rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 
 def _row(finding: CapabilityFinding) -> str:
-    notes = [markup.escape(_printable(note), quote=False) for note in finding.evidence]
+    notes = [markup.escape(printable(note), quote=False) for note in finding.evidence]
     evidence = "<br>".join(notes).replace("|", "\\|")
     declared = "✓" if finding.declared else "\N{EN DASH}"
     return f"| `{finding.capability.name}` | {declared} | {MARKS[finding.verdict]} {finding.verdict} | {evidence} |"
-
-
-def _printable(text: str) -> str:
-    """A text whose line ends and control characters show, and do nothing."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def html(report: CertificationReport) -> str:
@@ -76,7 +72,7 @@ def html(report: CertificationReport) -> str:
         raise ImportError(f"to_html needs jinja2: {install('jinja2', 'certify')}") from error
     source = files("remote_store.certify").joinpath("report.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["printable"] = _printable
+    environment.filters["printable"] = printable
     return environment.from_string(source).render(report=report, summary=summary(report), marks=MARKS)
 
 
@@ -105,5 +101,5 @@ def junit(report: CertificationReport) -> str:
 
 
 def _told(case: ET.Element, what: str, notes: tuple[str, ...]) -> None:
-    printable = [_printable(note) for note in notes]
-    ET.SubElement(case, what, message=printable[-1] if printable else what).text = "\n".join(printable)
+    shown = [printable(note) for note in notes]
+    ET.SubElement(case, what, message=shown[-1] if shown else what).text = "\n".join(shown)

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from remote_store._lazy import install
+from remote_store._hints import install
 
 _OVERLAID = (
     "another project, remote-store, has the import name of remote-store-fsspec and is installed over it; to mend this, "

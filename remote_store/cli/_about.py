@@ -11,7 +11,7 @@ import typer
 
 from remote_store._capabilities import Capability
 from remote_store._errors import folder_missing
-from remote_store._lazy import install
+from remote_store._hints import install
 from remote_store._store import Store
 from remote_store.backends._named import S3Backend
 from remote_store.cli import _show

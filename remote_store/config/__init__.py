@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remote_store._lazy import install
+from remote_store._hints import install
 
 try:
     import pydantic  # noqa: F401

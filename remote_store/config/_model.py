@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Self
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from remote_store._errors import InvalidPath
+from remote_store._hints import nearest
 from remote_store._paths import key_of
 from remote_store._urls import S3_URLS, _bucket, _protocol
 from remote_store.config._options import KINDS, POLICIES, Float, Int, Placeholder, check, schema
@@ -43,8 +43,8 @@ class _Model(BaseModel):
         for item in invalid.errors(include_url=False, include_input=False):
             where, what = ".".join(str(part) for part in item["loc"][: cls.DEPTH]), item["msg"]
             if item["type"] == "extra_forbidden":
-                close = get_close_matches(where, cls.model_fields, 1)
-                what = f"unknown field; did you mean `{close[0]}`?" if close else "unknown field; remove it"
+                close = nearest(where, cls.model_fields)
+                what = f"unknown field; did you mean `{close}`?" if close else "unknown field; remove it"
             error = item.get("ctx", {}).get("error")
             if not isinstance(error, ConfigError):
                 error = ConfigError(("", what))

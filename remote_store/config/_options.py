@@ -8,8 +8,9 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
+from remote_store._hints import nearest
 from remote_store._urls import _filesystem_class
-from remote_store.backends._named import LocalBackend, MemoryBackend, S3Backend, nearest, s3_driver
+from remote_store.backends._named import LocalBackend, MemoryBackend, S3Backend, s3_driver
 
 POLICIES = ("timeout", "retries", "reject_write_under_file_ancestor")
 Options = dict[str, tuple[Any, bool]]

@@ -192,13 +192,17 @@ class Driver:
 # --- error tables
 
 
+UNREACHABLE = "Storage cannot be reached"
+DENIED = "Permission denied"
+BUSY = "it asks for fewer requests"
+
 _MEANING: dict[type[RemoteStoreError], tuple[str, str]] = {
-    PermissionDenied: ("Permission denied", "EACCES EPERM EROFS"),
+    PermissionDenied: (DENIED, "EACCES EPERM EROFS"),
     InvalidPath: ("Path is not valid on this filesystem", "ELOOP EILSEQ ENXIO ENODEV"),
     ResourceLocked: ("File is locked by someone else", "EBUSY ETXTBSY EAGAIN EDEADLK ENOLCK"),
     StorageFull: (storage_full("", "").message, "ENOSPC EDQUOT"),
     BackendUnavailable: (
-        "Storage cannot be reached",
+        UNREACHABLE,
         "ETIMEDOUT ECONNREFUSED ECONNRESET ECONNABORTED EPIPE EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN"
         " ENOTCONN ESHUTDOWN ESTALE EIO EREMOTEIO",
     ),
@@ -229,17 +233,17 @@ STATUS_VERDICTS: dict[int, _Verdict] = {
     403: _Verdict(PermissionDenied, "Permission denied"),
     412: _Verdict(PreconditionFailed, "A precondition of the request failed"),
     423: _Verdict(ResourceLocked, "File is locked by someone else"),
-    408: _Verdict(BackendUnavailable, "Storage cannot be reached"),
-    429: _Verdict(BackendUnavailable, "Storage refuses more requests for now"),
-    **{status: _Verdict(BackendUnavailable, "Storage cannot be reached") for status in range(500, 600)},
+    408: _Verdict(BackendUnavailable, UNREACHABLE),
+    429: _Verdict(BackendUnavailable, BUSY),
+    **{status: _Verdict(BackendUnavailable, UNREACHABLE) for status in range(500, 600)},
     507: _Verdict(StorageFull, storage_full("", "").message),
 }
 """HTTP status → error, where a status is all there is."""
 
 FTP_VERDICTS: dict[int, _Verdict] = {
-    421: _Verdict(BackendUnavailable, "Storage cannot be reached"),
-    425: _Verdict(BackendUnavailable, "Storage cannot be reached"),
-    426: _Verdict(BackendUnavailable, "Storage cannot be reached"),
+    421: _Verdict(BackendUnavailable, UNREACHABLE),
+    425: _Verdict(BackendUnavailable, UNREACHABLE),
+    426: _Verdict(BackendUnavailable, UNREACHABLE),
     450: _Verdict(ResourceLocked, "File is locked by someone else"),
     452: _Verdict(StorageFull, storage_full("", "").message),
     530: _Verdict(PermissionDenied, "Permission denied: the credentials were not accepted"),
@@ -279,17 +283,18 @@ def _verdict_of(error: Exception) -> tuple[_Verdict | None, int]:
     return verdicts.get(status), status
 
 
-def unreachable(error: BaseException, key: str, backend: str, place: str = "", status: int = 0) -> BackendUnavailable:
+def unreachable(error: BaseException, key: str, backend: str, place: str = "", why: str = "") -> BackendUnavailable:
     """The error for a storage that gave no usable answer: where it is, and why, without secrets.
 
     Args:
         error: what was raised.
+        key: what it was about.
+        backend: name of the backend.
         place: host and port, or a name, as far as known.
-        status: of the reply, if there was one.
+        why: told by more than the error.
     """
     number = reasons.number_of(error)
-    why = f"it answered with status {status}" if status else reasons.reason(error)
-    message = _MEANING[BackendUnavailable][0] + (f" at {place}" if place else "") + (f": {why}" if why else "")
+    message = UNREACHABLE + (f" at {place}" if place else "") + f": {why or reasons.reason(error)}"
     known = number in ERRNO_VERDICTS and ERRNO_VERDICTS[number].error is BackendUnavailable
     return with_errno(BackendUnavailable(message, path=key, backend=backend), number if known else None)
 
@@ -345,8 +350,9 @@ def from_any_error(
     verdict, status = _verdict_of(error)
     if status == 404:
         return file_missing(key, backend)
-    if verdict is not None and verdict.message == _MEANING[BackendUnavailable][0]:
-        return unreachable(error, key, backend, place, status)
+    if verdict is not None and verdict.error is BackendUnavailable:
+        why = BUSY if verdict.message == BUSY else f"it answered {status}"
+        return unreachable(error, key, backend, place, why)
     if verdict is not None:
         return verdict.error(verdict.message, path=key, backend=backend)
     if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from inspect import signature
 from typing import Any
-from urllib.parse import urlsplit
 
 from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem
@@ -17,6 +16,7 @@ from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._models import UNKNOWN_TIME
 from remote_store.drivers.names import protocols_of
 from remote_store.drivers.profiles import GENERIC
+from remote_store.drivers.reasons import host_and_port, host_of
 
 READ_ONLY = frozenset({"http", "https", "github", "git", "reference", "tar", "libarchive", "data", "jlab", "gist"})
 """Protocols whose filesystems cannot write, or not without hazard."""
@@ -67,11 +67,11 @@ def place_of(fs: Any, root: str) -> str:
         told = {**dict(arguments), **(own.get("storage_options") or {}), **own}
         host, port = told.get("host"), told.get("port")
         if isinstance(host, str) and host and "/" not in host:
-            return f"{host}:{port}" if isinstance(port, int) else host
+            return host_and_port(host, port)
         client = getattr(told.get("service_client"), "url", None)
         for url in (*(told.get(name) for name in _URLS), client, root):
-            if isinstance(url, str) and "://" in url and (netloc := urlsplit(url).netloc.rpartition("@")[2]):
-                return netloc
+            if isinstance(url, str) and "://" in url and (place := host_of(url)):
+                return place
     return ""
 
 

@@ -16,7 +16,6 @@ from remote_store._errors import (
     DirectoryNotEmpty,
     InvalidPath,
     NotFound,
-    PreconditionFailed,
     file_missing,
     folder_deleted,
     folder_missing,
@@ -24,6 +23,7 @@ from remote_store._errors import (
     is_folder,
     not_empty,
     not_regular,
+    source_changed,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store.drivers import local_os
@@ -184,7 +184,7 @@ class LocalDriver(LocalRoot):
                     while data := os.read(fd, 1 << 20):
                         await sink.write(data)
                     if moving and not is_unchanged(os.fstat(fd), status):
-                        raise self._changed(src, dst)
+                        raise source_changed(src, dst, self.name)
                 await sink.commit()
             except BaseException:
                 await sink.abort()
@@ -203,16 +203,13 @@ class LocalDriver(LocalRoot):
                 copied = await self._copy(src, dst, overwrite, moving=True)
                 with self.errors(src):
                     if not is_unchanged(os.stat(name, dir_fd=source), copied):
-                        raise self._changed(src, dst)
+                        raise source_changed(src, dst, self.name)
                     os.unlink(name, dir_fd=source)
             if self.durable:
-                os.fsync(source)
+                with self.errors(src):
+                    os.fsync(source)
         finally:
             os.close(source)
-
-    def _changed(self, src: str, dst: str) -> PreconditionFailed:
-        message = f"{src!r} was changed while it was moved to {dst!r}, and is kept"
-        return PreconditionFailed(message, path=src, backend=self.name)
 
     def _rename(self, source: int, name: str, src: str, dst: str, overwrite: bool) -> bool:
         """Rename in one step; False on another device."""

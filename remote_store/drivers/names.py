@@ -13,6 +13,8 @@ NAMES = {
     **dict.fromkeys(("http", "https"), "http"),
 }
 """Protocol → name of the backend, where that is another."""
+PACKAGES = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs", "sftp": "sshfs", "http": "aiohttp"}
+"""Name of a backend, which is that of an extra of this package, too → the package that it needs."""
 
 
 def backend_name(protocol: str) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import re
+import socket
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 DENIED = frozenset({
     "SFTPPermissionDenied", "SFTPWriteProtect", "PermissionDenied",  # asyncssh
@@ -33,16 +36,18 @@ OUTAGES = frozenset({
 FULL = frozenset({"SFTPNoSpaceOnFilesystem", "SFTPQuotaExceeded"})
 """Classes that mean that no space is left (asyncssh)."""
 
+_PROXY, _TLS, _NO_HOST = "a proxy or gateway on the way failed", "TLS failed", "no such host"
 _REASONS: tuple[tuple[str, frozenset[str]], ...] = (
-    ("a proxy or gateway on the way failed", frozenset({
+    ("the URL of the service is not usable", frozenset({"EndpointProviderError"})),
+    (_PROXY, frozenset({
         "ClientHttpProxyError", "ClientProxyConnectionError", "ProxyConnectionError", "ProxyError",
     })),
     ("the server's host key is not trusted", frozenset({"BadHostKeyException", "HostKeyNotVerifiable"})),
-    ("TLS failed", frozenset({"ClientSSLError", "SSLError"})),
-    ("no such host", frozenset({"ClientConnectorDNSError", "NameResolutionError", "gaierror"})),
+    (_TLS, frozenset({"ClientSSLError", "SSLError"})),
+    (_NO_HOST, frozenset({"ClientConnectorDNSError", "NameResolutionError", "gaierror"})),
     ("the connection was refused", frozenset({"ConnectionRefusedError", "ECONNREFUSED"})),
     ("no route to the host", frozenset({"EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"})),
-    ("it did not connect in time", frozenset({
+    ("it did not accept a connection in time", frozenset({
         "ConnectTimeout", "ConnectTimeoutError", "ConnectionTimeoutError", "ServiceRequestTimeoutError",
     })),
     ("it did not answer in time", frozenset({
@@ -51,9 +56,9 @@ _REASONS: tuple[tuple[str, frozenset[str]], ...] = (
     ("it took too long", frozenset({"ETIMEDOUT", "Timeout", "TimeoutError", "TimeoutException"})),
     ("the connection was lost", frozenset({
         "BadStatusLine", "BrokenPipeError", "ChunkedEncodingError", "ClientPayloadError", "ConnectionAbortedError",
-        "ConnectionLost", "ConnectionResetError", "ECONNABORTED", "ECONNRESET", "EOFError", "EPIPE", "IncompleteRead",
-        "IncompleteReadError", "ProtocolError", "ReadError", "RemoteProtocolError", "SFTPConnectionLost",
-        "SFTPNoConnection", "ServerDisconnectedError", "WriteError",
+        "ConnectionClosedError", "ConnectionLost", "ConnectionResetError", "ECONNABORTED", "ECONNRESET", "EOFError",
+        "EPIPE", "IncompleteRead", "IncompleteReadError", "ProtocolError", "ReadError", "RemoteProtocolError",
+        "SFTPConnectionLost", "SFTPNoConnection", "ServerDisconnectedError", "WriteError",
     })),
 )  # fmt: skip
 """Reason, and the classes and error numbers that tell it; the most telling first, as a proxy's refusal is no host's."""
@@ -78,6 +83,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         yield one
         inner = [one.__cause__, None if one.__suppress_context__ else one.__context__, *one.args]
         inner += [getattr(one, name, None) for name in ("reason", "inner_exception", "os_error")]
+        inner.append(_arguments(one).get("error"))
         waiting += [other for other in inner if isinstance(other, BaseException)]
 
 
@@ -96,14 +102,30 @@ def number_of(error: BaseException | None) -> int | None:
 
 
 def reason(error: BaseException) -> str:
-    """Why there is no connection, in words without names or addresses; `""` where nothing tells."""
+    """Why there is no connection, in words without secrets; the name of the class where nothing tells."""
     links = list(chain(error))
     told = set().union(*map(kinds, links)) | {errno.errorcode.get(number_of(one) or 0, "") for one in links}
     found = next((reason for reason, names in _REASONS if told & names), "")
-    if found == "TLS failed":
-        return f"{found}{_tls(links)}"
+    if (tell := {_PROXY: _proxy, _TLS: _tls, _NO_HOST: _lookup}.get(found)) is not None:
+        return tell(links)
     number = number_of(error) or 0
-    return found or (os.strerror(number) if number in errno.errorcode else "")
+    return found or (os.strerror(number) if number in errno.errorcode else type(error).__name__)
+
+
+def _arguments(error: BaseException) -> dict[str, Any]:
+    """What botocore makes the text of its errors of."""
+    arguments = getattr(error, "kwargs", None)
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def _proxy(links: list[BaseException]) -> str:
+    """Which proxy failed, as botocore and aiohttp tell."""
+    for one in links:
+        if proxy := host_of(str(_arguments(one).get("proxy_url", ""))):
+            return f"the proxy {proxy} failed"
+        if "ClientProxyConnectionError" in kinds(one) and (host := getattr(one, "host", None)):
+            return f"the proxy {host_and_port(host, getattr(one, 'port', None))} failed"
+    return _PROXY
 
 
 def _tls(links: list[BaseException]) -> str:
@@ -111,5 +133,27 @@ def _tls(links: list[BaseException]) -> str:
     for name in ("verify_message", "reason"):
         for one in links:
             if isinstance(text := getattr(one, name, None), str) and "SSLError" in kinds(one):
-                return f" ({text.replace('_', ' ').lower()})"
-    return ""
+                return f"{_TLS} ({text.replace('_', ' ').lower()})"
+    return _TLS
+
+
+def _lookup(links: list[BaseException]) -> str:
+    unknown = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+    failed = any(isinstance(one, socket.gaierror) and one.errno not in unknown for one in links)
+    return "the name of the host cannot be looked up" if failed else _NO_HOST
+
+
+def host_and_port(host: str, port: object) -> str:
+    """A place as errors name it."""
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{port}" if port else host
+
+
+def host_of(url: str) -> str:
+    """Host and port of a URL, and nothing else that stands in it; `""` where it names no host."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    return host_and_port(host, port or {"http": 80, "https": 443}.get(parts.scheme)) if host else ""

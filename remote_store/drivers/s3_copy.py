@@ -12,6 +12,7 @@ from remote_store._errors import (
     PreconditionFailed,
     RemoteStoreError,
     is_container_missing,
+    source_changed,
 )
 from remote_store._models import FileInfo, FolderEntry
 from remote_store.drivers.base import WriteOptions
@@ -48,8 +49,7 @@ async def move(driver: S3Driver, src: str, dst: str, overwrite: bool) -> None:
         await (_copy_parts if large else _copy)(driver, src, dst, WriteOptions(overwrite), head)
         await _remove_copied(driver, src, tag)
     except PreconditionFailed as changed:
-        changed.target = dst
-        raise
+        raise source_changed(src, dst, driver.name) from changed.__cause__
 
 
 async def _copy(

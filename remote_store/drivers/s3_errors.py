@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import re
-import socket
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
 import aiohttp
 import botocore.exceptions as sdk
@@ -27,13 +23,11 @@ from remote_store._errors import (
     file_missing,
     storage_full,
 )
-from remote_store.drivers.base import from_any_error
+from remote_store.drivers import reasons
+from remote_store.drivers.base import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error, unreachable
 from remote_store.drivers.s3_replies import NOT_S3, Malformed, code_of, last_failure, unreadable
 
-UNREACHABLE = "Storage cannot be reached"
-DENIED = "Permission denied"
 NO_S3 = "{host} does not answer like S3"
-BUSY = UNREACHABLE + ": {host} asks for fewer requests"
 ELSEWHERE = frozenset(
     {"PermanentRedirect", "TemporaryRedirect", "Redirect", "301", "307", "AuthorizationHeaderMalformed"}
 )
@@ -65,11 +59,11 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
             "InternalError", "ServiceUnavailable", "RequestTimeout", "BadGateway", "GatewayTimeout", "500", "502",
             "503", "504", "OperationAborted",
         ),
-        (BackendUnavailable, UNREACHABLE + ": {host} answered {code}"),
+        (BackendUnavailable, UNREACHABLE + " at {host}: it answered {code}"),
     ),
     **dict.fromkeys(
         ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "429"),
-        (BackendUnavailable, BUSY + " ({code})"),
+        (BackendUnavailable, f"{UNREACHABLE} at {{host}}: {BUSY} ({{code}})"),
     ),
     **dict.fromkeys(
         ELSEWHERE, (BackendUnavailable, "The bucket is in another region, says {host}; set region_name to it")
@@ -137,23 +131,12 @@ class Where(NamedTuple):
     @property
     def host(self) -> str:
         """The service: host and port, or the region of Amazon's."""
-        host = host_of(self.endpoint)
+        host = reasons.host_of(self.endpoint) or "the service"
         own = not self.endpoint or host.partition(":")[0].endswith(AMAZON)
         return f"S3 in {self.region}" if own and self.region else "S3" if own else host
 
     def __str__(self) -> str:
         return f"{self.host} (bucket {self.bucket!r})"
-
-
-def host_of(url: str) -> str:
-    """Host and port of a URL, and nothing else that stands in it."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    port = port or (80 if url.startswith("http://") else 443)
-    return f"[{host}]:{port}" if host and ":" in host else f"{host or 'the service'}:{port}"
 
 
 @contextmanager
@@ -174,8 +157,7 @@ def sdk_errors(where: Where, key: str, ranged: bool = False) -> Iterator[None]:
     except sdk.ParamValidationError as error:
         raise InvalidPath("The SDK refuses the request as malformed", path=key, backend=where.backend) from error
     except (sdk.BotoCoreError, sdk.HTTPClientError, aiohttp.ClientError, TimeoutError) as error:
-        message = f"{UNREACHABLE}: {reason(error, where)}"
-        raise BackendUnavailable(message, path=key, backend=where.backend) from error
+        raise unreachable(error, key, where.backend, str(where), _why(error, where)) from error
     except (Malformed, ResponseParserError) as error:
         raise malformed(error, where, key) from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -183,7 +165,7 @@ def sdk_errors(where: Where, key: str, ranged: bool = False) -> Iterator[None]:
             raise
         raise malformed(error, where, key) from error
     except OSError as error:
-        raise from_any_error(error, key, where.backend) from error
+        raise from_any_error(error, key, where.backend, place=str(where)) from error
 
 
 def _no_credentials(error: sdk.BotoCoreError) -> str:
@@ -235,85 +217,22 @@ def meaning(code: str, status: int, where: Where) -> tuple[type[RemoteStoreError
 
 def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
     """The meaning of a code that nobody knows."""
-    if status in (401, 403):
-        return PermissionDenied, DENIED + ": {host} answered {code}"
-    if status == 429:
-        return CODES["429"]
-    if status == 507:
-        return CODES["507"]
-    if status >= 500:
+    if status in (429, 507):
+        return CODES[str(status)]
+    kind, message = STATUS_VERDICTS.get(status, (RemoteStoreError, ""))
+    if kind is BackendUnavailable:
         return CODES["500"]
-    return RemoteStoreError, "{host} answered {code}"
+    return kind, (f"{message}: " if message else "") + "{host} answered {code}"
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and what led to it."""
-    seen: set[int] = set()
-    left: list[object] = [error, last_failure.get()]
-    while left:
-        cause = left.pop(0)
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            left += [getattr(cause, "kwargs", {}).get("error"), getattr(cause, "os_error", None)]
-            left += [cause.__cause__, cause.__context__]
-
-
-def reason(error: BaseException, where: Where) -> str:
-    """Why there was no answer, in words without a secret: of the most telling of what led to it."""
-    causes = list(_causes(error))
-    for kinds, text in REASONS:
-        for cause in causes:
-            if isinstance(cause, kinds) and (said := text(cause, where)):
-                return said
-    return f"{where} ({type(error).__name__})"
-
-
-def _lookup(error: Any, where: Where) -> str:
-    name = host_of(where.endpoint).rpartition(":")[0]
-    known = error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None))
-    return f"there is no such host as {name}" if known else f"the name of {name} cannot be looked up"
-
-
-def _tls(error: Any, where: Where) -> str:
-    told = getattr(error, "verify_message", None) or getattr(error, "reason", None)
-    return f"TLS with {where} failed ({told})" if told else ""
-
-
-def _network(error: Any, where: Where) -> str:
-    if error.errno == errno.ECONNREFUSED:
-        return f"{where} refuses connections"
-    return f"there is no route to {where}" if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH) else ""
-
-
-def _deadline(error: BaseException, where: Where) -> str:
+def _why(error: Exception, where: Where) -> str:
+    """Why there was no answer; of a call that ran out of time, what its last try met tells more."""
     last = last_failure.get()
-    before = f"{last}, and did no better" if isinstance(last, str) else "did not answer"
-    return f"{where} {before} within {where.timeout:g} s"
-
-
-REASONS: tuple[tuple[Any, Callable[[Any, Where], str]], ...] = (
-    (sdk.EndpointProviderError, lambda error, where: f"the SDK takes no address from the endpoint_url of {where}"),
-    (
-        sdk.ProxyConnectionError,
-        lambda error, where: f"the proxy {host_of(str(error.kwargs.get('proxy_url')))} does not lead to {where}",
-    ),
-    (ssl.SSLError, _tls),
-    (sdk.SSLError, lambda error, where: f"TLS with {where} failed"),
-    (socket.gaierror, _lookup),
-    (OSError, _network),
-    (sdk.ConnectTimeoutError, lambda error, where: f"{where} did not accept a connection in time"),
-    (
-        (sdk.ReadTimeoutError, aiohttp.ServerTimeoutError),
-        lambda error, where: f"{where} took the request and did not answer in time",
-    ),
-    (
-        (sdk.ConnectionClosedError, aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ConnectionError),
-        lambda error, where: f"{where} broke the connection off",
-    ),
-    (TimeoutError, _deadline),
-)
-"""Kind of error → what it says of the place, the most telling first."""
+    if type(error) is not TimeoutError:
+        return reasons.reason(error)
+    if isinstance(last, BaseException):
+        return reasons.reason(last)
+    return f"it {f'{last}, and did no better' if last else 'did not answer'} within {where.timeout:g} s"
 
 
 def replaced(doing: str, key: str, backend: str) -> PreconditionFailed:

@@ -85,6 +85,7 @@ async def _delete_many(driver: S3Driver, key: str, names: list[str]) -> None:
     reply = await driver.call("delete_objects", key, Delete={"Objects": spelled, "Quiet": True}) if spelled else {}
     if failures := reply.get("Errors"):
         first = failures[0]
-        kind, message = meaning(first.get("Code", ""), 0, driver.where)
+        with driver.errors(key):
+            kind, message = meaning(field(first, "Code"), 0, driver.where)
         path = KeyListing(driver.root, "", None, "both", driver.name).key(first.get("Key", "")) or key
         raise kind(f"{message} ({len(failures)} of {len(names)} objects)", path=path, backend=driver.name)

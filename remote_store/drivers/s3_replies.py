@@ -31,7 +31,7 @@ _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<(?:[\w.-]+:)?([\w.
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 
 
-def mark_foreign(
+def mark_not_s3(
     operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
     """Mark what is no reply of S3, and make an error of it where it looks like success.
@@ -98,7 +98,7 @@ def note_failure(response: Any, caught_exception: BaseException | None, **_: Any
 
 def watch(events: Any) -> None:
     """Look at each reply to a client before the SDK takes it for what it says."""
-    events.register("before-parse.s3.*", mark_foreign)
+    events.register("before-parse.s3.*", mark_not_s3)
     events.register("needs-retry.s3.HeadBucket", end_redirects)
     for operation in ("PutObject", "CopyObject", "CompleteMultipartUpload"):
         events.register(f"needs-retry.s3.{operation}", note_lost_reply)

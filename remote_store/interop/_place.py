@@ -8,7 +8,7 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 from remote_store._capabilities import Capability
-from remote_store._errors import InvalidPath, PreconditionFailed, RemoteStoreError, below_file, is_file, is_folder
+from remote_store._errors import InvalidPath, RemoteStoreError, below_file, is_file, is_folder, source_changed
 from remote_store._streams import ScopedStream
 from remote_store._view import StoreView
 from remote_store.interop import _identity
@@ -68,8 +68,10 @@ class Errors:
     def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
         if not isinstance(error, RemoteStoreError) or "_placed" in error.__dict__:
             return
-        if error.path is not None and self._prefix:
-            error.path = (self._prefix + ("" if error.path == "." else error.path)).rstrip("/")
+        for name in ("path", "target"):
+            path = getattr(error, name, None)
+            if path is not None and self._prefix:
+                setattr(error, name, (self._prefix + ("" if path == "." else path)).rstrip("/"))
         error._placed = True  # type: ignore[attr-defined]
         if type(error) is InvalidPath and error.message in _BUILTINS:
             also = _BUILTINS[error.message](error.message, path=error.path, backend=error.backend)
@@ -169,6 +171,5 @@ class Place:
 
     async def _delete(self, before: FileInfo | None, target: Place) -> None:
         if before and _facts(before) != _facts(await self.call("get_file_info")):
-            message = f"The source changed while it was copied to {target.path!r}, and is kept"
-            raise PreconditionFailed(message, path=self.path, backend=self.backend_name)
+            raise source_changed(self.path, target.path, self.backend_name)
         await self.call("delete")

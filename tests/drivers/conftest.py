@@ -1,13 +1,28 @@
-"""Fixtures of the drivers: a fresh place on S3."""
+"""Fixtures of the drivers: a fresh place on S3, and one on this machine."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from servers.s3 import S3Server, view_of
 
+from remote_store import Store
+from remote_store.backends import LocalBackend
 from remote_store.certify.view import View
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def store(root: Path) -> Store:
+    return Store(LocalBackend(root))
 
 
 @pytest.fixture

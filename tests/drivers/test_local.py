@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from helpers.folders import on_disk, refusing
 
 from remote_store import (
     AlreadyExists,
+    BackendUnavailable,
     Capability,
     DirectoryNotEmpty,
     InvalidPath,
@@ -23,18 +25,6 @@ from remote_store import (
 from remote_store.backends import LocalBackend
 
 TEMP = ".~rs-"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def store(root: Path) -> Store:
-    return Store(LocalBackend(root))
 
 
 @pytest.fixture
@@ -305,6 +295,31 @@ def test_durable_stores_wait_for_the_disk(root: Path, monkeypatch: pytest.Monkey
     synced.clear()
     Store(LocalBackend(root)).write("f", b"1")
     assert synced == []
+
+
+@pytest.mark.parametrize(("verb", "failing"), [("move", 1), ("move", 2), ("delete", 1), ("delete_folder", 1)])
+def test_a_disk_that_fails_in_the_end_is_told_by_the_contract(
+    root: Path, monkeypatch: pytest.MonkeyPatch, verb: str, failing: int
+) -> None:
+    store = Store(LocalBackend(root, durable=True))
+    store.write("d/f", b"1")
+    acts: dict[str, Callable[[], object]] = {
+        "move": lambda: store.move("d/f", "g"),
+        "delete": lambda: store.delete("d/f"),
+        "delete_folder": lambda: store.delete_folder("d", recursive=True),
+    }
+    left = iter(range(failing, 0, -1))
+
+    def fsync(fd: int) -> None:
+        if next(left) == 1:
+            raise OSError(errno.EIO, "no luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(BackendUnavailable) as caught:
+            acts[verb]()
+    assert caught.value.errno == errno.EIO
+    assert on_disk(root) == {"move": ["d", "g"], "delete": ["d"], "delete_folder": []}[verb]
 
 
 # --- file systems that can do less

@@ -30,18 +30,6 @@ DEEP = ["d" * 200] * 30
 KEY = "/".join(["t", *DEEP, "f"])
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def store(root: Path) -> Store:
-    return Store(LocalBackend(root))
-
-
 def after_reading(folder: str, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let somebody do something right after a folder of this name was read for the first time."""
     real, act = os.scandir, once(act)

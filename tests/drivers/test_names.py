@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from helpers.processes import run_script
 from helpers.recording import Recording
 
 from remote_store import FsspecBackend, Store
@@ -54,8 +53,7 @@ print(FsspecBackend(Far()).name)
 
 @pytest.mark.parametrize("first", [[], ["away"], ["far", "away"]])
 def test_a_class_without_protocol_is_called_by_the_first_that_is_registered(first: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *first], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("far\n", "")
+    assert run_script(PROGRAM, *first) == ("far\n", "")
 
 
 def test_a_url_names_the_backend_by_its_kind() -> None:

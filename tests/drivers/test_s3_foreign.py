@@ -132,6 +132,28 @@ async def test_what_is_no_s3_is_an_error_that_says_so(
     assert keys(moto_server, prefix) == ["folder/key", "key"]
 
 
+@pytest.mark.parametrize("body", [PAGE, b""])
+async def test_a_page_that_refuses_a_range_is_not_the_end_of_a_file(
+    view: View, moto_server: S3Server, body: bytes
+) -> None:
+    await view.write("key", b"1234")
+    page = Answer("416 Range Not Satisfiable", body, HTML)
+    with moto_server.hooked(lambda environ, _: page if asked(environ) == "GET" else None):
+        for name in ("read", "read_bytes", "read_range", "read_seekable"):
+            with pytest.raises(BackendUnavailable, match="does not answer like S3"):
+                pytest.fail(f"{name} gave {await READS[name](view)!r}")
+    assert await view.read_range("key", 4, 9) == b""
+    assert await view.read_bytes("key") == b"1234"
+
+
+async def test_a_refusal_of_a_whole_file_is_not_its_end(view: View, moto_server: S3Server) -> None:
+    await view.write("key", b"1234")
+    with moto_server.hooked(lambda *_: refusal("416 Range Not Satisfiable", "InvalidRange")):
+        with pytest.raises(RemoteStoreError):
+            pytest.fail(f"gave {await view.read_bytes('key')!r}")
+        assert await view.read_range("key", 1, 3) == b""
+
+
 async def test_a_page_of_a_web_server_is_no_error_code(view: View, moto_server: S3Server) -> None:
     with moto_server.hooked(lambda environ, _: PAGES["a page, 404"]):
         with pytest.raises(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers.ports import free_port
 from servers.proxy import Fault, Proxy, proxy_to
 from servers.s3 import BUCKET, KEY, SECRET, Environ, S3Server, refusal
 
@@ -36,13 +37,6 @@ def told(error: type[RemoteStoreError], bucket: str = BUCKET, **options: Any) ->
     return caught.value.message
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def proxy(moto_server: S3Server) -> Iterator[Proxy]:
     with proxy_to(moto_server.endpoint) as proxy:
@@ -55,7 +49,7 @@ def proxy(moto_server: S3Server) -> Iterator[Proxy]:
 def test_a_port_that_refuses_is_named() -> None:
     port = free_port()
     message = told(BackendUnavailable, endpoint_url=f"http://127.0.0.1:{port}")
-    assert message == f"Storage cannot be reached: 127.0.0.1:{port} (bucket '{BUCKET}') refuses connections"
+    assert message == f"Storage cannot be reached at 127.0.0.1:{port} (bucket '{BUCKET}'): the connection was refused"
 
 
 @pytest.mark.parametrize("url", ["http://user:pa55word@{}", "http://{}?token=t0ken", "http://user@{}/t0ken"])
@@ -64,10 +58,17 @@ def test_what_else_stands_in_the_url_is_not_shown(url: str) -> None:
     assert host in told(BackendUnavailable, endpoint_url=url.format(host))
 
 
+def test_an_endpoint_that_the_sdk_refuses_is_told_without_its_login() -> None:
+    store = Store(S3Backend(BUCKET, key=KEY, secret=SECRET, endpoint_url="http://user:pa55word@ho st"))
+    with store, pytest.raises(ValueError, match=r"cannot be made with these options.*ho st") as caught:
+        store.ping()
+    assert "pa55word" not in str(caught.value)
+
+
 def test_a_deadline_tells_what_the_tries_before_it_met() -> None:
     options = {"timeout": 2, "config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 50}}}
     message = told(BackendUnavailable, endpoint_url=f"http://127.0.0.1:{free_port()}", **options)
-    assert re.fullmatch(f"Storage cannot be reached: {PLACE} refuses connections", message)
+    assert re.fullmatch(f"Storage cannot be reached at {PLACE}: the connection was refused", message)
 
 
 def test_a_deadline_tells_the_last_status(moto_server: S3Server) -> None:
@@ -75,20 +76,20 @@ def test_a_deadline_tells_the_last_status(moto_server: S3Server) -> None:
     busy = refusal("503 Slow Down", "SlowDown")
     with moto_server.hooked(lambda environ, _: busy):
         message = told(BackendUnavailable, endpoint_url=moto_server.endpoint, **options)
-    assert re.fullmatch(f"Storage cannot be reached: {PLACE} answered 503, and did no better within 2 s", message)
+    assert re.fullmatch(f"Storage cannot be reached at {PLACE}: it answered 503, and did no better within 2 s", message)
 
 
 def test_silence_until_the_deadline_is_told(proxy: Proxy) -> None:
     proxy.arm(Fault("stall", "request"))
     message = told(BackendUnavailable, endpoint_url=proxy.endpoint, timeout=0.5)
-    assert re.fullmatch(f"Storage cannot be reached: {PLACE} did not answer within 0.5 s", message)
+    assert re.fullmatch(f"Storage cannot be reached at {PLACE}: it did not answer within 0.5 s", message)
 
 
 def test_a_reply_that_does_not_come_in_time_is_told(proxy: Proxy) -> None:
     proxy.arm(Fault("stall", "response"))
     config = {**ONCE, "read_timeout": 0.3}
     message = told(BackendUnavailable, endpoint_url=proxy.endpoint, config_kwargs=config)
-    assert re.fullmatch(f"Storage cannot be reached: {PLACE} took the request and did not answer in time", message)
+    assert re.fullmatch(f"Storage cannot be reached at {PLACE}: it did not answer in time", message)
 
 
 def test_a_connection_that_is_not_accepted_in_time_is_told() -> None:
@@ -101,22 +102,26 @@ def test_a_connection_that_is_not_accepted_in_time_is_told() -> None:
         config = {**ONCE, "connect_timeout": 0.3}
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         message = told(BackendUnavailable, endpoint_url=url, config_kwargs=config)
-    assert re.fullmatch(f"Storage cannot be reached: {PLACE} did not accept a connection in time", message)
+    assert re.fullmatch(f"Storage cannot be reached at {PLACE}: it did not accept a connection in time", message)
 
 
 def test_a_connection_that_breaks_is_told(proxy: Proxy) -> None:
     proxy.arm(Fault("reset", "request"))
     message = told(BackendUnavailable, endpoint_url=proxy.endpoint)
-    assert re.fullmatch(f"Storage cannot be reached: {PLACE} broke the connection off", message)
+    assert re.fullmatch(f"Storage cannot be reached at {PLACE}: the connection was lost", message)
 
 
-def test_a_host_that_does_not_exist_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(socket.EAI_NONAME, "no such host"), (socket.EAI_AGAIN, "the name of the host cannot be looked up")],
+)
+def test_a_host_that_is_not_found_is_told(monkeypatch: pytest.MonkeyPatch, code: int, reason: str) -> None:
     def unknown(host: str, *_: Any, **__: Any) -> Any:
-        raise socket.gaierror(socket.EAI_NONAME, f"no {host}")
+        raise socket.gaierror(code, f"no {host}")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     message = told(BackendUnavailable, endpoint_url="https://nowhere.example.com")
-    assert message == "Storage cannot be reached: there is no such host as nowhere.example.com"
+    assert message == f"Storage cannot be reached at nowhere.example.com:443 (bucket '{BUCKET}'): {reason}"
 
 
 def test_a_proxy_that_cannot_be_reached_is_named() -> None:
@@ -124,8 +129,7 @@ def test_a_proxy_that_cannot_be_reached_is_named() -> None:
     config = {**ONCE, "proxies": {"http": f"http://user:pa55word@127.0.0.1:{port}"}}
     message = told(BackendUnavailable, endpoint_url="http://storage.example.com", config_kwargs=config)
     assert message == (
-        f"Storage cannot be reached: the proxy 127.0.0.1:{port} does not lead to "
-        f"storage.example.com:80 (bucket '{BUCKET}')"
+        f"Storage cannot be reached at storage.example.com:80 (bucket '{BUCKET}'): the proxy 127.0.0.1:{port} failed"
     )
 
 
@@ -162,12 +166,12 @@ def test_a_certificate_that_is_not_trusted_is_told(tmp_path: Path) -> None:
         server.shutdown()
         thread.join()
         server.server_close()
-    assert re.fullmatch(rf"Storage cannot be reached: TLS with {PLACE} failed \(self.signed certificate\)", message)
+    assert re.fullmatch(rf"Storage cannot be reached at {PLACE}: TLS failed \(self.signed certificate\)", message)
 
 
 def test_a_port_that_speaks_no_tls_is_told(moto_server: S3Server) -> None:
     message = told(BackendUnavailable, endpoint_url=moto_server.endpoint.replace("http:", "https:"))
-    assert re.match(rf"Storage cannot be reached: TLS with {PLACE} failed \(", message)
+    assert re.match(rf"Storage cannot be reached at {PLACE}: TLS failed \(", message)
 
 
 # --- no rights
@@ -246,7 +250,8 @@ def test_a_profile_that_is_not_there_is_named(moto_server: S3Server) -> None:
 def test_amazons_own_service_is_named_by_its_region() -> None:
     options = {"region_name": "eu-central-1", "config_kwargs": {**ONCE, "proxies": {"https": "http://127.0.0.1:1"}}}
     message = told(BackendUnavailable, **options)
-    assert message.endswith(f"does not lead to S3 in eu-central-1 (bucket '{BUCKET}')")
+    place = f"S3 in eu-central-1 (bucket '{BUCKET}')"
+    assert message == f"Storage cannot be reached at {place}: the proxy 127.0.0.1:1 failed"
 
 
 # --- checksums

@@ -83,7 +83,7 @@ overwriting = pytest.mark.parametrize("overwrite", [False, True], ids=["", "over
 async def test_what_is_written_to_the_source_meanwhile_is_kept(place: Place, overwrite: bool) -> None:
     await place.view.write("src", b"old")
     place.before["delete_object"] = lambda: place.put("src", b"new")
-    with pytest.raises(PreconditionFailed, match="replaced while it was being moved") as caught:
+    with pytest.raises(PreconditionFailed, match="changed while it was being moved") as caught:
         await place.view.move("src", "dst", overwrite=overwrite)
     assert (caught.value.path, caught.value.target, caught.value.backend) == ("src", "dst", "s3")
     assert "path='src'" in str(caught.value)

@@ -310,6 +310,15 @@ class Refusing:
         return Answer("200 OK", b"<DeleteResult>" + errors + b"</DeleteResult>")
 
 
+async def test_a_failure_to_delete_without_a_code_is_malformed(view: View, moto_server: S3Server) -> None:
+    await view.write("d/f", b"1")
+    answer = Answer("200 OK", b"<DeleteResult><Error><Key>f</Key></Error></DeleteResult>")
+    hooked = moto_server.hooked(lambda environ, _: answer if environ["REQUEST_METHOD"] == "POST" else None)
+    with hooked, pytest.raises(BackendUnavailable, match="malformed: no Code"):
+        await view.delete_folder("d", recursive=True)
+    assert await view.exists("d/f")
+
+
 @pytest.mark.parametrize(
     ("codes", "error"),
     [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 
 pytest.importorskip("sshfs")
 
+from helpers.processes import run_script
 from servers.sftp import GUEST, PASSWORD, USER, SFTPServer, serve
 
 from remote_store import BackendUnavailable, NotFound, PermissionDenied, Store
@@ -113,5 +112,4 @@ print(FsspecBackend(fs, "/data").name)
 
 
 def test_a_filesystem_is_called_sftp_whatever_was_imported(server: SFTPServer) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(server.port), GUEST], capture_output=True, text=True)
-    assert done.stdout == "sftp\n", done.stderr
+    assert run_script(PROGRAM, str(server.port), GUEST)[0] == "sftp\n"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+from helpers.processes import run_script
 from libraries import Place, library
 from servers.s3 import BUCKET, S3Server, refusal
 
@@ -165,8 +164,8 @@ def test_the_root_of_a_store_is_replaced(place: Place) -> None:
 @pytest.mark.parametrize("place", ["bucket"], indirect=True)
 def test_scripts_leave_nothing_open(place: Place) -> None:
     code = f"import zarr; zarr.open_group('{place.url}', mode='w'); print('done')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout, "nclosed" in done.stderr) == ("done\n", False), done.stderr
+    said, noise = run_script(code)
+    assert (said, "nclosed" in noise) == ("done\n", False), noise
 
 
 async def test_on_an_event_loop_of_ours(place: Place) -> None:

@@ -384,12 +384,31 @@ async def test_a_source_that_changes_while_it_is_moved_is_kept(
             return opened
 
         monkeypatch.setattr(Store, "read", read_and_write)
-    with pytest.raises(PreconditionFailed, match="is kept") as caught:
+    with pytest.raises(PreconditionFailed, match="was not deleted") as caught:
         await every.mv("files/f", "private/f")
     monkeypatch.undo()
-    assert "private/f" in str(caught.value)
-    assert caught.value.path == "files/f"
+    assert (caught.value.path, caught.value.target) == ("files/f", "private/f")
     assert await every.cat_file("files/f") == b"newer"
+
+
+def test_within_a_store_too_an_error_names_both_paths(
+    named: Any, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = registry.get_store("bucket")
+    named.pipe_file("bucket/f", b"old")
+    driver: Any = bucket._backend._driver
+    call = driver.call
+
+    async def late(verb: str, key: str, **request: Any) -> Any:
+        if verb == "delete_object":
+            await call("put_object", key, Key=request["Key"], Body=b"newer")
+        return await call(verb, key, **request)
+
+    monkeypatch.setattr(driver, "call", late)
+    with pytest.raises(PreconditionFailed, match="was not deleted") as caught:
+        named.mv("bucket/f", "bucket/d/f")
+    assert (caught.value.path, caught.value.target) == ("bucket/f", "bucket/d/f")
+    assert named.cat("bucket", recursive=True) == {"bucket/f": b"newer", "bucket/d/f": b"old"}
 
 
 @pytest.mark.parametrize("way", ["called", "awaited", "elsewhere"])

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from servers.ports import free_port
+
 KEY, SECRET, BUCKET = "rclone", "s3cret-rclone", "bucket"
 
 
 @contextmanager
 def rclone() -> Iterator[dict[str, Any]]:
     """Arguments of an `S3Backend` over a bucket that rclone serves from a temporary folder."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         os.mkdir(os.path.join(folder, BUCKET))
         command = [os.path.join(os.path.dirname(sys.executable), "rclone"), "--config", os.devnull, "serve", "s3"]

@@ -22,6 +22,7 @@ from remote_store import Store
 from remote_store.aio import AsyncS3Backend, AsyncStore
 from remote_store.backends import S3Backend
 from remote_store.certify.view import View
+from servers.ports import free_port
 
 KEY, SECRET = "AKIATESTKEY", "s3cret-access-key"
 BUCKET = "test-bucket"
@@ -161,9 +162,7 @@ def hang_up(environ: Environ) -> NoReturn:
 @contextmanager
 def ministack() -> Iterator[S3Server]:
     """ministack in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3"}
     settings["IOT_MTLS_ENABLED"] = "0"  # Its MQTT port would be open on every interface.
     command = [os.path.join(os.path.dirname(sys.executable), "ministack")]
