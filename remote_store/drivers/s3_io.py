@@ -85,7 +85,7 @@ class S3Reader:
             reply = await self._driver.call("get_object", self._key, **request)
         except RemoteStoreError as error:
             code = code_of(error.__cause__)
-            if code in ("InvalidRange", "416"):
+            if code in ("InvalidRange", "416") and "Range" in request:
                 self._size = self.at  # The file ends before the range begins.
                 return
             gone = isinstance(error, NotFound) and not is_container_missing(error)
