@@ -82,7 +82,7 @@ _QUERY_VALUE = re.compile(r"([?&][^=&\s]+=)[^&\s]+")
 _CREDENTIALS = re.compile(rf"^(s3a?|https?)://[^/]*@|://{_LOGIN}|^https?://.*\?.*=", re.S)
 
 
-SECRET_NAME = re.compile(r"secret|tok|pass|pwd|cred|key|signature|sas|auth|cookie|conn|header", re.I)
+SECRET_NAME = re.compile(r"secret|tok|pass|pwd|cred|key|signature|\bsig\b|sas|auth|cookie|conn|header", re.I)
 """Found in the name of an option whose value may give access."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import quote, quote_plus, unquote
 
 from remote_store._backend import Backend, BackendBase
 from remote_store._hints import arguments, install, nearest
@@ -150,7 +151,7 @@ def _failed(error: Exception, url: str, options: Mapping[str, Any]) -> Exception
 def _told(error: Exception, url: str, options: Mapping[str, Any]) -> str:
     """What a filesystem said of its options; its class alone where a secret in that cannot be cut out."""
     kind, said = type(error).__name__, " ".join(str(error).split())
-    text = without(redact(said), {*_secrets(options), *(unquote(one) for one in _SECRETS_IN_URLS.findall(url))})
+    text = without(redact(said), {form for secret in _secrets({**options, "": url}) for form in _forms(secret)})
     return (f"{kind}: {text}" if text else kind) + _meant(url, options)
 
 
@@ -161,17 +162,25 @@ def _meant(url: str, options: Mapping[str, Any]) -> str:
     return "".join(f"; did you mean {close!r} by {name!r}" for name, close in near.items() if close)
 
 
-_SECRETS_IN_URLS = re.compile(r"(?:^https?://|://[^/@:\s]*:|[?&][^=&\s]+=)([^/@&\s]+)(?=[@&]|$)")
+_SECRETS_IN_URLS = re.compile(r"^https?://([^/@:\s]+)@|://[^/@:\s]*:([^@\s]+)@|[?&][^=&\s]+=([^&\s]+)")
 
 
 def _secrets(options: Any, name: str = "") -> Iterator[str]:
-    """The texts of all options that are secret by their name, those in tables and lists included."""
+    """What is secret in options, those in tables and lists included: by their name, or in a URL."""
     if isinstance(options, Mapping):
         for key, value in options.items():
             yield from _secrets(value, f"{name}.{key}")
     elif isinstance(options, (list, tuple, set)):
         for value in options:
             yield from _secrets(value, name)
-    elif options is not None and not isinstance(options, bool) and SECRET_NAME.search(name):
-        text = str(options)
-        yield from (text, repr(options), *(part for part in re.split(r"[;,=&?]", text) if len(part) > 7))
+    elif options is not None and not isinstance(options, bool):
+        text = options.decode("latin-1") if isinstance(options, bytes) else str(options)
+        yield from ("".join(found) for part in text.split("::") for found in _SECRETS_IN_URLS.findall(part))
+        if SECRET_NAME.search(name):
+            yield from (text, repr(options), *(part for part in re.split(r"[;,=&?\s]", text) if len(part) > 7))
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """A secret as it may be told."""
+    coded = base64.b64encode(secret.encode(errors="replace")).decode()
+    return secret, unquote(secret), quote(secret), quote(secret, safe=""), quote_plus(secret), coded

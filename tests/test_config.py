@@ -235,7 +235,7 @@ def test_the_problems_of_all_stores_are_told_at_once() -> None:
         "stores.a.timeout: Input should be greater than 0",
         "stores.a.qqqq: unknown field; remove it",
         "stores.b.root: Path escapes root: '..' segments are not allowed",
-        "stores.: String should match pattern '^[^/]+$'",
+        r"stores.: String should match pattern '^[^/\\]*[^/\\.][^/\\]*$'",
     ]
     assert isinstance(error, ValueError)
     again = pickle.loads(pickle.dumps(error))
@@ -259,8 +259,9 @@ def test_names_of_stores_command_no_terminal(tmp_path: Path) -> None:
 
 
 def test_names_are_those_that_urls_can_hold() -> None:
-    assert "stores.a/b: " in str(refused({"a/b": {"url": "x"}}))
-    assert Registry({"stores": {"a b:c": {"url": "x"}}}).names == ("a b:c",)
+    for name in ("a/b", "a\\b", ".", ".."):
+        assert f"stores.{name}: " in str(refused({name: {"url": "x"}}))
+    assert Registry({"stores": {"a b:c": {"url": "x"}, ".a": {"url": "x"}}}).names == ("a b:c", ".a")
 
 
 def test_true_is_no_number() -> None:

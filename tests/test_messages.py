@@ -203,6 +203,11 @@ def picky() -> None:
         ("account key is AccountKeyOnly", r"ValueError: account key is \*\*\*;"),
         ("nested-one is wrong", r"ValueError: \*\*\* is wrong;"),
         ("no user pw-in-url here", r"ValueError: no user \*\*\* here;"),
+        ("no c2VjcmV0LWtleQ%3D%3D here", r"ValueError: no \*\*\* here;"),
+        ("no YzJWamNtVjBMV3RsZVE9PQ== here", r"ValueError: no \*\*\* here;"),
+        ("no as-bytes here", r"ValueError: no \*\*\* here;"),
+        ("no by-proxy here", r"ValueError: no \*\*\* here;"),
+        ("no s1gn/ature here", r"ValueError: no \*\*\* here;"),
         ("it is xy", "'picky://host/x': ValueError;"),
     ],
 )
@@ -212,11 +217,18 @@ def test_what_a_filesystem_says_of_its_options_is_told_without_secrets(
     options = {
         "account_key": "c2VjcmV0LWtleQ==",
         "connection_string": "Name=box;Key=AccountKeyOnly",
-        "more": {"password": ["nested-one"]},
+        "more": {"password": ["nested-one"], "client_secret": b"as-bytes", "params": {"sig": "s1gn/ature"}},
+        "proxies": {"http": "http://me:by-proxy@proxy:3128"},
         "token": "xy" if "xy" in said else None,
     }
     with pytest.raises(ValueError, match=f"{told} check the URL and its options$"):
         cls.from_url("picky://user:pw-in-url@host/x", say=said, **options)
+
+
+def test_a_secret_with_a_slash_in_a_url_is_not_told(picky: None) -> None:
+    url = "picky://user:pass/word@host/x?sig=si/gn::picky://me:se/cret@other"
+    with pytest.raises(ValueError, match=r"ValueError: \*\*\*, \*\*\* and \*\*\*; check"):
+        Store.from_url(url, say="pass/word, si/gn and se/cret", picky={"say": "pass/word, si/gn and se/cret"})
 
 
 def test_a_misspelt_option_of_a_filesystem_is_told(picky: None) -> None:

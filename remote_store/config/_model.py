@@ -189,8 +189,8 @@ class Config(_Model):
     """
 
     DEPTH = 2
-    stores: dict[Annotated[str, Field(pattern="^[^/]+$")], StoreConfig]
-    """The stores by name, which in URLs ends at the first `/`."""
+    stores: dict[Annotated[str, Field(pattern=r"^[^/\\]*[^/\\.][^/\\]*$")], StoreConfig]
+    """The stores by name, which is a segment of a path: no `/` or `\\`, and not of dots alone."""
     _file: str = pydantic.PrivateAttr("")
 
     @classmethod

@@ -36,7 +36,7 @@ from remote_store.drivers.base import (
     from_os_error,
 )
 from remote_store.drivers.local_root import LocalRoot
-from remote_store.drivers.local_steps import RACES, has
+from remote_store.drivers.local_steps import RACES, has, identity
 from remote_store.drivers.local_tree import Scan, remove_empty, remove_tree
 from remote_store.drivers.local_write import LocalSink, NewParent, Origin, check_replaceable, is_unchanged
 from remote_store.drivers.profiles import LOCAL
@@ -236,18 +236,21 @@ class LocalDriver(LocalRoot):
     def _rename_once(self, source: int, name: str, target: NewParent, dst: str, overwrite: bool) -> None:
         if not overwrite:
             local_os.rename_new(source, name, target.fd, target.name, self.features)
-        elif self._is_same_file(source, name, target, dst):
+        elif self._is_other_name(source, name, target, dst):
             os.unlink(name, dir_fd=source)  # rename does nothing between two names of one file (POSIX).
         else:
             os.rename(name, target.name, src_dir_fd=source, dst_dir_fd=target.fd)
 
-    def _is_same_file(self, source: int, name: str, target: NewParent, dst: str) -> bool:
+    def _is_other_name(self, source: int, name: str, target: NewParent, dst: str) -> bool:
+        """Whether the target is the same file by a second hard link, and not by another spelling of the only one."""
         try:
             there = os.stat(target.name, dir_fd=target.fd, follow_symlinks=False)
         except FileNotFoundError:
             return False
         check_replaceable(there, dst, self.name)
-        return os.path.samestat(os.stat(name, dir_fd=source, follow_symlinks=False), there)
+        if not os.path.samestat(os.stat(name, dir_fd=source, follow_symlinks=False), there) or there.st_nlink < 2:
+            return False
+        return name != target.name or identity(source) != identity(target.fd)
 
     # --- deleting
 

@@ -59,7 +59,7 @@ async def _copy(
     source = {"CopySource": {"Bucket": driver.bucket, "Key": driver.object(src)}}
     request = {"Key": driver.object(dst), **source, **conditions(options)}
     if pinned:
-        request["CopySourceIfMatch"] = pinned["ETag"]
+        request["CopySourceIfMatch"] = f'"{etag(pinned)}"'
     try:
         reply = await driver.conditional("copy_object", dst, options, **request)
         with driver.errors(dst):

@@ -160,7 +160,7 @@ def sdk_errors(where: Where, key: str, ranged: bool = False) -> Iterator[None]:
         raise unreachable(error, key, where.backend, str(where), _why(error, where)) from error
     except (Malformed, ResponseParserError) as error:
         raise malformed(error, where, key) from error
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
         if not unreadable(error):
             raise
         raise malformed(error, where, key) from error

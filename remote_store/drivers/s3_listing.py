@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from remote_store._errors import folder_missing, not_empty
+from remote_store._errors import BackendUnavailable, NotFound, folder_missing, is_container_missing, not_empty
 from remote_store._models import FileInfo, file_info
 from remote_store.drivers.base import Page, Want
 from remote_store.drivers.flat import KeyListing, Tokens
-from remote_store.drivers.s3_errors import meaning
+from remote_store.drivers.s3_errors import NO_S3, meaning
 from remote_store.drivers.s3_replies import Malformed, etag, field, last_modified, size
 from remote_store.drivers.s3_wire import beyond_xml
 
@@ -20,21 +20,35 @@ if TYPE_CHECKING:
 async def any_below(driver: S3Driver, key: str, folder: str | None = None) -> bool:
     """Whether there are keys below a folder, `key` itself unless another is named."""
     prefix = driver.object(key if folder is None else folder)
-    found = await driver.call("list_objects_v2", key, Prefix=prefix and prefix + "/", MaxKeys=1)
+    found = await _asked(driver, key, Prefix=prefix and prefix + "/", MaxKeys=1)
     return bool(found.get("Contents"))
+
+
+async def _asked(driver: S3Driver, key: str, **request: Any) -> Any:
+    """One page of a listing, for which there is no missing key: only where it was taken for an object's name."""
+    try:
+        return await driver.call("list_objects_v2", key, **request)
+    except NotFound as missing:
+        if is_container_missing(missing):
+            raise
+        message = f"{NO_S3.format(host=driver.where)} (it looks for a key to list); is the bucket in endpoint_url, too?"
+        raise BackendUnavailable(message, path=key, backend=driver.name) from missing.__cause__
 
 
 async def raw_pages(driver: S3Driver, key: str, **request: Any) -> AsyncGenerator[Any, None]:
     """Pages of a listing as S3 gives them."""
-    met, token = Tokens(), dict[str, str]()
+    tokens, firsts, token = Tokens(), Tokens(), dict[str, str]()
     while True:
-        page = await driver.call("list_objects_v2", key, **request, **token)
+        page = await _asked(driver, key, **request, **token)
+        with driver.errors(key):
+            if (found := page.get("Contents")) and firsts.again(field(found[0], "Key")):
+                raise Malformed("it leads back to where the listing was")
         yield page
         if not page.get("IsTruncated"):
             return
         with driver.errors(key):
             next_one = page.get("NextContinuationToken")
-            if not next_one or met.again(next_one):
+            if not next_one or tokens.again(next_one):
                 raise Malformed("it ends in the middle of a listing, or leads back to where it was")
         token = {"ContinuationToken": next_one}
 

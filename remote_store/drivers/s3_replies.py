@@ -136,9 +136,9 @@ def field(reply: Mapping[str, Any], name: str) -> Any:
 
 
 def etag(reply: Mapping[str, Any]) -> str:
-    """The ETag that a reply must tell, unquoted."""
+    """The ETag that a reply must tell, unquoted; gateways that compress mark those of S3 as weak, which has none."""
     tag: str = field(reply, "ETag")
-    return tag.strip('"')
+    return tag.removeprefix("W/").strip('"')
 
 
 def size(reply: Mapping[str, Any], name: str) -> int:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import errno
 from collections.abc import AsyncIterator
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from remote_store._capabilities import Capability
-from remote_store._errors import InvalidPath, RemoteStoreError, below_file, is_file, is_folder, source_changed
+from remote_store._errors import (
+    InvalidPath,
+    NotFound,
+    PermissionDenied,
+    RemoteStoreError,
+    below_file,
+    is_file,
+    is_folder,
+    source_changed,
+)
 from remote_store._streams import ScopedStream
 from remote_store._view import StoreView
 from remote_store.interop import _identity
@@ -152,9 +161,20 @@ class Place:
             await self.call(verb, self.key, overwrite=True)  # Two names of one file: there is nothing to do.
         else:
             before = await self.call("get_file_info") if self.view.supports(Capability.METADATA) else None
+            if verb == "move" and before:
+                await self._check_apart(before, target)
             await self._stream(before, target)
             if verb == "move":
                 await self._delete(before, target)
+
+    async def _check_apart(self, source: FileInfo, target: Place) -> None:
+        """Refuse a target that may be the source itself, of a service whose address is spelled in two ways."""
+        there = None
+        with suppress(NotFound, InvalidPath, PermissionDenied):
+            there = await target.call("get_file_info")
+        if there and _facts(there) == _facts(source):
+            message = f"The source, which is kept, may be the same file as {target.path!r}; delete one of them instead"
+            raise PreconditionFailed(message, path=self.path, backend=self.backend_name, target=target.path)
 
     async def _stream(self, info: FileInfo | None, target: Place) -> None:
         options: dict[str, Any] = {"overwrite": True}

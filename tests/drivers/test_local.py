@@ -173,6 +173,22 @@ def test_moving_over_another_name_of_the_same_file_leaves_one(store: Store, root
     assert store.read_bytes("b") == b"1"
 
 
+@pytest.mark.parametrize("links", [1, 2])
+@pytest.mark.parametrize(("source", "target"), [("d/f", "link/f"), ("link/f", "d/f")])
+def test_moving_a_file_onto_itself_through_a_linked_folder_keeps_it(
+    store: Store, root: Path, source: str, target: str, links: int
+) -> None:
+    store.write("d/f", b"1")
+    (root / "link").symlink_to("d")
+    if links > 1:
+        os.link(root / "d" / "f", root / "other")
+    store.move(source, target, overwrite=True)
+    assert store.read_bytes("d/f") == b"1"
+    with pytest.raises(AlreadyExists):
+        store.move(source, target)
+    assert store.read_bytes("d/f") == b"1"
+
+
 # --- files that are no files
 
 

@@ -299,6 +299,7 @@ for name, hook in {
     "a size that is no number": without("LIST", "Size", instead="<Size>many</Size>"),
     "a negative size": without("LIST", "Size", instead="<Size>-1</Size>"),
     "a time that is none": without("LIST", "LastModified", instead="<LastModified>soon</LastModified>"),
+    "a time of no clock": without("LIST", "LastModified", instead="<LastModified>9999999999999999</LastModified>"),
     "a time beyond all": without(
         "LIST", "LastModified", instead="<LastModified>0001-01-01T00:00:00+14:00</LastModified>"
     ),
@@ -337,6 +338,15 @@ async def test_a_get_without_a_length_is_an_error(view: View, moto_server: S3Ser
     await view.write("key", b"1234")
     with moto_server.hooked(unsized), pytest.raises(BackendUnavailable, match="no ContentLength"):
         await view.read_bytes("key")
+
+
+async def test_a_range_refused_that_nobody_asked_for_is_an_error(view: View, moto_server: S3Server) -> None:
+    await view.write("key", b"1234")
+    refused = refusal("416 Range Not Satisfiable", "InvalidRange")
+    with moto_server.hooked(Says({"GET": refused})), pytest.raises(RemoteStoreError, match="InvalidRange"):
+        await view.read_bytes("key")
+    assert await view.read_bytes("key") == b"1234"
+    assert await view.read_range("key", 4, 9) == b""
 
 
 async def test_a_put_without_an_etag_is_done(view: View, moto_server: S3Server) -> None:
@@ -396,6 +406,42 @@ async def test_a_listing_that_leads_back_to_where_it_was_ends(
         with moto_server.hooked(again), pytest.raises(BackendUnavailable, match="leads back"):
             await work()
         assert len(pages) < 20
+
+
+async def test_a_listing_that_shows_the_same_page_again_ends(view: View, moto_server: S3Server) -> None:
+    asked_for: list[str] = []
+
+    def again(environ: Environ, carry_out: CarryOut) -> Answer | None:
+        if asked(environ) != "LIST":
+            return None
+        asked_for.append(environ["QUERY_STRING"])
+        environ["QUERY_STRING"] = re.sub("&?continuation-token=[^&]*", "", environ["QUERY_STRING"])
+        told = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{len(asked_for)}</NextContinuationToken>"
+        answer = carry_out()
+        return answer._replace(body=re.sub(rb"<IsTruncated>\w+</IsTruncated>", told.encode(), answer.body))
+
+    await view.write("key", b"1")
+    with moto_server.hooked(again), pytest.raises(BackendUnavailable, match="leads back"):
+        await every(view.list_files(""))
+    assert len(asked_for) < 5
+
+
+@pytest.mark.parametrize("server", ["moto", "ministack"])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_an_endpoint_that_holds_the_bucket_already_is_an_error(
+    kind: str, server: str, request: pytest.FixtureRequest, prefix: str
+) -> None:
+    served: S3Server = request.getfixturevalue(f"{server}_server")
+    once = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
+    async with view_of(kind, served, prefix, endpoint_url=f"{served.endpoint}/{BUCKET}", **once) as view:
+        deletes = ("delete", "delete_folder", "delete_folder recursive")
+        works = {
+            **{name: READS[name] for name in READS if "read" not in name},
+            **{name: CHANGES[name] for name in deletes},
+        }
+        for name, work in works.items():
+            with pytest.raises(BackendUnavailable, match="endpoint_url"):
+                pytest.fail(f"{name} gave {await work(view)!r}")
 
 
 # --- too much

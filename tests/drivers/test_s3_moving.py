@@ -116,6 +116,22 @@ async def test_a_source_that_came_in_parts_is_moved(place: Place) -> None:
     assert (await place.view.get_file_info("dst")).metadata == {"a": "b"}
 
 
+async def test_an_etag_that_a_gateway_has_weakened_is_the_same(on_moto: Place) -> None:
+    def weaken(environ: Environ, carry_out: CarryOut) -> Answer | None:
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return None
+        answer = carry_out()
+        tags = tuple((name, f"W/{value}" if name.lower() == "etag" else value) for name, value in answer.headers)
+        return answer._replace(headers=tags)
+
+    place = on_moto
+    etag = (await place.view.write("src", b"1")).etag
+    with place.server.hooked(weaken):
+        assert (await place.view.get_file_info("src")).etag == etag
+        await place.view.move("src", "dst")
+    assert place.files() == {"dst": b"1"}
+
+
 def judged(place: Place) -> Callable[[Environ, CarryOut], Answer | None]:
     """Conditions of copies, which moto overlooks, judged; the refusal does not say which of them failed."""
 

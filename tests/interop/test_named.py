@@ -191,6 +191,13 @@ def test_the_option_store_must_agree_with_the_path(registry: Registry) -> None:
         pass
 
 
+def test_names_of_stores_command_no_terminal() -> None:
+    with set_default(Registry({"stores": {"a\x1b[2J\nb": {"backend": "memory"}}})), pytest.raises(NotFound) as caught:
+        fsspec.filesystem("remote-store").cat_file("c\x1b[2J/f")
+    assert str(caught.value).isprintable()
+    assert r"configured are a\x1b[2J\nb" in str(caught.value)
+
+
 def test_names_that_are_not_configured_are_missing(registry: Registry) -> None:
     fs = fsspec.filesystem("remote-store")
     for work in (fs.info, fs.ls, fs.cat, fs.rm, fs.open, lambda path: fs.pipe_file(path, b""), fs.mkdir):
@@ -430,6 +437,24 @@ async def test_one_file_of_two_names_is_not_lost(backend: str, way: str, tmp_pat
             assert await every.cat_file("inner/f") == b"1"
             if way == "elsewhere":
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(registry.aclose(), get_loop()))
+
+
+@pytest.mark.parametrize("way", ["called", "awaited"])
+async def test_one_file_by_two_addresses_of_its_service_is_not_lost(way: str, moto_server: S3Server) -> None:
+    here = {"backend": "s3", "root": moto_server.fresh_prefix(), "options": {"bucket": BUCKET, **moto_server.options}}
+    there = {**here, "options": {**here["options"], "endpoint_url": moto_server.endpoint + "/"}}
+    async with Registry({"stores": {"here": here, "there": there}}) as registry:
+        with set_default(registry):
+            every = WAYS[way]()
+            await every.pipe_file("here/f", b"1")
+            for source, target in (("here/f", "there/f"), ("there/f", "here/f")):
+                await every.cp_file(source, target)
+                with pytest.raises(PreconditionFailed, match="same file") as caught:
+                    await every.mv(source, target)
+                assert (caught.value.path, caught.value.target) == (source, target)
+                assert await every.cat_file(source) == b"1"
+            await every.mv("here/f", "there/g")
+            assert await every.find("here") == ["here/g"]
 
 
 # --- threads and loops
