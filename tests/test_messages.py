@@ -166,6 +166,27 @@ def test_the_sdks_own_names_of_options_lead_to_ours(given: str, meant: str) -> N
             config.Config(stores={"a": fields})
 
 
+@pytest.mark.parametrize(
+    ("given", "table"),
+    [
+        ("verify", "client_kwargs"),
+        ("proxies", "config_kwargs"),
+        ("retries", "config_kwargs"),
+        ("ServerSideEncryption", "s3_additional_kwargs"),
+    ],
+)
+def test_what_the_sdk_takes_in_a_table_leads_to_the_table(given: str, table: str) -> None:
+    config = pytest.importorskip("remote_store.config")
+    with pytest.raises(ValueError, match=f"{given}.*goes into {table}=") as caught:
+        S3Backend("b", **{given: "s3cret"})
+    assert "s3cret" not in str(caught.value)
+    S3Backend("b", **{table: {given: "s3cret"}}).close()
+    if given != "retries":  # A field of the store.
+        with pytest.raises(config.ConfigError, match=rf"move it to `options\.{table}\.{given}`"):
+            config.Config(stores={"a": {"url": "s3://b", "options": {given: "x"}}})
+    config.Config(stores={"a": {"url": "s3://b", "options": {table: {given: "x"}}}})
+
+
 def test_a_name_that_is_too_long_is_told(store: Store) -> None:
     for write in (store.write, store.write_atomic):
         with pytest.raises(InvalidPath, match="too long"):

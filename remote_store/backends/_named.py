@@ -175,8 +175,11 @@ def check_s3_options(filesystem: type, options: Mapping[str, Any]) -> None:
     makers = [vars(cls)["__init__"] for cls in filesystem.__mro__ if "__init__" in vars(cls) and cls is not object]
     known = {"profile"} | {name for make in makers for name in signature(make).parameters}
     if unknown := sorted(options.keys() - known):
-        near = nearest(unknown[0], [*known, *signature(s3_driver).parameters])
-        hint = f"; did you mean {near!r}?" if near else ""
+        if table := SDK_TABLES.get(unknown[0]):
+            hint = f"; it goes into {table}={{{unknown[0]!r}: …}}"
+        else:
+            near = nearest(unknown[0], [*known, *signature(s3_driver).parameters])
+            hint = f"; did you mean {near!r}?" if near else ""
         raise ValueError(f"unknown option {unknown[0]!r} for S3{hint}")
     url = options.get("endpoint_url")
     if url is not None and not str(url).startswith(("http://", "https://")):
@@ -195,6 +198,16 @@ _SDK_NAMES = {
     "session_token": "token",
 }
 """What boto3 and others call an option → what it is called here."""
+
+
+SDK_TABLES = {
+    **dict.fromkeys(("api_version", "verify"), "client_kwargs"),
+    **dict.fromkeys(("max_pool_connections", "proxies", "retries", "s3", "signature_version"), "config_kwargs"),
+    **dict.fromkeys(
+        ("ACL", "CacheControl", "SSEKMSKeyId", "ServerSideEncryption", "StorageClass"), "s3_additional_kwargs"
+    ),
+}
+"""Argument of the SDK → the option that takes it, in a table: of the client, of its configuration, of each call."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
