@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pathlib
 import pickle
@@ -130,6 +131,13 @@ def test_text_for_a_writer_of_bytes_tells_what_to_do(store: Store) -> None:
         assert not each.exists("t")
 
 
+def test_a_text_file_as_content_tells_what_to_do(store: Store) -> None:
+    for write in (store.write, store.write_atomic):
+        with pytest.raises(TypeError, match=r"bytes, not str; .*binary mode \('rb'\)"):
+            write("t", io.StringIO("text"))  # type: ignore[arg-type]
+    assert not store.exists("t")
+
+
 async def test_text_for_an_async_writer_tells_what_to_do() -> None:
     store = AsyncStore(AsyncMemoryBackend())
     with pytest.raises(TypeError, match="encode it, or use write_text"):
@@ -243,6 +251,25 @@ def test_what_a_filesystem_says_of_its_options_is_told_without_secrets(
 def test_a_misspelt_option_of_a_filesystem_is_told(picky: None) -> None:
     with pytest.raises(ValueError, match="ValueError: no account; did you mean 'account_name' by 'acount_name'"):
         Store.from_url("picky://x", say="no account", acount_name="box")
+
+
+@pytest.mark.parametrize("number", [None, 5000])
+def test_a_filesystem_that_cannot_be_made_is_quoted_briefly_and_without_secrets(
+    picky: None, number: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "no Java for s3cret-word" + " and so on" * 100
+
+    def fail(self: Any, **_: Any) -> None:
+        raise OSError(text) if number is None else OSError(number, text)
+
+    monkeypatch.setattr(Picky, "__init__", fail)
+    with pytest.raises(RemoteStoreError, match=r"cannot be opened: OSError: .*no Java for \*\*\*.* …") as caught:
+        Store.from_url("picky://x", password="s3cret-word")
+    assert type(caught.value) is RemoteStoreError
+    assert "s3cret" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert getattr(caught.value, "errno", None) == number
+    assert (caught.value.path, caught.value.backend) == ("picky://x", "picky")
 
 
 # --- places
