@@ -65,7 +65,8 @@ def open_atomic(root: str, mib: int) -> int:
     with Store(LocalBackend(root)).open_atomic("target", overwrite=True) as file:
         for _ in range(mib):
             file.write(PIECE)
-    return int(file.result.size)
+    assert file.result is not None
+    return file.result.size
 
 
 def async_write(root: str, mib: int) -> int:

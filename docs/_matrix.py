@@ -21,8 +21,8 @@ def matrix() -> str:
         rows.append([f"`{capability.name}`", *has])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     for name, profile in PROFILES.items():
-        lines += ["", f"**{name}**, {profile.concurrency.replace('_', ' ')}, deviates thus:", ""]
-        lines += [f"- {deviation}" for deviation in profile.deviations or ("in nothing",)]
+        lines += ["", f"**{name}**, {profile.concurrency.replace('_', ' ')}, deviations:", ""]
+        lines += [f"- {deviation}" for deviation in profile.deviations or ("none",)]
     return "\n" + "\n".join(lines) + "\n\n"
 
 

@@ -109,7 +109,10 @@ class FileSource:
         self._file = checked
 
     async def read(self, size: int) -> bytes:
-        return binary(cast("BinaryIO", self._file).read(size))
+        data: object = cast("BinaryIO", self._file).read(size)
+        if isinstance(data, str):
+            raise TypeError("content must yield bytes, not str; open the file in binary mode ('rb')")
+        return binary(data)
 
 
 class IteratorSource:

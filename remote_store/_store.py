@@ -12,7 +12,7 @@ from remote_store._models import WriteResult
 from remote_store._scope import foreign_errors
 from remote_store._store_reading import Path, ReadingStore
 from remote_store._streams import ScopedStream
-from remote_store._writers import ScopedWriter
+from remote_store._writers import AtomicWriter, ScopedWriter
 
 if TYPE_CHECKING:
     from remote_store.interop import StoreFileSystem
@@ -136,7 +136,7 @@ class Store(ReadingStore):
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
-    ) -> AbstractContextManager[Any]:
+    ) -> AbstractContextManager[AtomicWriter]:
         """A binary writer for a `with` block: published when the block ends, discarded when it raises.
 
         The writer's `result` is the `WriteResult` after the block. Arguments and errors as in `write`.

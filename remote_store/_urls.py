@@ -6,10 +6,12 @@ import base64
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from textwrap import shorten
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus, unquote
 
 from remote_store._backend import Backend, BackendBase
+from remote_store._errors import RemoteStoreError, with_errno
 from remote_store._hints import arguments, install, nearest
 from remote_store._paths import SECRET_NAME, has_credentials, redact, without
 from remote_store.aio._backend import AsyncBackend
@@ -145,14 +147,20 @@ def _failed(error: Exception, url: str, options: Mapping[str, Any]) -> Exception
     own = _filesystem_class(_protocol(url))._get_kwargs_from_urls(url)
     host, port = (options.get(name, own.get(name)) for name in ("host", "port"))
     place = host_and_port(str(host), port) if host else ""
-    return from_any_error(error, redact(url), backend_name(_protocol(url)), place=place)
+    failed = from_any_error(error, redact(url), backend_name(_protocol(url)), place=place)
+    if type(failed) is RemoteStoreError:  # Of no class that is known: the filesystem's own words tell more.
+        said = f"The filesystem cannot be opened: {_told(error, url, options)}"
+        return with_errno(
+            RemoteStoreError(said, path=failed.path, backend=failed.backend), getattr(error, "errno", None)
+        )
+    return failed
 
 
 def _told(error: Exception, url: str, options: Mapping[str, Any]) -> str:
     """What a filesystem said of its options; its class alone where a secret in that cannot be cut out."""
     kind, said = type(error).__name__, " ".join(str(error).split())
     text = without(redact(said), {form for secret in _secrets({**options, "": url}) for form in _forms(secret)})
-    return (f"{kind}: {text}" if text else kind) + _meant(url, options)
+    return (f"{kind}: {shorten(text, 300, placeholder=' …')}" if text else kind) + _meant(url, options)
 
 
 def _meant(url: str, options: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from remote_store._content import PART, binary
 from remote_store._models import WriteResult
@@ -18,6 +18,16 @@ class Upload(Protocol):
     async def write(self, data: bytes) -> None: ...
     async def commit(self) -> WriteResult: ...
     async def abort(self) -> None: ...
+
+
+class AtomicWriter(BinaryIO):
+    """The binary writer of `open_atomic` as type checkers see it; what backends give need not inherit from it.
+
+    Attributes:
+        result: the `WriteResult`, once the block has ended well.
+    """
+
+    result: WriteResult | None
 
 
 class ScopedWriter(io.RawIOBase):

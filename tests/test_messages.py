@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pathlib
 import pickle
@@ -130,6 +131,13 @@ def test_text_for_a_writer_of_bytes_tells_what_to_do(store: Store) -> None:
         assert not each.exists("t")
 
 
+def test_a_text_file_as_content_tells_what_to_do(store: Store) -> None:
+    for write in (store.write, store.write_atomic):
+        with pytest.raises(TypeError, match=r"bytes, not str; .*binary mode \('rb'\)"):
+            write("t", io.StringIO("text"))  # type: ignore[arg-type]
+    assert not store.exists("t")
+
+
 async def test_text_for_an_async_writer_tells_what_to_do() -> None:
     store = AsyncStore(AsyncMemoryBackend())
     with pytest.raises(TypeError, match="encode it, or use write_text"):
@@ -164,6 +172,27 @@ def test_the_sdks_own_names_of_options_lead_to_ours(given: str, meant: str) -> N
     ):
         with pytest.raises(config.ConfigError, match=f"did you mean `{meant}`"):
             config.Config(stores={"a": fields})
+
+
+@pytest.mark.parametrize(
+    ("given", "table"),
+    [
+        ("verify", "client_kwargs"),
+        ("proxies", "config_kwargs"),
+        ("retries", "config_kwargs"),
+        ("ServerSideEncryption", "s3_additional_kwargs"),
+    ],
+)
+def test_what_the_sdk_takes_in_a_table_leads_to_the_table(given: str, table: str) -> None:
+    config = pytest.importorskip("remote_store.config")
+    with pytest.raises(ValueError, match=f"{given}.*goes into {table}=") as caught:
+        S3Backend("b", **{given: "s3cret"})
+    assert "s3cret" not in str(caught.value)
+    S3Backend("b", **{table: {given: "s3cret"}}).close()
+    if given != "retries":  # A field of the store.
+        with pytest.raises(config.ConfigError, match=rf"move it to `options\.{table}\.{given}`"):
+            config.Config(stores={"a": {"url": "s3://b", "options": {given: "x"}}})
+    config.Config(stores={"a": {"url": "s3://b", "options": {table: {given: "x"}}}})
 
 
 def test_a_name_that_is_too_long_is_told(store: Store) -> None:
@@ -234,6 +263,25 @@ def test_a_secret_with_a_slash_in_a_url_is_not_told(picky: None) -> None:
 def test_a_misspelt_option_of_a_filesystem_is_told(picky: None) -> None:
     with pytest.raises(ValueError, match="ValueError: no account; did you mean 'account_name' by 'acount_name'"):
         Store.from_url("picky://x", say="no account", acount_name="box")
+
+
+@pytest.mark.parametrize("number", [None, 5000])
+def test_a_filesystem_that_cannot_be_made_is_quoted_briefly_and_without_secrets(
+    picky: None, number: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "no Java for s3cret-word" + " and so on" * 100
+
+    def fail(self: Any, **_: Any) -> None:
+        raise OSError(text) if number is None else OSError(number, text)
+
+    monkeypatch.setattr(Picky, "__init__", fail)
+    with pytest.raises(RemoteStoreError, match=r"cannot be opened: OSError: .*no Java for \*\*\*.* …") as caught:
+        Store.from_url("picky://x", password="s3cret-word")
+    assert type(caught.value) is RemoteStoreError
+    assert "s3cret" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert getattr(caught.value, "errno", None) == number
+    assert (caught.value.path, caught.value.backend) == ("picky://x", "picky")
 
 
 # --- places

@@ -6,7 +6,7 @@ import inspect
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, BinaryIO, get_args, get_type_hints
 
 import pytest
 
@@ -200,6 +200,12 @@ def test_a_backend_with_the_abstract_methods_alone_keeps(check: Any) -> None:
 async def test_an_async_backend_with_the_abstract_methods_alone_keeps(check: Any) -> None:
     view = View(AsyncStore(AsyncPlain()), empty_folders=False)
     await (check(view) if check.applies(view) else refuses_what_it_lacks(view))
+
+
+def test_the_writer_of_open_atomic_is_typed() -> None:
+    (writer,) = get_args(get_type_hints(Store.open_atomic)["return"])
+    assert get_type_hints(writer)["result"] == WriteResult | None
+    assert issubclass(writer, BinaryIO)
 
 
 def test_only_what_the_specification_names_is_abstract() -> None:

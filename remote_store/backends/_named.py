@@ -173,12 +173,25 @@ def check_s3_options(filesystem: type, options: Mapping[str, Any]) -> None:
     """Raise `ValueError` for what would be an error of the SDK's with the first request."""
     known = {"profile"} | arguments(filesystem)
     if unknown := sorted(options.keys() - known):
-        near = nearest(unknown[0], [*known, *signature(s3_driver).parameters])
-        hint = f"; did you mean {near!r}?" if near else ""
+        if table := SDK_TABLES.get(unknown[0]):
+            hint = f"; it goes into {table}={{{unknown[0]!r}: …}}"
+        else:
+            near = nearest(unknown[0], [*known, *signature(s3_driver).parameters])
+            hint = f"; did you mean {near!r}?" if near else ""
         raise ValueError(f"unknown option {unknown[0]!r} for S3{hint}")
     url = options.get("endpoint_url")
     if url is not None and not str(url).startswith(("http://", "https://")):
         raise ValueError("endpoint_url must begin with http:// or https://")
+
+
+SDK_TABLES = {
+    **dict.fromkeys(("api_version", "verify"), "client_kwargs"),
+    **dict.fromkeys(("max_pool_connections", "proxies", "retries", "s3", "signature_version"), "config_kwargs"),
+    **dict.fromkeys(
+        ("ACL", "CacheControl", "SSEKMSKeyId", "ServerSideEncryption", "StorageClass"), "s3_additional_kwargs"
+    ),
+}
+"""Argument of the SDK → the option that takes it, in a table: of the client, of its configuration, of each call."""
 
 
 def private_memory() -> Driver:

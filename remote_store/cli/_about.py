@@ -53,8 +53,10 @@ def matrix(json: Json = False) -> None:
 def ping(place: Where, json: Json = False) -> None:
     """Ask whether a place can be used."""
     with Places() as places:
-        _rooted(places, place).ping()
-        _show.answer({"place": str(places.open(place, "fill")), "answers": True}, json)
+        where = places.open(place, "fill")
+        with where.errors(here=True):
+            _rooted(places, place).ping()
+        _show.answer({"place": str(where), "answers": True}, json)
 
 
 def _rooted(places: Places, text: str) -> Store:

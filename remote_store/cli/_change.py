@@ -88,7 +88,8 @@ def _jobs(origins: list[Place], goal: Place, moving: bool, recursive: bool) -> I
         if file is None and not recursive:
             raise Usage(f"{printable(origin)} is a folder: give -r to take all that is in it")
         if _contains(origin, target, moving):
-            raise Usage(f"{printable(target)} is the source itself, or in it, as far as can be told")
+            why = "that is the source itself, or in it, or cannot be told from it"
+            raise Usage(f"{printable(origin)} cannot go to {printable(target)}: {why}")
         if file is not None:
             yield origin, target, file.size
             continue

@@ -64,12 +64,12 @@ class Place:
         return replace(self, key=key, into=False)
 
     @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Let the errors of this store say where they happened."""
+    def errors(self, *, here: bool = False) -> Iterator[None]:
+        """Let the errors of this store say where they happened: `here`, or at the paths that they have."""
         try:
             yield
         except RemoteStoreError as error:
-            error.__dict__.setdefault("place", self.url(error.path or "."))
+            error.__dict__.setdefault("place", str(self) if here else self.url(error.path or "."))
             raise
 
     def look(self) -> FileInfo | None:
@@ -129,11 +129,13 @@ class Places(ExitStack):
         name, key = short.groups() if short else text.removeprefix(NAMED).partition("/")[::2]
         from remote_store.config import default_registry
 
+        known: tuple[str, ...] = ()
         try:
             registry = self.enter_context(default_registry())
+            known = registry.names
             return Place(registry.get_store(name), key, f"{NAMED}{name}/")
         except ValueError as error:
-            hint = f" (a path with a colon in it is written ./{text})" if short else ""
+            hint = f" (a path with a colon in it is written ./{text})" if short and name not in known else ""
             raise Usage(f"{error}{hint}") from error
 
     def _local(self, text: str, use: Use) -> Place | None:

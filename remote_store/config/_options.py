@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from remote_store._hints import nearest
 from remote_store._urls import _filesystem_class
-from remote_store.backends._named import LocalBackend, MemoryBackend, S3Backend, s3_driver
+from remote_store.backends._named import SDK_TABLES, LocalBackend, MemoryBackend, S3Backend, s3_driver
 
 POLICIES = ("timeout", "retries", "reject_write_under_file_ancestor")
 Options = dict[str, tuple[Any, bool]]
@@ -121,6 +121,8 @@ def _refusal(kind: str, name: str, known: Options, chain: list[str]) -> str:
     if owner := next((other for other in KINDS if name in KINDS[other].options), None):
         return f"an option of backend {owner!r}, not of {kind!r}; remove it"
     unknown = f"unknown option of backend {kind!r}"
+    if (table := SDK_TABLES.get(name)) in known:
+        return f"{unknown}; move it to `options.{table}.{name}`"
     if close := nearest(name, known):
         return f"{unknown}; did you mean `{close}`?"
     if kind in KINDS and not KINDS[kind].protocol:

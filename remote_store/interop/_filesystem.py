@@ -247,6 +247,10 @@ class FileOperations(BulkOperations):
     async def _makedirs(self, path: Any, exist_ok: bool = False) -> None:
         await self._mkdir(path, exist_ok=exist_ok)
 
+    def created(self, path: Any) -> Any:
+        """Not known: the contract has no time of creation."""
+        raise NotImplementedError("a store does not tell when a file was created; see modified()")
+
     def invalidate_cache(self, path: str | None = None) -> None:
         """Nothing: there is no cache."""
 

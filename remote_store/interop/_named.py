@@ -35,6 +35,7 @@ class NamedFileSystem(FileOperations):
         use_listings_cache: ignored, as there is none.
 
     Raises:
+        TypeError: another option.
         NotFound: the configuration has no such store; from its use.
         ValueError: a path is not of `store`; from its use.
 
@@ -58,7 +59,11 @@ class NamedFileSystem(FileOperations):
         asynchronous: bool = False,
         batch_size: int | None = None,
         use_listings_cache: bool = False,
+        **options: Any,
     ) -> None:
+        for name in options:
+            hint = "the configuration holds the options of the stores, and storage_options is not needed"
+            raise TypeError(f"{self.protocol[0]}:// does not take the option {name!r}: {hint}")
         self._own = threading.local()
         super().__init__(asynchronous, batch_size)
         self._only = store
@@ -132,8 +137,8 @@ class NamedFileSystem(FileOperations):
     async def _rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         for one in self._keys(path) if recursive else ():
             if self._is_above(one) or not (self._at(one).key or await self._at(one).is_empty()):
-                message = "Cannot delete the store root: name what is below it, or use its own to_fsspec().rm('')"
-                raise InvalidPath(message, path=one, backend=self.backend_name)
+                hint = "name what is below it, or use its own to_fsspec().rm('', recursive=True)"
+                raise InvalidPath(f"Cannot delete the store root: {hint}", path=one, backend=self.backend_name)
         await super()._rm(path, recursive, maxdepth)
 
     # --- transactions: one instance serves all threads, but a transaction only the one that began it

@@ -12,6 +12,7 @@ from remote_store._errors import (
     InvalidPath,
     NotFound,
     PermissionDenied,
+    PreconditionFailed,
     RemoteStoreError,
     below_file,
     is_file,

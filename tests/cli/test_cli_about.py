@@ -45,7 +45,14 @@ def test_matrix_is_that_of_the_profiles(rs: Any, answered: Any) -> None:
 def test_ping_asks_the_place(rs: Any, answered: Any, workplace: Path, s3: str) -> None:
     assert answered("ping", s3) == {"place": s3, "answers": True}
     assert answered("ping", workplace)["answers"] is True
-    assert "not found" in rs("ping", "s3://no-such-bucket", code=1).stderr
+
+
+def test_a_ping_that_fails_names_the_place_as_it_was_given(rs: Any, s3: str, configured: Any) -> None:
+    missing = "s3://no-such-bucket/prefix"
+    assert rs("ping", missing, code=1).stderr == f"error: Container 'no-such-bucket' not found: {missing}\n"
+    configured('[stores.lost]\nurl = "s3://no-such-bucket"\n')
+    told = rs("ping", "lost:a", code=1).stderr
+    assert told == "error: Container 'no-such-bucket' not found: remote-store://lost/a\n"
 
 
 # --- certify

@@ -72,6 +72,14 @@ def test_a_name_without_a_configuration_is_a_usage_error(rs: Any) -> None:
     assert told.count("\n") == 1
 
 
+def test_only_a_name_that_is_not_known_may_be_meant_as_a_path(rs: Any, configured: Any) -> None:
+    configured('[stores.data]\nurl = "${NO_SUCH_VARIABLE}"\n')
+    assert rs("cat", "other:x", code=2).stderr.endswith(
+        "known are data (a path with a colon in it is written ./other:x)\n"
+    )
+    assert rs("cat", "data:x", code=2).stderr.endswith("the environment variable NO_SUCH_VARIABLE is not set\n")
+
+
 def test_a_path_with_a_colon_is_told_from_a_name_by_a_slash(rs: Any, workplace: Path) -> None:
     fill(workplace, **{"a:b": b"1"})
     assert rs("cat", "./a:b.txt").stdout == "1"

@@ -198,6 +198,26 @@ def test_names_of_stores_command_no_terminal() -> None:
     assert r"configured are a\x1b[2J\nb" in str(caught.value)
 
 
+def test_options_of_a_storage_are_refused_and_the_configuration_named(registry: Registry) -> None:
+    registry.get_store("files").write_text("f", "1")
+    with pytest.raises(TypeError, match=r"remote-store:// does not take the option 'anon': the configuration"):
+        fsspec.open("remote-store://files/f", anon=True)
+    with pytest.raises(TypeError) as caught:
+        fsspec.filesystem("remotestore", secret="s3cret")
+    assert "s3cret" not in str(caught.value)
+    assert registry.get_store("files").read_text("f") == "1"
+
+
+def test_the_hint_of_a_store_that_cannot_be_deleted_empties_it(registry: Registry) -> None:
+    store = registry.get_store("files")
+    store.write_text("d/f", "1")
+    with pytest.raises(InvalidPath, match=r"own to_fsspec\(\)\.rm\('', recursive=True\)"):
+        fsspec.filesystem("remote-store").rm("files", recursive=True)
+    assert store.exists("d/f")
+    store.to_fsspec().rm("", recursive=True)
+    assert list(store.iter_children("")) == []
+
+
 def test_names_that_are_not_configured_are_missing(registry: Registry) -> None:
     fs = fsspec.filesystem("remote-store")
     for work in (fs.info, fs.ls, fs.cat, fs.rm, fs.open, lambda path: fs.pipe_file(path, b""), fs.mkdir):
