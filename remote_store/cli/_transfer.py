@@ -132,7 +132,9 @@ class Transfer:
 
 def _settled(running: set[Future[None]]) -> set[Future[None]]:
     """Wait for one to end; what is still running then."""
-    done, running = wait(running, return_when=FIRST_COMPLETED)
+    done: set[Future[None]] = set()
+    while not done:  # By and by, because an interrupt right before a thread begins to wait does not wake it.
+        done, running = wait(running, 0.5, FIRST_COMPLETED)
     for future in done:
         future.result()
     return running
