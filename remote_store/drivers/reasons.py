@@ -88,7 +88,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error of no class that is known came from one that means an outage."""
+    """Whether an error, or one that led to it, means an outage."""
     return any(kinds(one) & OUTAGES or number_of(one) == errno.ECONNREFUSED for one in chain(error))
 
 

@@ -140,7 +140,7 @@ class S3Driver(Driver):
         with self.errors(key):
             # Making the client, once, reads the SDK's service model and takes its time; no request waits for that.
             client = await self._client(key)
-        with self.errors(key):  # Which the client has told the address of the service.
+        with self.errors(key):  # Anew: making the client has told the address.
             method = getattr(client, verb)
             request["Bucket"] = self.bucket
             async with asyncio.timeout(self.timeout):
@@ -237,7 +237,7 @@ class S3Driver(Driver):
             raise
 
     async def own_echo(self, key: str, own: Stored, conflict: RemoteStoreError) -> Mapping[str, Any]:
-        """What a write that was carried out unheard, then met itself, has stored; raises `conflict` if others did."""
+        """What our write stored, if an earlier try of it succeeded; raises `conflict` if another writer was first."""
         info = None
         with suppress(RemoteStoreError):
             info = await self.info(key)

@@ -25,8 +25,8 @@ class NamedFileSystem(FileOperations):
     Methods work in the caller's thread, on stores for synchronous code. Those that begin with an underscore are
     awaited, on any event loop, fsspec's own included, and use the asynchronous stores of that loop.
 
-    Stores are neither made nor removed: `rm`, `rmdir` and `mkdir` of a bare name raise `InvalidPath`. All else is as in
-    `StoreFileSystem`.
+    Stores are neither made nor removed: `rm`, `rmdir` and `mkdir` of a bare name raise `InvalidPath`; only a recursive
+    `rm` of an empty store, as before zarr and Dask write, does nothing. All else is as in `StoreFileSystem`.
 
     Args:
         store: a name that all paths must begin with; any when None.
@@ -59,7 +59,7 @@ class NamedFileSystem(FileOperations):
         batch_size: int | None = None,
         use_listings_cache: bool = False,
     ) -> None:
-        self._own = threading.local()
+        self._thread = threading.local()
         super().__init__(asynchronous, batch_size)
         self._only = store
 
@@ -140,19 +140,19 @@ class NamedFileSystem(FileOperations):
 
     @property
     def _intrans(self) -> bool:
-        return getattr(self._own, "intrans", False)
+        return getattr(self._thread, "intrans", False)
 
     @_intrans.setter
     def _intrans(self, value: bool) -> None:
-        self._own.intrans = value
+        self._thread.intrans = value
 
     @property
     def _transaction(self) -> Any:
-        return getattr(self._own, "transaction", None)
+        return getattr(self._thread, "transaction", None)
 
     @_transaction.setter
     def _transaction(self, value: Any) -> None:
-        self._own.transaction = value
+        self._thread.transaction = value
 
     # --- identity
 
