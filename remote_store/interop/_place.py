@@ -8,7 +8,15 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 from remote_store._capabilities import Capability
-from remote_store._errors import InvalidPath, RemoteStoreError, below_file, is_file, is_folder, source_changed
+from remote_store._errors import (
+    InvalidPath,
+    RemoteStoreError,
+    below_file,
+    is_file,
+    is_folder,
+    rename_paths,
+    source_changed,
+)
 from remote_store._streams import ScopedStream
 from remote_store._view import StoreView
 from remote_store.interop import _identity
@@ -68,10 +76,8 @@ class Errors:
     def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
         if not isinstance(error, RemoteStoreError) or "_placed" in error.__dict__:
             return
-        for name in ("path", "target"):
-            path = getattr(error, name, None)
-            if path is not None and self._prefix:
-                setattr(error, name, (self._prefix + ("" if path == "." else path)).rstrip("/"))
+        if self._prefix:
+            rename_paths(error, lambda path: (self._prefix + ("" if path == "." else path)).rstrip("/"))
         error._placed = True  # type: ignore[attr-defined]
         if type(error) is InvalidPath and error.message in _BUILTINS:
             also = _BUILTINS[error.message](error.message, path=error.path, backend=error.backend)
