@@ -211,18 +211,24 @@ class S3Driver(Driver):
         lost = False
         try:
             try:
-                return written(await self.conditional("put_object", key, options, **request))
+                return await self._put(key, options, request)
             except RemoteStoreError as met:
                 if code_of(met.__cause__) not in CONFLICT:
                     raise
                 lost = lost_reply(met)
             # Another writer was half-way, or an earlier try of this one.
-            return written(await self.conditional("put_object", key, options, **request))
+            return await self._put(key, options, request)
         except (AlreadyExists, PreconditionFailed) as conflict:
             if not (lost or lost_reply(conflict)):
                 raise
             own = hashlib.md5(data, usedforsecurity=False).hexdigest()
             return await self.own_echo(key, Stored(own, len(data), options.metadata), conflict)
+
+    async def _put(self, key: str, options: WriteOptions, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        reply = await self.conditional("put_object", key, options, **request)
+        with self.errors(key):
+            # Nothing else tells a reply of S3 from that of any web server which takes a PUT.
+            return {**written(reply), "etag": etag(reply)}
 
     async def conditional(self, verb: str, key: str, options: WriteOptions, **request: Any) -> Any:
         """A conditional call, judged."""

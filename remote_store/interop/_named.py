@@ -131,7 +131,7 @@ class NamedFileSystem(FileOperations):
     @operation
     async def _rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         for one in self._keys(path) if recursive else ():
-            if self._is_above(one) or not (self._at(one).key or await self._at(one).is_empty()):
+            if self._is_above(one) or not ((at := self._at(one)).key or await at.is_empty()):
                 message = "Cannot delete the store root: name what is below it, or use its own to_fsspec().rm('')"
                 raise InvalidPath(message, path=one, backend=self.backend_name)
         await super()._rm(path, recursive, maxdepth)
