@@ -144,7 +144,8 @@ def _lookup(links: list[BaseException]) -> str:
 
 
 def host_and_port(host: str, port: object) -> str:
-    """A place as errors name it."""
+    """A place as errors name it, without the user that may stand before a host."""
+    host = host.rpartition("@")[2]
     host = f"[{host}]" if ":" in host else host
     return f"{host}:{port}" if port else host
 
