@@ -21,6 +21,7 @@ same thing the error is that too, with its `errno`, so `except FileNotFoundError
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 
@@ -154,6 +155,13 @@ class StorageFull(RemoteStoreError, OSError):
     """No space, or no quota, is left where it would be stored; nothing half written stays."""
 
     _errno = errno.ENOSPC
+
+
+def rename_paths(error: RemoteStoreError, name: Callable[[str], str]) -> None:
+    """Give the paths of an error the names by which somebody else knows them."""
+    for attribute in ("path", "target"):
+        if (path := getattr(error, attribute, None)) is not None:
+            setattr(error, attribute, name(path))
 
 
 # The wording of each verdict stands here once; log searches rely on these stems.

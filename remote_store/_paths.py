@@ -112,7 +112,7 @@ def without(text: str, secrets: Iterable[str]) -> str | None:
 
 
 def printable(what: object) -> str:
-    """What is told of something, as one line that is no command to a terminal."""
+    """A value as one line of text, with control characters escaped."""
     text = str(what)
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 

@@ -68,10 +68,12 @@ class ErrorScope:
         mark_foreign(error)
         if error.backend is None:
             error.backend = self._backend.name
-        for name in ("path", "target"):
-            path = getattr(error, name, None)
-            if path is not None and self._root and (own := below(self._root, path)) is not None:
-                setattr(error, name, own or ".")
+        if self._root:
+            errors.rename_paths(error, self._reroot)
+
+    def _reroot(self, path: str) -> str:
+        key = below(self._root, path)
+        return path if key is None else key or "."
 
 
 class Origin(Protocol):

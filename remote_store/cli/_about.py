@@ -12,12 +12,13 @@ import typer
 from remote_store._capabilities import Capability
 from remote_store._errors import folder_missing
 from remote_store._hints import install
+from remote_store._paths import printable
 from remote_store._store import Store
 from remote_store.backends._named import S3Backend
 from remote_store.cli import _show
 from remote_store.cli._options import Json, Where, store_names
 from remote_store.cli._places import Places
-from remote_store.cli._run import FAILED, Usage, printable
+from remote_store.cli._run import FAILED, Usage
 
 REPORTS = (".json", ".md", ".html", ".xml")
 

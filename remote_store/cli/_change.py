@@ -12,12 +12,12 @@ import typer
 
 from remote_store._errors import DirectoryNotEmpty, InvalidPath, NotFound, PermissionDenied
 from remote_store._models import FileInfo
-from remote_store._paths import below, join
+from remote_store._paths import below, join, printable
 from remote_store.cli import _show
 from remote_store.cli._look import cat
 from remote_store.cli._options import Force, Json, Recursive, Sources, Target, Wheres
 from remote_store.cli._places import Place, Places
-from remote_store.cli._run import FAILED, Usage, printable
+from remote_store.cli._run import FAILED, Usage
 from remote_store.cli._transfer import Job, Transfer
 
 

@@ -14,8 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from remote_store._errors import RemoteStoreError
-from remote_store._paths import has_credentials, redact
-from remote_store._paths import printable as printable
+from remote_store._paths import has_credentials, printable, redact
 
 FAILED, MISUSED, INTERRUPTED, NO_READER = 1, 2, 130, 141
 

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry
+from remote_store._paths import printable
 from remote_store.cli._places import Place
-from remote_store.cli._run import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -81,7 +81,7 @@ def is_unsafe(url: str) -> bool:
 
 
 def hidden(value: Any) -> Any:
-    """A value of which only that prints whose name is known to be public, unless it is a URL with credentials."""
+    """A copy of a value that prints only options known to be public, and of these no URL with credentials."""
     return each(value, _hide)
 
 

@@ -250,7 +250,7 @@ FTP_VERDICTS: dict[int, _Verdict] = {
     552: _Verdict(StorageFull, storage_full("", "").message),
     553: _Verdict(InvalidPath, "Path is not valid on this filesystem"),
 }
-"""FTP reply → error (RFC 959); 550 can mean anything and stays untold."""
+"""FTP reply → error (RFC 959); 550 is ambiguous and not mapped."""
 
 
 _WORDS: dict[re.Pattern[str], _Verdict] = {
@@ -291,7 +291,7 @@ def unreachable(error: BaseException, key: str, backend: str, place: str = "", w
         key: what it was about.
         backend: name of the backend.
         place: host and port, or a name, as far as known.
-        why: told by more than the error.
+        why: the reason, where more than the error is known of it.
     """
     number = reasons.number_of(error)
     message = UNREACHABLE + (f" at {place}" if place else "") + f": {why or reasons.reason(error)}"

@@ -74,7 +74,7 @@ class Tokens:
     """The tokens that lead from page to page of one listing.
 
     A service that gives one again would let the listing never end. One of them is remembered, a later one each time
-    their number has doubled, which meets every circle (R. P. Brent, 1980).
+    their number has doubled, which finds every cycle (R. P. Brent, 1980).
     """
 
     def __init__(self) -> None:

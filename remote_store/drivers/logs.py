@@ -66,7 +66,7 @@ def _hide(record: logging.LogRecord) -> bool:
     """A filter that lets all records pass, and changes only those with secrets."""
     try:
         _clean(record)
-    except Exception:  # Of a text that does not come about: no call of the SDK may fail for its log.
+    except Exception:  # It cannot be formatted; no call of the SDK may fail because of its log.
         record.msg, record.args = "(this record cannot be shown)", ()
     return True
 

@@ -88,7 +88,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error of no class that is known came from one that means an outage."""
+    """Whether an error, or one that led to it, means an outage."""
     return any(kinds(one) & OUTAGES or number_of(one) == errno.ECONNREFUSED for one in chain(error))
 
 
@@ -144,7 +144,8 @@ def _lookup(links: list[BaseException]) -> str:
 
 
 def host_and_port(host: str, port: object) -> str:
-    """A place as errors name it."""
+    """A place as errors name it, without the user that may stand before a host."""
+    host = host.rpartition("@")[2]
     host = f"[{host}]" if ":" in host else host
     return f"{host}:{port}" if port else host
 

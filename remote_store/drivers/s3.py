@@ -140,7 +140,7 @@ class S3Driver(Driver):
         with self.errors(key):
             # Making the client, once, reads the SDK's service model and takes its time; no request waits for that.
             client = await self._client(key)
-        with self.errors(key):  # Which the client has told the address of the service.
+        with self.errors(key):  # Anew: making the client has told the address.
             method = getattr(client, verb)
             request["Bucket"] = self.bucket
             async with asyncio.timeout(self.timeout):
@@ -211,18 +211,24 @@ class S3Driver(Driver):
         lost = False
         try:
             try:
-                return written(await self.conditional("put_object", key, options, **request))
+                return await self._put(key, options, request)
             except RemoteStoreError as met:
                 if code_of(met.__cause__) not in CONFLICT:
                     raise
                 lost = lost_reply(met)
             # Another writer was half-way, or an earlier try of this one.
-            return written(await self.conditional("put_object", key, options, **request))
+            return await self._put(key, options, request)
         except (AlreadyExists, PreconditionFailed) as conflict:
             if not (lost or lost_reply(conflict)):
                 raise
             own = hashlib.md5(data, usedforsecurity=False).hexdigest()
             return await self.own_echo(key, Stored(own, len(data), options.metadata), conflict)
+
+    async def _put(self, key: str, options: WriteOptions, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        reply = await self.conditional("put_object", key, options, **request)
+        with self.errors(key):
+            # Nothing else tells a reply of S3 from that of any web server which takes a PUT.
+            return {**written(reply), "etag": etag(reply)}
 
     async def conditional(self, verb: str, key: str, options: WriteOptions, **request: Any) -> Any:
         """A conditional call, judged."""
@@ -237,7 +243,7 @@ class S3Driver(Driver):
             raise
 
     async def own_echo(self, key: str, own: Stored, conflict: RemoteStoreError) -> Mapping[str, Any]:
-        """What a write that was carried out unheard, then met itself, has stored; raises `conflict` if others did."""
+        """What our write stored, if an earlier try of it succeeded; raises `conflict` if another writer was first."""
         info = None
         with suppress(RemoteStoreError):
             info = await self.info(key)

@@ -55,7 +55,7 @@ async def move(driver: S3Driver, src: str, dst: str, overwrite: bool) -> None:
 async def _copy(
     driver: S3Driver, src: str, dst: str, options: WriteOptions, pinned: Mapping[str, Any] | None = None
 ) -> None:
-    """Copy an object, the `pinned` one (what HEAD told of it) where given, and insist on being told that it is done."""
+    """Copy an object, only as the HEAD reply `pinned` describes it where given; the reply must confirm the copy."""
     source = {"CopySource": {"Bucket": driver.bucket, "Key": driver.object(src)}}
     request = {"Key": driver.object(dst), **source, **conditions(options)}
     if pinned:
@@ -84,7 +84,7 @@ async def _copy(
 async def _judge(
     driver: S3Driver, src: str, dst: str, pinned: Mapping[str, Any] | None, conflict: RemoteStoreError
 ) -> None:
-    """Tell why a copy was refused: for a source that changed, for a target, or for its own echo, which is success."""
+    """Find why a copy was refused: a changed source, a target that exists, or an earlier try that succeeded."""
     now = None
     with suppress(RemoteStoreError):
         now = await driver.info(src)
@@ -100,7 +100,7 @@ def _is(found: FileInfo | FolderEntry | None, tag: str) -> bool:
 
 
 async def _remove_copied(driver: S3Driver, src: str, tag: str) -> None:
-    """Delete the source of a move; one that is gone already, by an earlier try or by others, is as well."""
+    """Delete the source of a move, unless it changed; one that is gone already counts as deleted."""
     try:
         await driver.call("delete_object", src, Key=driver.object(src), IfMatch=f'"{tag}"')
     except NotFound as error:

@@ -226,7 +226,7 @@ def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
 
 
 def _why(error: Exception, where: Where) -> str:
-    """Why there was no answer; of a call that ran out of time, what its last try met tells more."""
+    """Why there was no answer; of a call that ran out of time, how its last try failed says more."""
     last = last_failure.get()
     if type(error) is not TimeoutError:
         return reasons.reason(error)

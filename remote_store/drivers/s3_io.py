@@ -43,7 +43,7 @@ class OneTryPerRequest(AIOHTTPSession):  # type: ignore[misc]
 
 
 class _Undirected:
-    """Requests of a session that go where they were sent, and nowhere else."""
+    """A session whose requests follow no redirect."""
 
     def __init__(self, session: Any) -> None:
         self._session = session

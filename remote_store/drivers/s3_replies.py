@@ -1,4 +1,4 @@
-"""Which replies are believed: S3's own, and whole. The SDK takes any page for a result, and misses no field."""
+"""Which replies are believed: S3's own, and whole. The SDK takes any page for a result, and requires no field."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def _root(body: bytes) -> str:
 
 
 def retry_throttled(response: Any, **_: Any) -> None:
-    """Let the SDK, which goes by codes it knows, try again after 429 as after 503 Slow Down."""
+    """Let the SDK, which judges by code, try again after 429 as after 503 Slow Down."""
     if response and response[1].get("ResponseMetadata", {}).get("HTTPStatusCode") == 429:
         response[1].setdefault("Error", {})["Code"] = "SlowDown"
 
 
 def end_redirects(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
-    """Take a reply to HeadBucket that redirects without naming the region for the last word.
+    """Let the SDK follow no redirect of HeadBucket that does not name the region.
 
     The SDK would ask HeadBucket for the region, again and again (botocore.utils.S3RegionRedirectorv2).
     """
@@ -78,7 +78,7 @@ def end_redirects(request_dict: dict[str, Any], response: Any, **_: Any) -> None
 
 
 def note_lost_reply(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
-    """Let a reply tell, as `LostReply`, that an earlier try of its request may have been carried out unheard."""
+    """Mark a reply, as `LostReply`, if an earlier try of its request may have succeeded with its reply lost."""
     context, reply = request_dict["context"], response[1].setdefault("ResponseMetadata", {}) if response else {}
     if not response or reply.get("HTTPStatusCode", 0) >= 500:
         context["remote_store_lost"] = True
@@ -87,11 +87,11 @@ def note_lost_reply(request_dict: dict[str, Any], response: Any, **_: Any) -> No
 
 
 last_failure: ContextVar[BaseException | str | None] = ContextVar("last_failure", default=None)
-"""What the last try of the call under way met, which tells more than that its deadline passed."""
+"""How the last try of the call under way failed, which says more than that its deadline passed."""
 
 
 def note_failure(response: Any, caught_exception: BaseException | None, **_: Any) -> None:
-    """Remember what a try met, as the SDK may be about to wait before the next."""
+    """Remember how a try failed, as the deadline may pass while the SDK waits before the next."""
     status = response[1].get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if response else 0
     last_failure.set(f"answered {status}" if status >= 400 else caught_exception)
 

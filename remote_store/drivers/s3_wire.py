@@ -33,7 +33,7 @@ class Stored(NamedTuple):
     digest: ContentDigest | None = None
 
     def is_stored_as(self, found: FileInfo) -> bool:
-        """Whether it is what was found; S3 does not tell the case of metadata keys."""
+        """Whether it is what was found; S3 folds the case of metadata keys."""
         same = found.etag == self.etag or (self.digest is not None and found.digest == self.digest)
         return same and found.size == self.size and _folded(found.metadata) == _folded(self.metadata)
 
@@ -74,7 +74,7 @@ def version(reply: Mapping[str, Any]) -> dict[str, str]:
 
 
 def written(reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the reply to a write tells of the object, which is stored even where its ETag is not told."""
+    """What the reply to a write says of the object, which is stored even if the reply lacks its ETag."""
     tag = None
     with suppress(Malformed):
         tag = etag(reply)
@@ -100,7 +100,7 @@ SYSTEM_METADATA = (
 
 
 def kept(head: Mapping[str, Any], tags: Iterable[Mapping[str, str]]) -> dict[str, Any]:
-    """What a copy keeps, as it is told when an upload begins."""
+    """What a copy keeps, as arguments of create_multipart_upload."""
     system = {name: head[name] for name in SYSTEM_METADATA if head.get(name)}
     # What is encoded already, in whichever way, stays as it is.
     user = {key: value if value.isascii() else _header(value) for key, value in head.get("Metadata", {}).items()}

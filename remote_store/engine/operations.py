@@ -135,8 +135,8 @@ class Engine:
 
         Args:
             key: of the file.
-            told: the service's own word that it is missing. Without one a look found nothing, which may have met no
-                such service at all: the question for a folder must then be answered, or refused for lack of rights.
+            told: the service's error for it. Without one all that is known is a HEAD's 404, which any web server may
+                answer: then the question for a folder must be answered, or refused for lack of rights.
         """
         miss = told or file_missing(key, self.name)
         if self._flat and not is_container_missing(miss):
@@ -289,7 +289,7 @@ class Engine:
         except NotFound as miss:
             if not self._flat:
                 raise
-            # A move has but looked at its source.
+            # A move knows its source from a HEAD, whose 404 decides nothing by itself.
             told = miss if verb == "copy" or is_container_missing(miss) else None
             raise await self._missed_file(src, told) from miss.__cause__
 

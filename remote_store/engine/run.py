@@ -189,7 +189,7 @@ class OnLoop(_BoundToLoop, Inline):
     def let_go(self, operation: Awaitable[Any]) -> None:
         """Run what closes something; garbage collection may ask for it in any thread, the loop's own included.
 
-        A loop that does not run has let go already.
+        Where the loop does not run, nothing is left to close.
         """
         if self._is_here():
             self._loop.create_task(_await(operation))

@@ -25,8 +25,8 @@ class NamedFileSystem(FileOperations):
     Methods work in the caller's thread, on stores for synchronous code. Those that begin with an underscore are
     awaited, on any event loop, fsspec's own included, and use the asynchronous stores of that loop.
 
-    Stores are neither made nor removed: `rm`, `rmdir` and `mkdir` of a bare name raise `InvalidPath`. All else is as in
-    `StoreFileSystem`.
+    Stores are neither made nor removed: `rm`, `rmdir` and `mkdir` of a bare name raise `InvalidPath`; only a recursive
+    `rm` of an empty store, as before zarr and Dask write, does nothing. All else is as in `StoreFileSystem`.
 
     Args:
         store: a name that all paths must begin with; any when None.
@@ -64,7 +64,7 @@ class NamedFileSystem(FileOperations):
         for name in options:
             hint = "the configuration holds the options of the stores, and storage_options is not needed"
             raise TypeError(f"{self.protocol[0]}:// does not take the option {name!r}: {hint}")
-        self._own = threading.local()
+        self._thread = threading.local()
         super().__init__(asynchronous, batch_size)
         self._only = store
 
@@ -136,7 +136,7 @@ class NamedFileSystem(FileOperations):
     @operation
     async def _rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         for one in self._keys(path) if recursive else ():
-            if self._is_above(one) or not (self._at(one).key or await self._at(one).is_empty()):
+            if self._is_above(one) or not ((at := self._at(one)).key or await at.is_empty()):
                 hint = "name what is below it, or use its own to_fsspec().rm('', recursive=True)"
                 raise InvalidPath(f"Cannot delete the store root: {hint}", path=one, backend=self.backend_name)
         await super()._rm(path, recursive, maxdepth)
@@ -145,19 +145,19 @@ class NamedFileSystem(FileOperations):
 
     @property
     def _intrans(self) -> bool:
-        return getattr(self._own, "intrans", False)
+        return getattr(self._thread, "intrans", False)
 
     @_intrans.setter
     def _intrans(self, value: bool) -> None:
-        self._own.intrans = value
+        self._thread.intrans = value
 
     @property
     def _transaction(self) -> Any:
-        return getattr(self._own, "transaction", None)
+        return getattr(self._thread, "transaction", None)
 
     @_transaction.setter
     def _transaction(self, value: Any) -> None:
-        self._own.transaction = value
+        self._thread.transaction = value
 
     # --- identity
 

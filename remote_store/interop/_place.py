@@ -17,6 +17,7 @@ from remote_store._errors import (
     below_file,
     is_file,
     is_folder,
+    rename_paths,
     source_changed,
 )
 from remote_store._streams import ScopedStream
@@ -78,10 +79,8 @@ class Errors:
     def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
         if not isinstance(error, RemoteStoreError) or "_placed" in error.__dict__:
             return
-        for name in ("path", "target"):
-            path = getattr(error, name, None)
-            if path is not None and self._prefix:
-                setattr(error, name, (self._prefix + ("" if path == "." else path)).rstrip("/"))
+        if self._prefix:
+            rename_paths(error, lambda path: (self._prefix + ("" if path == "." else path)).rstrip("/"))
         error._placed = True  # type: ignore[attr-defined]
         if type(error) is InvalidPath and error.message in _BUILTINS:
             also = _BUILTINS[error.message](error.message, path=error.path, backend=error.backend)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
+from helpers.recording import Recording
 from servers.s3 import BUCKET, Answer, Environ, Hook, S3Server, content, set_content
 
 from remote_store import Capability, FsspecBackend, PermissionDenied, Store
@@ -95,18 +95,6 @@ def test_credentials_that_may_not_list_get_a_report_and_leave_no_file(tmp_path: 
     assert list(report.litter) == [path.name for path in tmp_path.iterdir()]
 
 
-class OwnTree(MemoryFileSystem):  # type: ignore[misc]
-    """Memory with a tree in each instance."""
-
-    protocol = "own-tree"
-    cachable = False
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.store: dict[str, Any] = {}
-        self.pseudo_dirs = [""]
-
-
 def test_a_filesystem_whose_copy_is_an_empty_world_passes() -> None:
-    report = certify(Store(FsspecBackend(OwnTree())), workers=2)
+    report = certify(Store(FsspecBackend(Recording())), workers=2)
     assert report.ok, report.to_markdown()

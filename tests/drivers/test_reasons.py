@@ -104,6 +104,8 @@ def test_an_outage_names_the_place_and_the_reason(fs: Recording, native: Excepti
     [
         ({"host": "files.example"}, "files.example"),
         ({"host": "files.example", "port": 21}, "files.example:21"),
+        ({"host": "user:s3cret@files.example"}, "files.example"),
+        ({"url": "http://[files.example/webhdfs"}, ""),
         ({"storage_options": {"host": "files.example", "port": 22}}, "files.example:22"),
         ({"storage_args": ("files.example",)}, "files.example"),
         ({"account_url": "https://box.example/?sig=s3cret"}, "box.example:443"),
