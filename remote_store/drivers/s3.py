@@ -127,7 +127,7 @@ class S3Driver(Driver):
         try:
             await self._fs.set_session()
         except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(f"the S3 client cannot be made with these options: {error}") from error
+            raise ValueError(f"the S3 client cannot be made with these options: {redact(str(error))}") from error
         client = await self._fs.get_s3(self.bucket)
         if client is not self._watched:
             watch(client.meta.events)
