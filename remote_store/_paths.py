@@ -77,7 +77,7 @@ def spellable(native_key: str) -> bool:
 _LOGIN = r"[^/@:\s]*:(?!:|\d+\b)[^@\n]*@"
 """`user:password@`, even with a slash or a blank in it; neither a port nor a chained URL."""
 _USERINFO = re.compile(rf"(://)(?:[^/\s]*@|{_LOGIN})")
-_QUERY_VALUE = re.compile(r"([?&][^=&\s]+=)[^&\s]+")
+_QUERY_VALUE = re.compile(r"([?&#][^=&#\s]+=)[^&#\s]+")
 # A user alone is one where no password is needed, and a query may be a signature.
 _CREDENTIALS = re.compile(rf"^(s3a?|https?)://[^/]*@|://{_LOGIN}|^https?://.*\?.*=", re.S)
 
@@ -95,7 +95,7 @@ _SIGNED = re.compile(
 
 
 def redact(text: str) -> str:
-    """A URL, chained ones included, without userinfo and the values of its query, which may hold secrets."""
+    """A URL, chained ones included, without userinfo and the values of its query and fragment: they may be secrets."""
     if "://" in text:
         return _QUERY_VALUE.sub(r"\1...", _USERINFO.sub(r"\1", text))
     return _SIGNED.sub(r"\1...", text) if "=" in text else text

@@ -123,6 +123,8 @@ def test_userinfo_is_not_told() -> None:
 
     assert redact("ftp://user:s3cret@host/a@b") == "ftp://host/a@b"
     assert redact("ftp://u:s3cret@h/x::http://u:s3cret@h/y") == "ftp://h/x::http://h/y"
+    assert redact("https://h/a#token=s3cret&b=s3cret x") == "https://h/a#token=...&b=... x"
+    assert redact("https://h/a?sig=s3cret#part") == "https://h/a?sig=...#part"
     assert redact("plain/p@th") == "plain/p@th"
     assert redact("no: 'ftp://user:s3/cr et@host/a' at all") == "no: 'ftp://host/a' at all"
     assert redact("ftp://host:21/a@b, memory://x::memory://y@z") == "ftp://host:21/a@b, memory://x::memory://z"

@@ -6,6 +6,7 @@ The facts behind each choice: `exists`, `isfile` and `isdir` hide outages; `rm`,
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -64,6 +65,11 @@ _NEEDS = {
 _TIME_KEYS = ("mtime", "modified", "last_modified", "LastModified", "Last-Modified", "updated", "modify")
 _ETAG_KEYS = ("etag", "ETag")
 _TYPE_KEYS = ("content_type", "ContentType", "contentType", "mimetype")
+
+
+def _facts(entry: FileInfo | FolderEntry | None) -> tuple[Any, ...]:
+    """What is the same for one file by any name."""
+    return (entry.size, entry.modified_at, entry.etag) if isinstance(entry, FileInfo) else (entry,)
 
 
 class GenericDriver(Driver):
@@ -260,6 +266,19 @@ class GenericDriver(Driver):
                 await reader.close()
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
+        if not overwrite or _facts(await self.info(src)) != _facts(await self.info(dst)):
+            return await self._move(src, dst, overwrite)
+        # Through a link it may be one file by two names: it goes by way of a third, which surely is another.
+        aside = f"{dst}.{secrets.token_hex(8)}"
+        await self._move(src, aside, overwrite)
+        try:
+            await self._move(aside, dst, overwrite)
+        except BaseException:
+            with suppress(RemoteStoreError):
+                await self._move(aside, src, overwrite)
+            raise
+
+    async def _move(self, src: str, dst: str, overwrite: bool) -> None:
         before = await self.info(src)
         await self.copy(src, dst, overwrite)
         after = await self.info(dst)

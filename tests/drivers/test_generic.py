@@ -200,6 +200,36 @@ def test_a_move_that_copied_less_keeps_the_source(store: Store, fs: Recording, m
     assert store.read_bytes("a") == b"12345"
 
 
+@pytest.mark.parametrize(("source", "target"), [("d/f", "link/f"), ("link/f", "d/f"), ("d/f", "d/g"), ("d/g", "d/f")])
+def test_a_file_moved_onto_itself_through_a_link_is_kept(tmp_path: Path, source: str, target: str) -> None:
+    store = Store(FsspecBackend(DirFileSystem(str(tmp_path))))
+    store.write("d/f", b"1")
+    (tmp_path / "link").symlink_to("d")
+    (tmp_path / "d" / "g").symlink_to("f")
+    store.move(source, target, overwrite=True)
+    assert store.read_bytes(target) == b"1"
+    assert {path.name for path in (tmp_path / "d").iterdir()} <= {"f", "g"}
+
+
+def test_a_move_between_what_looks_the_same_keeps_the_source_when_it_fails(store: Store, fs: Recording) -> None:
+    moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    for key, data in (("a", b"1"), ("b", b"2")):
+        store.write(key, data)
+        fs.store[fs._strip_protocol("/" + key)].modified = moment
+    copy, copies = fs.cp_file, list[str]()
+
+    def cp_file(source: str, target: str, **options: Any) -> None:
+        copies.append(target)
+        if len(copies) == 2:
+            raise PermissionError
+        copy(source, target, **options)
+
+    fs.cp_file = cp_file
+    with pytest.raises(PermissionDenied):
+        store.move("a", "b", overwrite=True)
+    assert {info.name: store.read_bytes(info.path) for info in store.list_files("")} == {"a": b"1", "b": b"2"}
+
+
 @pytest.mark.parametrize("native", [NotImplementedError(), RuntimeError("no cp on the server")], ids=repr)
 def test_a_filesystem_without_copy_copies_by_reading(store: Store, fs: Recording, native: Exception) -> None:
     store.write("a", b"12345")

@@ -43,6 +43,16 @@ def proxy(moto_server: S3Server) -> Iterator[Proxy]:
         yield proxy
 
 
+@pytest.mark.parametrize(
+    "url", ["http://user:pa55word@", "http://user:pa55word@host\n", "http://no host/?sig=pa55word"]
+)
+def test_an_endpoint_that_the_sdk_refuses_is_told_without_secrets(url: str) -> None:
+    given = {"key": KEY, "secret": SECRET, "region_name": "us-east-1", "endpoint_url": url}
+    with Store(S3Backend(BUCKET, **given)) as store, pytest.raises(ValueError, match="Invalid endpoint") as caught:
+        store.read_bytes("key")
+    assert "pa55word" not in str(caught.value)
+
+
 # --- no answer
 
 
