@@ -37,6 +37,11 @@ class Reader(Protocol):
     async def close(self) -> None: ...
 
 
+def before_start() -> io.UnsupportedOperation:
+    """The error for a position before the start: an OSError, as of files (zipfile counts on it), and a ValueError."""
+    return io.UnsupportedOperation("negative seek position")
+
+
 class _RawReader(io.RawIOBase):
     def __init__(self, reader: Reader, run: Run, seekable: bool) -> None:
         self._reader = reader

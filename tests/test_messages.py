@@ -140,6 +140,13 @@ def test_a_text_file_as_content_tells_what_to_do(store: Store) -> None:
     assert not store.exists("t")
 
 
+async def test_a_file_as_async_content_tells_what_to_do() -> None:
+    store = AsyncStore(AsyncMemoryBackend())
+    with pytest.raises(TypeError, match=r"not BytesIO; of a file, give what its read\(\) gives"):
+        await store.write("t", io.BytesIO(b"1"))  # type: ignore[arg-type]
+    assert not await store.exists("t")
+
+
 async def test_text_for_an_async_writer_tells_what_to_do() -> None:
     store = AsyncStore(AsyncMemoryBackend())
     with pytest.raises(TypeError, match="encode it, or use write_text"):
