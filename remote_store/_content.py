@@ -96,7 +96,8 @@ def check_async_content(content: bytes | AsyncIterator[bytes]) -> bytes | AsyncI
     if data is not None:
         return data
     if not hasattr(content, "__aiter__"):
-        raise TypeError(f"content must be bytes or an async iterator of bytes, not {type(content).__name__}")
+        hint = "; of a file, give what its read() gives" if hasattr(content, "read") else ""
+        raise TypeError(f"content must be bytes or an async iterator of bytes, not {type(content).__name__}{hint}")
     return content
 
 

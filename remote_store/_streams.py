@@ -37,6 +37,11 @@ class Reader(Protocol):
     async def close(self) -> None: ...
 
 
+def before_start() -> io.UnsupportedOperation:
+    """The error for a position before the start: an OSError, as of files (zipfile counts on it), and a ValueError."""
+    return io.UnsupportedOperation("negative seek position")
+
+
 class _RawReader(io.RawIOBase):
     def __init__(self, reader: Reader, run: Run, seekable: bool) -> None:
         self._reader = reader
@@ -164,11 +169,14 @@ class AsyncItems(Generic[T]):
             if self._keep is None or self._keep(item):
                 return item if self._change is None else self._change(item)
 
-    if not TYPE_CHECKING:  # Type checkers tell the mistake by themselves.
+    if not TYPE_CHECKING:  # Type checkers tell the mistakes by themselves.
 
         def __await__(self):
             hint = "iterate with `async for`; the whole content of a file is `await store.read_bytes(path)`"
             raise TypeError(f"an async iterator cannot be awaited: {hint}")
+
+        def __iter__(self):
+            raise TypeError("an async iterator is iterated with `async for`, as in `[item async for item in items]`")
 
     async def aclose(self) -> None:
         """Let go of what is underneath; safe to repeat."""

@@ -163,7 +163,7 @@ BAD: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"url": "s3://b", "options": {"durable": 1}}, {"options.durable": "an option of backend 'local', not of 's3'"}),
     ({"url": "s3://b", "options": {"regionname": "x"}}, {"options.regionname": "did you mean `region_name`?"}),
     ({"url": "s3://b", "options": {"requester_pay": 1}}, {"options.requester_pay": "did you mean `requester_pays`?"}),
-    ({"url": "s3://b", "options": {"qqq": 1}}, {"options.qqq": "goes into `storage_options`"}),
+    ({"url": "s3://b", "options": {"qqq": 1}}, {"options.qqq": "move it to `storage_options`"}),
     ({"url": "s3://b", "options": {"asynchronous": True}}, {"options.asynchronous": "unknown option"}),
     ({"url": "s3://b", "options": {"retries": 1}}, {"options.retries": "move `retries` out of `options`"}),
     ({"url": "s3://b", "options": {"timeout": 1}}, {"options.timeout": "move `timeout` out of `options`"}),

@@ -117,6 +117,8 @@ async def test_awaiting_what_is_iterated_tells_what_to_do(tmp_path: Path) -> Non
             await store.read("f")  # type: ignore[misc]
         with pytest.raises(TypeError, match="async for"):
             await store.list_files()  # type: ignore[misc]
+        with pytest.raises(TypeError, match="with `async for`"):
+            list(store.list_files())  # type: ignore[call-overload]
         assert b"".join([chunk async for chunk in store.read("f")]) == b"1"
         await store.write("g", store.read("f"))
         assert await store.read_bytes("g") == b"1"
@@ -136,6 +138,13 @@ def test_a_text_file_as_content_tells_what_to_do(store: Store) -> None:
         with pytest.raises(TypeError, match=r"bytes, not str; .*binary mode \('rb'\)"):
             write("t", io.StringIO("text"))  # type: ignore[arg-type]
     assert not store.exists("t")
+
+
+async def test_a_file_as_async_content_tells_what_to_do() -> None:
+    store = AsyncStore(AsyncMemoryBackend())
+    with pytest.raises(TypeError, match=r"not BytesIO; of a file, give what its read\(\) gives"):
+        await store.write("t", io.BytesIO(b"1"))  # type: ignore[arg-type]
+    assert not await store.exists("t")
 
 
 async def test_text_for_an_async_writer_tells_what_to_do() -> None:
@@ -172,6 +181,13 @@ def test_the_sdks_own_names_of_options_lead_to_ours(given: str, meant: str) -> N
     ):
         with pytest.raises(config.ConfigError, match=f"did you mean `{meant}`"):
             config.Config(stores={"a": fields})
+
+
+def test_an_endpoint_of_the_environment_without_a_scheme_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
+    told = r"Invalid endpoint: 127\.0\.0\.1:9000; it must begin with http://"
+    with Store(S3Backend("b", key="k", secret="s")) as store, pytest.raises(ValueError, match=told):
+        store.ping()
 
 
 @pytest.mark.parametrize(

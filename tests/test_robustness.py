@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -344,9 +345,12 @@ def test_streams_refuse_positions_before_the_start(tmp_path: Path) -> None:
         store.write("f", b"0123456789")
         with store.read("f") as stream:
             for offset, whence in ((-1, 0), (-11, 2), (-1, 1)):
-                with pytest.raises(ValueError, match="negative seek"):
+                with pytest.raises(ValueError, match="negative seek") as caught:
                     stream.seek(offset, whence)
+                assert isinstance(caught.value, OSError)
             assert stream.seek(-2, 2) == 8
+        with store.read_seekable("f") as stream:
+            assert not zipfile.is_zipfile(stream)
 
 
 def test_a_writer_that_is_detached_leaves_nothing(tmp_path: Path) -> None:

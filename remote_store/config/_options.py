@@ -127,7 +127,7 @@ def _refusal(kind: str, name: str, known: Options, chain: list[str]) -> str:
         return f"{unknown}; did you mean `{close}`?"
     if kind in KINDS and not KINDS[kind].protocol:
         return f"{unknown}, which takes {', '.join(known) or 'none'}; remove it"
-    return f"{unknown}; what its filesystem takes all the same goes into `storage_options`"
+    return f"{unknown}; if its filesystem takes it without naming it, move it to `storage_options`"
 
 
 def schema() -> dict[str, Any]:

@@ -48,6 +48,7 @@ from remote_store.drivers.generic_fs import (
 from remote_store.drivers.generic_io import GenericReader, GenericSink, Whole
 from remote_store.drivers.names import protocols_of
 from remote_store.drivers.profiles import GENERIC
+from remote_store.drivers.reasons import kinds
 from remote_store.drivers.walk import walk
 
 _RECONNECT = frozenset({"ftp"})
@@ -253,8 +254,11 @@ class GenericDriver(Driver):
         try:
             await self.store(dst, "cp_file", self.native(src), self.native(dst))
         except RemoteStoreError as error:
-            # A failure of no known kind is one of the filesystem's own copying (sshfs: no `cp` on the server).
-            if not (isinstance(error.__cause__, NotImplementedError) or type(error) is RemoteStoreError):
+            # A failure of no known kind is one of the filesystem's own copying; sshfs runs `cp` on the server, which
+            # may have none, or refuse the session for it.
+            cause = error.__cause__
+            own = isinstance(cause, NotImplementedError) or "ChannelOpenError" in kinds(cause)
+            if not (own or type(error) is RemoteStoreError):
                 raise
             sink, reader = GenericSink(self, dst), await self.open_read(src)
             try:

@@ -26,6 +26,7 @@ from remote_store._errors import (
     source_changed,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
+from remote_store._streams import before_start
 from remote_store.drivers import local_os
 from remote_store.drivers.base import (
     FILE,
@@ -58,12 +59,12 @@ class LocalReader:
             return os.read(self._fd, size)
 
     async def seek(self, offset: int, whence: int) -> int:
-        with self._driver.errors(self._key):
-            try:
-                return os.lseek(self._fd, offset, whence)
-            except OSError as error:
-                if error.errno == errno.EINVAL:
-                    raise ValueError("negative seek position") from error
+        try:
+            return os.lseek(self._fd, offset, whence)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise before_start() from error
+            with self._driver.errors(self._key):
                 raise
 
     async def close(self) -> None:

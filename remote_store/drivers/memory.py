@@ -25,6 +25,7 @@ from remote_store._errors import (
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join
+from remote_store._streams import before_start
 from remote_store.drivers.base import (
     FILE,
     FOLDER,
@@ -86,7 +87,7 @@ class _Bytes:
 
     async def seek(self, offset: int, whence: int) -> int:
         if offset + (0, self._file.tell(), len(self._file.getbuffer()))[whence] < 0:
-            raise ValueError("negative seek position")
+            raise before_start()
         return self._file.seek(offset, whence)
 
     async def close(self) -> None:

@@ -127,7 +127,9 @@ class S3Driver(Driver):
         try:
             await self._fs.set_session()
         except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(f"the S3 client cannot be made with these options: {redact(str(error))}") from error
+            hint = "; it must begin with http:// or https://" if "endpoint" in str(error) else ""
+            message = f"the S3 client cannot be made with these options: {redact(str(error))}{hint}"
+            raise ValueError(message) from error
         client = await self._fs.get_s3(self.bucket)
         if client is not self._watched:
             watch(client.meta.events)

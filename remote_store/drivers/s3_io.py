@@ -17,6 +17,7 @@ from remote_store._errors import (
     is_container_missing,
     target_exists,
 )
+from remote_store._streams import before_start
 from remote_store.drivers.base import FILE, Sink, WriteOptions
 from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, replaced
 from remote_store.drivers.s3_replies import Malformed, code_of, etag, field, lost_reply, size
@@ -143,7 +144,7 @@ class S3Reader:
             await self.open()
         target = offset + (0, at, self._size or 0)[whence]
         if target < 0:
-            raise ValueError(f"negative seek position {target}")
+            raise before_start()
         return target
 
     async def close(self) -> None:

@@ -469,6 +469,15 @@ async def test_reading_forward_is_one_request_and_a_seek_one_more(
     assert gets(moto_server, since, prefix) <= 3
 
 
+async def test_a_seek_before_the_start_fails_as_that_of_a_file_does(view: View) -> None:
+    await view.write("key", b"123")
+    async with await view.read_seekable("key") as stream:
+        with pytest.raises(OSError, match="negative seek position"):
+            await stream.seek(-4, io.SEEK_END)
+        assert await stream.seek(-3, io.SEEK_END) == 0
+        assert await stream.read() == b"123"
+
+
 async def test_a_file_replaced_between_two_reads_is_an_error_not_mixed_bytes(view: View) -> None:
     await view.write("key", b"a" * 2 * MIB)
     async with await view.read_seekable("key") as stream:

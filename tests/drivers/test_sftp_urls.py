@@ -38,6 +38,20 @@ def test_a_url_reaches_the_server(server: SFTPServer, tmp_path: Path, url: str) 
         assert store.resolve("d").backend == "sftp"
 
 
+def test_a_server_that_runs_no_commands_copies_and_moves(server: SFTPServer, tmp_path: Path) -> None:
+    with Store.from_url("sftp://127.0.0.1/data", **server.options) as store:
+        store.write("f", b"123")
+        store.copy("f", "d/copied")
+        store.move("f", "d/moved")
+        assert {str(file.path) for file in store.list_files(recursive=True)} == {"d/copied", "d/moved"}
+        assert store.read_bytes("d/copied") == store.read_bytes("d/moved") == b"123"
+        server.drop()
+        with pytest.raises(BackendUnavailable):
+            store.move("d/moved", "back")
+    assert (tmp_path / "data/d/moved").read_bytes() == b"123"
+    assert not (tmp_path / "data/back").exists()
+
+
 async def test_an_async_store_reaches_the_server(server: SFTPServer, tmp_path: Path) -> None:
     async with AsyncStore.from_url("sftp://127.0.0.1/data", **server.options) as store:
         await store.write("d/f", b"123")
