@@ -12,7 +12,7 @@ from uuid import uuid4
 from fsspec import AbstractFileSystem
 
 from remote_store._errors import NotFound
-from remote_store._paths import SECRET_NAME, below, redact
+from remote_store._paths import SECRET_NAME, below, printable, redact
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
 from remote_store.backends._over import OverFilesystem
@@ -46,7 +46,7 @@ def by_name(name: str, asynchronous: bool) -> AnyStore:
 
     registry = default_registry()
     if name not in registry.names:
-        known = ", ".join(registry.names) or "none"
+        known = printable(", ".join(registry.names)) or "none"
         raise NotFound(f"Store {name!r} not found; configured are {known}", path=name, backend=PROTOCOLS[0])
     store: AnyStore = registry.get_async_store(name) if asynchronous else registry.get_store(name)
     return store
