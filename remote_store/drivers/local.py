@@ -198,12 +198,14 @@ class LocalDriver(LocalRoot):
         source, name = self.open_parent(src)
         try:
             with self.errors(src):
-                is_link = stat.S_ISLNK(os.stat(name, dir_fd=source, follow_symlinks=False).st_mode)
+                entry = os.stat(name, dir_fd=source, follow_symlinks=False)
+            is_link = stat.S_ISLNK(entry.st_mode)
             if is_link or not self._rename(source, name, src, dst, overwrite):
                 # A link may lose its target by moving, and another device cannot be renamed to: move the content.
                 copied = await self._copy(src, dst, overwrite, moving=True)
                 with self.errors(src):
-                    if not is_unchanged(os.stat(name, dir_fd=source), copied):
+                    now = os.stat(name, dir_fd=source, follow_symlinks=False)
+                    if not is_unchanged(now, entry if is_link else copied):  # What a link leads to is not deleted.
                         raise source_changed(src, dst, self.name)
                     os.unlink(name, dir_fd=source)
             if self.durable:

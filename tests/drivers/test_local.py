@@ -19,10 +19,12 @@ from remote_store import (
     DirectoryNotEmpty,
     InvalidPath,
     NotFound,
+    PreconditionFailed,
     RemoteStoreError,
     Store,
 )
 from remote_store.backends import LocalBackend
+from remote_store.drivers import local_os
 
 TEMP = ".~rs-"
 
@@ -276,6 +278,35 @@ def test_temporaries_are_reserved_hidden_and_swept(store: Store, root: Path) -> 
     store.delete("d/f")
     store.delete_folder("d")
     assert on_disk(root) == []
+
+
+def test_a_link_can_be_moved_onto_what_it_leads_to(store: Store, root: Path) -> None:
+    store.write("f", b"1")
+    (root / "link").symlink_to("f")
+    store.move("link", "f", overwrite=True)
+    assert on_disk(root) == ["f"]
+    assert store.read_bytes("f") == b"1"
+    assert not (root / "f").is_symlink()
+
+
+def test_a_link_that_others_replace_while_it_is_moved_is_kept(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write("f", b"1")
+    store.write("g", b"2")
+    (root / "link").symlink_to("f")
+    real = local_os.write_all
+
+    def write_all(fd: int, data: bytes) -> None:
+        real(fd, data)
+        (root / "link").unlink()
+        (root / "link").symlink_to("g")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local_os, "write_all", write_all)
+        with pytest.raises(PreconditionFailed):
+            store.move("link", "new")
+    assert store.read_bytes("link") == b"2"
 
 
 def test_no_temporary_is_seen_while_writing(store: Store, root: Path) -> None:

@@ -418,6 +418,15 @@ async def test_a_source_that_changes_while_it_is_moved_is_kept(
     assert await every.cat_file("files/f") == b"newer"
 
 
+def test_names_of_other_stores_are_no_commands_to_a_terminal() -> None:
+    with set_default(Registry({"stores": {"a\x1b[2J\nb": {"backend": "memory"}}})):
+        fs = fsspec.filesystem("remote-store")
+        with pytest.raises(NotFound) as caught:
+            fs.cat_file("none/f")
+    assert r"configured are a\x1b[2J\nb" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
 def test_within_a_store_too_an_error_names_both_paths(
     named: Any, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
