@@ -265,7 +265,9 @@ def test_what_a_filesystem_says_of_its_options_is_told_without_secrets(
 
 
 def test_a_misspelt_option_of_a_filesystem_is_told(picky: None) -> None:
-    with pytest.raises(ValueError, match="ValueError: no account; did you mean 'account_name' by 'acount_name'"):
+    with pytest.raises(
+        ValueError, match="ValueError: no account; did you mean 'account_name' instead of 'acount_name'"
+    ):
         Store.from_url("picky://x", say="no account", acount_name="box")
 
 
