@@ -167,7 +167,7 @@ def _meant(url: str, options: Mapping[str, Any]) -> str:
     """A hint at options that are nearly called like others."""
     known = arguments(_filesystem_class(_protocol(url))) - {"self", "args", "kwargs"}
     near = {name: nearest(name, known, 0.85) for name in options if name not in known}
-    return "".join(f"; did you mean {close!r} by {name!r}" for name, close in near.items() if close)
+    return "".join(f"; did you mean {close!r} instead of {name!r}?" for name, close in near.items() if close)
 
 
 _SECRETS_IN_URLS = re.compile(r"^https?://([^/@:\s]+)@|://[^/@:\s]*:([^@\s]+)@|[?&][^=&\s]+=([^&\s]+)")

@@ -277,7 +277,9 @@ def test_a_secret_with_a_slash_in_a_url_is_not_told(picky: None) -> None:
 
 
 def test_a_misspelt_option_of_a_filesystem_is_told(picky: None) -> None:
-    with pytest.raises(ValueError, match="ValueError: no account; did you mean 'account_name' by 'acount_name'"):
+    with pytest.raises(
+        ValueError, match="ValueError: no account; did you mean 'account_name' instead of 'acount_name'"
+    ):
         Store.from_url("picky://x", say="no account", acount_name="box")
 
 

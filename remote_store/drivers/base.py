@@ -354,7 +354,9 @@ def from_any_error(
         why = BUSY if verdict.message == BUSY else f"it answered {status}"
         return unreachable(error, key, backend, place, why)
     if verdict is not None:
-        return verdict.error(verdict.message, path=key, backend=backend)
+        stem = _MEANING[PermissionDenied][0]
+        message = verdict.message.replace(stem, f"{stem} at {place}") if place else verdict.message
+        return verdict.error(message, path=key, backend=backend)
     if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
         # Some filesystems call any failure a missing file, and keep what it was as the cause (http).
         cause = from_any_error(error.__cause__, key, backend, writing=writing, place=place)

@@ -304,7 +304,10 @@ class Engine:
 
     # --- listing
 
-    async def pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
+    async def pages(
+        self, key: str, max_depth: int | None, want: Want, starts: str = "", strict: bool = False
+    ) -> AsyncGenerator[Page, None]:
+        """Pages of a listing; what is missing is empty, but for a container if it is `strict`."""
         if "list" in self.driver.profile.look_first and key and await self.driver.kind(key) != FOLDER:
             return
         first = True
@@ -313,8 +316,8 @@ class Engine:
                 async for page in pages:
                     first = False
                     yield page
-            except NotFound:
-                if not first:
+            except NotFound as miss:
+                if not first or (strict and is_container_missing(miss)):
                     raise  # A container that vanishes in between is an error, not an end.
 
     async def glob(self, pattern: str) -> AsyncGenerator[Page, None]:
@@ -332,7 +335,7 @@ class Engine:
 
     async def get_folder_info(self, key: str) -> FolderInfo:
         totals, met = FolderTotals(), False
-        async with aclosing(self.pages(key, None, "files")) as pages:
+        async with aclosing(self.pages(key, None, "files", strict=bool(key))) as pages:
             async for page in pages:
                 met = True
                 for entry in page:

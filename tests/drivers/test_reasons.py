@@ -100,6 +100,25 @@ def test_an_outage_names_the_place_and_the_reason(fs: Recording, native: Excepti
 
 
 @pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "Permission denied at files.example:2222: the credentials were not accepted"),
+        (403, "Permission denied at files.example:2222"),
+    ],
+)
+def test_a_refusal_names_the_place(fs: Recording, status: int, message: str) -> None:
+    store = Store(FsspecBackend(fs))
+    fs.fail = dict.fromkeys(("info", "cat_file", "pipe_file"), made("HttpResponseError", status_code=status))
+    for call in (lambda: store.exists("f"), lambda: store.read_bytes("f"),
+                 lambda: store.write("f", b"2", overwrite=True)):  # fmt: skip
+        with pytest.raises(PermissionDenied) as caught:
+            call()
+        assert caught.value.message == message
+    fs.fail = {}
+    assert store.read_bytes("f") == b"1"
+
+
+@pytest.mark.parametrize(
     ("attributes", "place"),
     [
         ({"host": "files.example"}, "files.example"),

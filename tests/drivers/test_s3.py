@@ -362,6 +362,9 @@ async def test_a_missing_bucket_reads_as_a_missing_path_and_is_named(kind: str, 
     assert await view.delete_folder("key", missing_ok=True) is None
     assert await view.delete_folder("key", recursive=True, missing_ok=True) is None
     assert (await view.get_folder_info("")).file_count == 0
+    with pytest.raises(NotFound, match="Container 'no-such-bucket' not found") as caught:
+        await view.get_folder_info("key")
+    assert caught.value.path == "key"
     plain = client(moto_server)
     assert [bucket["Name"] for bucket in plain.list_buckets()["Buckets"]].count("no-such-bucket") == 0
     await closed(store)
