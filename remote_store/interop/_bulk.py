@@ -45,16 +45,17 @@ def local(paths: Paths) -> Any:
     return make_path_posix(path) if isinstance(path, str) else path
 
 
-def one_to_one(files: list[str], targets: list[str]) -> Plan:
-    """Files, and where they go.
+def one_to_one(files: list[str], targets: list[str], spelled: Callable[[str], str] = str) -> Plan:
+    """Files, and where they go; `spelled` gives the one spelling of a target.
 
     Raises:
         ValueError: there are more of one than of the other, or one would replace another.
     """
     if len(files) != len(targets):
         raise ValueError(f"{len(files)} files cannot go to {len(targets)} targets")
-    if len(set(targets)) < len(targets):
-        twice = next(target for target in targets if targets.count(target) > 1)
+    ends = [spelled(target) for target in targets]
+    if len(set(ends)) < len(ends):
+        twice = next(end for end in ends if ends.count(end) > 1)
         raise ValueError(f"several files would go to {twice!r}")
     return files, targets
 
@@ -158,7 +159,7 @@ class BulkOperations(ListingOperations):
     ) -> tuple[Plan, dict[str, str]]:
         """Which files go where, and which folders."""
         if isinstance(source, list) and isinstance(target, list):
-            return one_to_one(source, target), {}
+            return one_to_one(source, target, self._spelled), {}
         found = await self._expand(source, recursive, maxdepth)
         key = None if isinstance(source, list) else self._strip_protocol(source)
         if key in found and not found[key]:
@@ -183,8 +184,11 @@ class BulkOperations(ListingOperations):
         async def exists(target: str) -> bool:
             return os.path.isdir(target)
 
-        # None of the names leads out of the target: keys have no ".." and are never absolute.
-        plan, folders = await self._plan(listed(rpath), local(lpath), recursive, maxdepth, exists)
+        sources, targets = listed(rpath), local(lpath)
+        if isinstance(sources, list) and isinstance(targets, list):
+            plan, folders = one_to_one(sources, targets), dict[str, str]()
+        else:  # None of the names leads out of the target: keys have no ".." and are never absolute.
+            plan, folders = await self._plan(sources, targets, recursive, maxdepth, exists)
         for path in folders.values():
             os.makedirs(path, exist_ok=True)
         return without_ancestors(*plan) if recursive else plan
@@ -195,7 +199,7 @@ class BulkOperations(ListingOperations):
         """Copy files from this machine."""
         source, target = local(lpath), listed(rpath)
         if isinstance(source, list) and isinstance(target, list):
-            return one_to_one(source, target)
+            return one_to_one(source, target, self._spelled)
         disk, found = LocalFileSystem(), dict[str, dict[str, Any]]()
         for path in source if isinstance(source, list) else [source]:
             if not os.path.lexists(path):
@@ -264,7 +268,12 @@ class BulkOperations(ListingOperations):
                 await self._prune(path)
 
     def _same(self, path: str, other: Any) -> bool:
-        return not isinstance(listed(other), list) and self._at(path).path.strip("/") == self._at(other).path.strip("/")
+        return not isinstance(listed(other), list) and self._spelled(path) == self._spelled(other)
+
+    def _spelled(self, path: Any) -> str:
+        """The one spelling of a path."""
+        spelled: str = self._strip_protocol(path).strip("/")
+        return spelled
 
     async def _prune(self, top: str) -> None:
         """Remove a folder and those in it that are empty; what others put there meanwhile stays."""

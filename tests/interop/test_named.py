@@ -389,6 +389,16 @@ def test_within_a_store_copies_are_its_own(named: Any, registry: Registry, moto_
     assert named.find("") == ["bucket/f", "bucket/g", "bucket/h", "private/g"]
 
 
+async def test_files_are_not_moved_onto_one_target_by_two_spellings(every: Any) -> None:
+    for key in ("f", "g"):
+        await every.pipe_file(f"files/{key}", key.encode())
+    for other in ("private//to", "/private/to", "remote-store://private/to", "private/./to/"):
+        for verb in ("mv", "copy"):
+            with pytest.raises(ValueError, match="several files would go to 'private/to'"):
+                await getattr(every, verb)(["files/f", "files/g"], ["private/to", other])
+    assert await every.find("") == ["files/f", "files/g"]
+
+
 async def test_a_source_that_changes_while_it_is_moved_is_kept(
     every: Any, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
