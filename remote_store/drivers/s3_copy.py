@@ -18,7 +18,7 @@ from remote_store._models import FileInfo, FolderEntry
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, TOO_LARGE, UNABLE, replaced
 from remote_store.drivers.s3_io import MultipartUpload
-from remote_store.drivers.s3_replies import code_of, etag, field, lost_reply, size
+from remote_store.drivers.s3_replies import Malformed, code_of, etag, field, lost_reply, size
 from remote_store.drivers.s3_wire import Stored, conditions, kept
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ async def _copy(
     try:
         reply = await driver.conditional("copy_object", dst, options, **request)
         with driver.errors(dst):
-            etag(field(reply, "CopyObjectResult"))
+            if not etag(field(reply, "CopyObjectResult")):
+                raise Malformed("no ETag")
     except NotFound as error:
         if not is_container_missing(error):
             error.path = src

@@ -223,6 +223,7 @@ NO_COPIES = {
         "200 OK", b"<CopyObjectResult><LastModified>2026-01-01T00:00:00Z</LastModified></CopyObjectResult>"
     ),
     "an empty result": Answer("200 OK", b"<CopyObjectResult/>"),
+    "an empty ETag": Answer("200 OK", b'<CopyObjectResult><ETag>""</ETag></CopyObjectResult>'),
     "another result": Answer("200 OK", b"<CopyPartResult><ETag>&quot;0&quot;</ETag></CopyPartResult>"),
 }
 
