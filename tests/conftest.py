@@ -39,6 +39,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if chosen and not told else (os.cpu_count() or 1) + 1
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what soak tests counted, those that failed too."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
+    if told := [figures for report in reports for name, figures in report.user_properties if name == "figures"]:
+        terminalreporter.section("figures")
+        terminalreporter.write("".join(f"{line}\n" for line in told))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_description_of_s3() -> Iterator[None]:
     """Hundreds of clients share what each would parse for itself, in 85 ms."""

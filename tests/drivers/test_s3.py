@@ -71,12 +71,14 @@ async def items(listing: Any) -> list[Any]:
 
 # --- who creates a file
 
+servers = pytest.mark.parametrize("name", ["moto", pytest.param("ministack", marks=pytest.mark.full)])
 
-@pytest.mark.parametrize("name", ["moto", "ministack"])
+
+@servers
 async def test_one_of_16_racing_creators_wins_and_its_bytes_are_kept(name: str, request: Any) -> None:
     server: S3Server = request.getfixturevalue(f"{name}_server")
     async with AsyncStore(AsyncS3Backend(BUCKET, server.fresh_prefix(), **server.options)) as store:
-        for turn in range(50):
+        for turn in range(20):
             payloads = [b"%d of creator %d" % (turn, index) for index in range(16)]
             writes = (store.write(f"key-{turn}", payload) for payload in payloads)
             results = await asyncio.gather(*writes, return_exceptions=True)
@@ -87,7 +89,7 @@ async def test_one_of_16_racing_creators_wins_and_its_bytes_are_kept(name: str, 
             assert await store.read_bytes(f"key-{turn}") == payloads[won[0]]
 
 
-@pytest.mark.parametrize("name", ["moto", "ministack"])
+@servers
 async def test_an_empty_file_is_created_once(name: str, kind: str, request: Any) -> None:
     server: S3Server = request.getfixturevalue(f"{name}_server")
     store = closing_view(kind, BUCKET, root=server.fresh_prefix(), **server.options)
@@ -106,7 +108,7 @@ async def test_an_empty_file_is_created_once(name: str, kind: str, request: Any)
     await closed(store)
 
 
-@pytest.mark.parametrize("name", ["moto", "ministack"])
+@servers
 async def test_a_long_upload_does_not_replace_what_was_created_meanwhile(name: str, request: Any) -> None:
     server: S3Server = request.getfixturevalue(f"{name}_server")
     prefix = server.fresh_prefix()

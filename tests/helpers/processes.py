@@ -31,6 +31,10 @@ class Signals:
             _await_input(self._reader, time.monotonic() + DEADLINE)
             os.read(self._reader, 1)
 
+    def within(self, seconds: float) -> bool:
+        """Whether a signal comes in this time."""
+        return bool(select.select([self._reader], [], [], seconds)[0])
+
     def __enter__(self) -> Self:
         return self
 
