@@ -78,7 +78,7 @@ servers = pytest.mark.parametrize("name", ["moto", pytest.param("ministack", mar
 async def test_one_of_16_racing_creators_wins_and_its_bytes_are_kept(name: str, request: Any) -> None:
     server: S3Server = request.getfixturevalue(f"{name}_server")
     async with AsyncStore(AsyncS3Backend(BUCKET, server.fresh_prefix(), **server.options)) as store:
-        for turn in range(20):
+        for turn in range(50):
             payloads = [b"%d of creator %d" % (turn, index) for index in range(16)]
             writes = (store.write(f"key-{turn}", payload) for payload in payloads)
             results = await asyncio.gather(*writes, return_exceptions=True)
