@@ -73,3 +73,30 @@ def test_a_proxy_that_refuses_while_connections_end_closes_them(brief_server: st
             proxy.refuse()
             proxy.heal()
     gc.collect()
+
+
+class Lock:
+    """A lock that counts who takes it."""
+
+    taken = 0
+
+    def __enter__(self) -> None:
+        self.taken += 1
+
+    def __exit__(self, *exc_info: object) -> None:
+        return None
+
+
+@pytest.mark.usefixtures("moto_server")
+def test_moto_moves_the_place_in_a_content_under_the_lock_of_its_readers() -> None:
+    from moto.s3.models import FakeKey
+
+    key, lock = FakeKey("key", b"content", "123456789012", "us-east-1"), Lock()
+    key.lock = lock
+    try:
+        assert key.etag == '"9a0364b9e99bb480dd25e1f0284c8555"'
+        assert lock.taken == 1
+        assert key.value == b"content"
+        assert lock.taken == 2
+    finally:
+        key.dispose()
