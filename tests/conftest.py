@@ -6,7 +6,6 @@ import functools
 import gc
 import logging
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -62,10 +61,7 @@ def one_description_of_s3() -> Iterator[None]:
 @pytest.fixture(scope="module", autouse=True)
 def young_garbage() -> None:
     """Tests that look for leaks collect garbage; let them look at their own, not at all that was ever imported."""
-    with warnings.catch_warnings():
-        # What the module before left is no failure of this one, whose setup would be blamed.
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    gc.collect()
     gc.freeze()
 
 

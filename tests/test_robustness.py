@@ -548,6 +548,8 @@ def test_each_url_opens_a_filesystem_of_its_own(ftp_server: tuple[str, int]) -> 
     opened = [Store.from_url(f"ftp://{host}:{port}", username=USER, password=PASSWORD) for _ in range(2)]
     assert opened[0].unwrap(object) is not opened[1].unwrap(object)
     assert not opened[0].unwrap(object).dircache.use_listings_cache  # type: ignore[attr-defined]
+    for store in opened:
+        store.close()
 
 
 async def test_async_streams_and_writers_of_a_child_speak_its_paths(monkeypatch: pytest.MonkeyPatch) -> None:

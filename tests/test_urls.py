@@ -77,6 +77,7 @@ def test_filesystems_of_urls_remember_nothing(ftp_server: tuple[str, int]) -> No
     assert not one.exists("seen.txt")
     for store in (one, two):
         assert PASSWORD not in repr(store) + repr(store._backend) + repr(store.resolve("a"))
+        store.close()
 
 
 @pytest.mark.parametrize("cls", [Store, AsyncStore])

@@ -51,7 +51,7 @@ from remote_store.drivers.profiles import GENERIC
 from remote_store.drivers.reasons import kinds
 from remote_store.drivers.walk import walk
 
-_RECONNECT = frozenset({"ftp"})
+_ONE_CONNECTION = frozenset({"ftp"})
 
 _NEEDS = {
     **dict.fromkeys(("open", "cat_file"), Capability.READ),
@@ -134,6 +134,8 @@ class GenericDriver(Driver):
                     raise NotImplementedError(verb)
                 return await method(*args, **options)
             with self.turn:
+                if self._connected is not None and self._connected.ftp.sock is None:  # Closed, or lost.
+                    self._connected._connect()
                 return getattr(self._fs, verb)(*args, **options)
         except RemoteStoreError:
             raise
@@ -142,19 +144,24 @@ class GenericDriver(Driver):
         except Exception as error:
             verdict = self.verdict(error, key, writing)
             if isinstance(verdict, BackendUnavailable):
-                self._reconnect()
+                self._disconnect()
             raise verdict from error
 
     def verdict(self, error: Exception, key: str, writing: bool = False) -> RemoteStoreError:
         """The contract's error for what the filesystem raised."""
         return from_any_error(error, key, self.name, writing=writing, place=self.place)
 
-    def _reconnect(self) -> None:
-        """Make a lost connection anew for the next call, where the filesystem itself never would."""
-        if _RECONNECT.intersection(protocols_of(self._fs)):
+    @cached_property
+    def _connected(self) -> Any:
+        """The filesystem below that would neither close its one connection nor make a lost one again."""
+        inner = layers_of(self._fs)[-1]
+        return inner if _ONE_CONNECTION.intersection(protocols_of(inner)) else None
+
+    def _disconnect(self) -> None:
+        """Close such a connection; the next call makes it again."""
+        if self._connected is not None:
             with suppress(Exception), self.turn:
-                self._fs.ftp.close()
-                self._fs._connect()
+                self._connected.ftp.close()
 
     async def _fresh(self, verb: str, key: str) -> Any:
         """Ask about `key` with no remembered listing in between."""
@@ -359,5 +366,7 @@ class GenericDriver(Driver):
             return
         if session := getattr(self._fs, "_session", None):
             await session.close()
+        elif self._connected is not None:
+            self._disconnect()
         elif "archive" in {base.__module__.rpartition(".")[2] for base in type(self._fs).__mro__}:
             self._fs.close()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fsspec.implementations.ftp import FTPFileSystem
 from fsspec.implementations.zip import ZipFileSystem
 from helpers.deadline import DEADLINE
 from helpers.kinds import unknown_filesystem
@@ -102,7 +101,6 @@ async def test_s3_passes_from_a_loop(moto_server: S3Server) -> None:
 def test_ftp_passes(ftp_server: tuple[str, int]) -> None:
     with ftp_kind(*ftp_server).view() as view:
         report = certify(view.store, workers=FEW)
-        view.unwrap(FTPFileSystem).ftp.close()  # Left to the garbage collector, its socket may be found first.
     assert report.ok, report.to_markdown()
     assert verdicts(report)["EXCLUSIVE_CREATE"] == "absent"
 

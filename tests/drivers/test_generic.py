@@ -357,6 +357,7 @@ def test_a_wrong_password_is_permission_denied_and_not_told(ftp_server: tuple[st
     store = Store(FsspecBackend(fs, "/"))
     for text in (repr(store), str(store), repr(store._backend), repr(store.resolve("a"))):
         assert PASSWORD not in text
+    fs.ftp.close()
 
 
 def test_native_paths_below_a_root() -> None:

@@ -171,15 +171,30 @@ def test_folders_are_deleted_below_any_root(ftp_server: tuple[str, int]) -> None
         store.write(key, b"1", overwrite=True)
     store.delete_folder("top-t", recursive=True)
     assert not store.exists("top-t")
+    fs.ftp.close()
 
 
 def test_a_lost_ftp_connection_is_told_and_made_again(tmp_path: Path) -> None:
     with serve(str(tmp_path)) as (host, port):
-        store = Store.from_url(f"ftp://{host}:{port}", username=USER, password=PASSWORD)
-        store.write("f", b"1")
-        store.unwrap(FTPFileSystem).ftp.sock.shutdown(socket.SHUT_RDWR)
-        with pytest.raises(RemoteStoreError):
-            store.read_bytes("f")
+        url = f"ftp://{host}:{port}"
+        with Store.from_url(url, username=USER, password=PASSWORD) as store:
+            store.write("f", b"1")
+            store.unwrap(FTPFileSystem).ftp.sock.shutdown(socket.SHUT_RDWR)
+            with pytest.raises(RemoteStoreError):
+                store.read_bytes("f")
+            assert store.read_bytes("f") == b"1"
+
+
+def test_closing_an_ftp_store_closes_its_connection_which_the_next_call_makes_again(
+    ftp_server: tuple[str, int],
+) -> None:
+    host, port = ftp_server
+    store = Store.from_url(f"ftp://{host}:{port}/closed", username=USER, password=PASSWORD)
+    with store:
+        store.write("f", b"1", overwrite=True)
+        connection = store.unwrap(FTPFileSystem).ftp.sock
+    assert connection.fileno() == -1
+    with store:
         assert store.read_bytes("f") == b"1"
 
 

@@ -11,6 +11,7 @@ from fsspec.implementations.ftp import FTPFileSystem
 from helpers.kinds import Kind
 
 from remote_store import FsspecBackend, Store
+from remote_store.certify.view import View
 
 USER, PASSWORD = "user", "ftp-s3cret"
 _serial = itertools.count()
@@ -45,6 +46,16 @@ def serve(folder: str) -> Iterator[tuple[str, int]]:
         thread.join(10)
 
 
+class _FTP(Kind):
+    @contextmanager
+    def view(self, *, child: bool = False) -> Iterator[View]:
+        with super().view(child=child) as view:
+            try:
+                yield view
+            finally:  # Left to the garbage collector, its socket may be found first.
+                view.unwrap(FTPFileSystem).ftp.close()
+
+
 def ftp_kind(host: str, port: int) -> Kind:
     """A fresh folder on the server."""
 
@@ -54,4 +65,4 @@ def ftp_kind(host: str, port: int) -> Kind:
         fs.mkdir(root)
         return Store(FsspecBackend(fs, root))
 
-    return Kind("ftp", make)
+    return _FTP("ftp", make)
