@@ -17,7 +17,6 @@ from remote_store._lazy import lazy
 
 if TYPE_CHECKING:
     from remote_store._backend import Backend as Backend
-    from remote_store._bridge import AsyncBackendSyncAdapter as AsyncBackendSyncAdapter
     from remote_store._capabilities import Capability as Capability
     from remote_store._capabilities import CapabilitySet as CapabilitySet
     from remote_store._errors import AlreadyExists as AlreadyExists
@@ -41,12 +40,13 @@ if TYPE_CHECKING:
     from remote_store._paths import RemotePath as RemotePath
     from remote_store._store import Store as Store
     from remote_store.backends._fsspec import FsspecBackend as FsspecBackend
+    from remote_store.bridges.sync import AsyncBackendSyncAdapter as AsyncBackendSyncAdapter
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "remote_store._backend": ("Backend",),
-    "remote_store._bridge": ("AsyncBackendSyncAdapter",),
+    "remote_store.bridges.sync": ("AsyncBackendSyncAdapter",),
     "remote_store._capabilities": ("Capability", "CapabilitySet"),
     "remote_store._errors": (
         "AlreadyExists",

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, Literal, Self, TypeVar
 
 from remote_store._capabilities import CapabilitySet
-from remote_store._content import PART, spool, spooling
 from remote_store._errors import CapabilityNotSupported, etag_differs
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, WriteResult
 from remote_store._paths import check_depth, check_range
+from remote_store.io.content import PART, spool, spooling
 
 T = TypeVar("T")
 WritableContent = bytes | BinaryIO

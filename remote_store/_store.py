@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from remote_store._backend import Backend, WritableContent
-from remote_store._content import check_content, encode
 from remote_store._models import WriteResult
-from remote_store._scope import foreign_errors
+from remote_store._store_base import caller_errors
 from remote_store._store_reading import Path, ReadingStore
-from remote_store._streams import ScopedStream
-from remote_store._writers import AtomicWriter, ScopedWriter
+from remote_store.io.content import check_content, encode
+from remote_store.io.files import AtomicWriter, ScopedWriter
+from remote_store.io.streams import ScopedStream
 
 if TYPE_CHECKING:
     from remote_store.interop import StoreFileSystem
@@ -149,7 +149,7 @@ class Store(ReadingStore):
         writer: Any = None
         with self._errors, self._backend.open_atomic(key, overwrite=overwrite, **options) as file:
             writer = ScopedWriter(file, self._errors) if self._root else file
-            with foreign_errors:
+            with caller_errors:
                 yield writer
         writer.result = self._own(file.result)
 
@@ -158,7 +158,7 @@ class Store(ReadingStore):
         if isinstance(content, bytes):
             return content
         checked = check_content(content)
-        return checked if isinstance(checked, bytes) else ScopedStream(checked, foreign_errors, owns=False)  # type: ignore[return-value]
+        return checked if isinstance(checked, bytes) else ScopedStream(checked, caller_errors, owns=False)  # type: ignore[return-value]
 
     # --- deleting
 

@@ -9,8 +9,8 @@ from remote_store._backend import Backend
 from remote_store._errors import NotFound
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
 from remote_store._paths import RemotePath, check_depth, check_range, key_of
-from remote_store._scope import StoreBase
-from remote_store._streams import ScopedStream
+from remote_store._store_base import StoreBase
+from remote_store.io.streams import ScopedStream
 
 Path = str | RemotePath
 

@@ -43,7 +43,7 @@ def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend
     from remote_store.aio._fsspec import AsyncFsspecBackend
     from remote_store.aio._named import AsyncLocalBackend, AsyncS3Backend
     from remote_store.backends._fsspec import FsspecBackend
-    from remote_store.drivers.generic_fs import is_async
+    from remote_store.drivers.generic.filesystem import is_async
 
     protocol = _protocol(url)
     if protocol == "file":

@@ -18,8 +18,8 @@ from helpers.processes import DEADLINE
 from remote_store import BackendUnavailable, FsspecBackend, Store
 from remote_store.aio import AsyncFsspecBackend, AsyncStore
 from remote_store.certify.view import View
-from remote_store.engine import run as engine_run
-from remote_store.engine.run import finish
+from remote_store.engine import runners
+from remote_store.engine.runners import run_to_end
 
 Work = Callable[[View], Awaitable[Any]]
 
@@ -70,7 +70,7 @@ def use(request: pytest.FixtureRequest, late: LateLoop, tmp_path: Path) -> Calla
     fs = AsyncFileSystemWrapper(LocalFileSystem(), asynchronous=False, loop=late.loop)
     if request.param == "sync":
         store = Store(FsspecBackend(fs, str(tmp_path)))
-        return lambda work: finish(work(View(store)))
+        return lambda work: run_to_end(work(View(store)))
     aio = AsyncStore(AsyncFsspecBackend(fs, str(tmp_path)))
     return lambda work: asyncio.run(work(View(aio)))  # type: ignore[arg-type]
 
@@ -100,7 +100,7 @@ def test_a_loop_that_begins_late_is_waited_for(
 def test_a_loop_that_nobody_runs_is_not_waited_for_for_ever(
     use: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(engine_run, "BEGIN", 0.05)
+    monkeypatch.setattr(runners, "BEGIN", 0.05)
     with pytest.raises(BackendUnavailable, match=r"Nobody runs the event loop of this filesystem: waited 0\.05 s"):
         use(write)
     assert list(tmp_path.iterdir()) == []

@@ -35,7 +35,7 @@ from remote_store import (
 from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend
 from remote_store.certify.view import View
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 Refusal = tuple[type[RemoteStoreError], str] | None
 Metadata = dict[str, str] | None
@@ -218,7 +218,7 @@ class SideBySide(RuleBasedStateMachine):
             return await call()
 
         coroutine: Coroutine[Any, Any, Any] = main()
-        return finish(coroutine) if self.runner is None else self.runner.run(coroutine)
+        return run_to_end(coroutine) if self.runner is None else self.runner.run(coroutine)
 
     def expect(self, refusal: Refusal, call: Callable[[], Awaitable[Any]]) -> Any:
         """The result of a call, or None when it is refused just as predicted."""

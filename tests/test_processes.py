@@ -39,7 +39,7 @@ from remote_store import (
 from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend
 from remote_store.certify.view import View
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 T = TypeVar("T")
 AnyStore = Store | AsyncStore
@@ -54,14 +54,14 @@ def run(store: AnyStore, work: Callable[[View], Awaitable[T]]) -> T:
     async def main() -> T:
         return await work(View(store))
 
-    return asyncio.run(main()) if isinstance(store, AsyncStore) else finish(main())
+    return asyncio.run(main()) if isinstance(store, AsyncStore) else run_to_end(main())
 
 
 @pytest.fixture(params=["unnamed", "named"])
 def temporaries(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """How files are written before they are published: without a name where the system can, or under a reserved one."""
     if request.param == "named":
-        monkeypatch.setattr("remote_store.drivers.local_os.O_TMPFILE", None)
+        monkeypatch.setattr("remote_store.drivers.local.system.O_TMPFILE", None)
         return "named"
     try:
         os.close(os.open(tmp_path, os.O_WRONLY | os.O_TMPFILE))

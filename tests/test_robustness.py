@@ -257,14 +257,14 @@ async def test_errors_of_the_callers_async_content_keep_their_paths() -> None:
 
 
 def test_errors_of_a_childs_writer_speak_its_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from remote_store.drivers import local_os
+    from remote_store.drivers.local import system
 
     child = Store(LocalBackend(tmp_path)).child("a")
 
     def full(fd: int, data: bytes) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(local_os, "write_all", full)
+    monkeypatch.setattr(system, "write_all", full)
     with pytest.raises(RemoteStoreError) as caught, child.open_atomic("b/f") as file:
         file.write(b"x" * 1_000_000)
     assert caught.value.path == "b/f"

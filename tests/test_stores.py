@@ -31,7 +31,7 @@ from remote_store.backends import LocalBackend, MemoryBackend
 from remote_store.certify.checks import CHECKS
 from remote_store.certify.checks.absent import calls, refuses_what_it_lacks
 from remote_store.certify.view import View
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 
 class Plain(Backend):
@@ -193,7 +193,7 @@ AsyncPlain.__abstractmethods__ = frozenset()
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_backend_with_the_abstract_methods_alone_keeps(check: Any) -> None:
     view = View(Store(Plain()), empty_folders=False)
-    finish(check(view) if check.applies(view) else refuses_what_it_lacks(view))
+    run_to_end(check(view) if check.applies(view) else refuses_what_it_lacks(view))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
@@ -254,7 +254,7 @@ def test_a_missing_capability_is_refused_before_any_io(capability: Capability) -
     view = View(store)
     for method, call in calls(view, capability).items():
         with pytest.raises(CapabilityNotSupported, match="is not supported") as caught:
-            finish(_settled(call()))
+            run_to_end(_settled(call()))
         assert caught.value.capability == capability.value, method
         assert caught.value.backend == "untouchable"
 

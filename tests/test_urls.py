@@ -146,7 +146,7 @@ async def test_filesystems_and_stores_must_match() -> None:
 
 
 def test_third_parties_register_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from remote_store.drivers.generic import GenericDriver
+    from remote_store.drivers.generic.driver import GenericDriver
 
     made: list[tuple[Any, ...]] = []
 

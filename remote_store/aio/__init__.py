@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from remote_store._lazy import lazy
 
 if TYPE_CHECKING:
-    from remote_store.aio._adapter import SyncBackendAdapter as SyncBackendAdapter
     from remote_store.aio._backend import AsyncBackend as AsyncBackend
     from remote_store.aio._backend import AsyncWritableContent as AsyncWritableContent
     from remote_store.aio._fsspec import AsyncFsspecBackend as AsyncFsspecBackend
@@ -15,9 +14,10 @@ if TYPE_CHECKING:
     from remote_store.aio._named import AsyncMemoryBackend as AsyncMemoryBackend
     from remote_store.aio._named import AsyncS3Backend as AsyncS3Backend
     from remote_store.aio._store import AsyncStore as AsyncStore
+    from remote_store.bridges.threads import SyncBackendAdapter as SyncBackendAdapter
 
 _HOMES = {
-    "remote_store.aio._adapter": ("SyncBackendAdapter",),
+    "remote_store.bridges.threads": ("SyncBackendAdapter",),
     "remote_store.aio._backend": ("AsyncBackend", "AsyncWritableContent"),
     "remote_store.aio._fsspec": ("AsyncFsspecBackend",),
     "remote_store.aio._named": ("AsyncLocalBackend", "AsyncMemoryBackend", "AsyncS3Backend"),

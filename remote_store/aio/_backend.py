@@ -9,12 +9,12 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
 from remote_store._backend import BackendBase
-from remote_store._content import pieces, spool, spooling
 from remote_store._errors import etag_differs
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store._paths import check_depth, check_range
-from remote_store._streams import AsyncReadStream, ThreadReader
-from remote_store._writers import AsyncAtomicFile
+from remote_store.io.content import pieces, spool, spooling
+from remote_store.io.files import AsyncAtomicFile
+from remote_store.io.streams import AsyncReadStream, ThreadReader
 
 AsyncWritableContent = bytes | AsyncIterator[bytes]
 

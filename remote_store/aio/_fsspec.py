@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from remote_store._capabilities import Capability
-from remote_store._streams import CHUNK, AsyncReadStream, Reader
-from remote_store._writers import AsyncAtomicFile
 from remote_store.aio._backend import AsyncBackend
 from remote_store.backends._engine import EngineBackend
 from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
-from remote_store.engine.run import Awaited, Pinned
+from remote_store.engine.runners import Awaited, Pinned
+from remote_store.io.files import AsyncAtomicFile
+from remote_store.io.streams import CHUNK, AsyncReadStream, Reader
 
 
 class AsyncDriverBackend(EngineBackend, AsyncBackend):

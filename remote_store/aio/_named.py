@@ -6,7 +6,6 @@ import os
 from typing import Any, NoReturn
 
 from remote_store import _fork
-from remote_store.aio._adapter import SyncBackendAdapter
 from remote_store.aio._fsspec import AsyncDriverBackend
 from remote_store.backends._named import (
     LocalBackend,
@@ -16,6 +15,7 @@ from remote_store.backends._named import (
     refuse_pickling,
     s3_driver,
 )
+from remote_store.bridges.threads import SyncBackendAdapter
 from remote_store.drivers.base import Driver
 
 

@@ -7,15 +7,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from remote_store._backend import Backend
-from remote_store._content import check_async_content, encode
 from remote_store._errors import NotFound
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
 from remote_store._paths import RemotePath, check_depth, check_range, key_of
-from remote_store._scope import StoreBase, foreign_errors
-from remote_store._streams import AsyncItems, AsyncReadStream
-from remote_store._writers import AsyncAtomicFile
-from remote_store.aio._adapter import SyncBackendAdapter
+from remote_store._store_base import StoreBase, caller_errors
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
+from remote_store.bridges.threads import SyncBackendAdapter
+from remote_store.io.content import check_async_content, encode
+from remote_store.io.files import AsyncAtomicFile
+from remote_store.io.streams import AsyncItems, AsyncReadStream
 
 if TYPE_CHECKING:
     from remote_store.interop import StoreFileSystem
@@ -230,7 +230,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         with self._errors:
             async with self._backend.open_atomic(key, overwrite=overwrite, **options) as file:
                 file.scope = self._errors
-                with foreign_errors:
+                with caller_errors:
                     yield file
         file.result = self._own(file.result)
 
@@ -238,7 +238,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
     def _content(content: AsyncWritableContent) -> AsyncWritableContent:
         """Content, checked; its own errors must keep their paths."""
         checked = check_async_content(content)
-        return checked if isinstance(checked, bytes) else AsyncItems(checked, foreign_errors)
+        return checked if isinstance(checked, bytes) else AsyncItems(checked, caller_errors)
 
     # --- deleting
 

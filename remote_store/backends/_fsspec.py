@@ -9,12 +9,12 @@ from typing import Any, BinaryIO
 
 from remote_store._backend import Backend
 from remote_store._capabilities import Capability
-from remote_store._streams import Reader, read_stream
-from remote_store._writers import AtomicFile
 from remote_store.backends._engine import EngineBackend
 from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
-from remote_store.engine.run import Inline, OnLoop
+from remote_store.engine.runners import Inline, OnLoop
+from remote_store.io.files import AtomicFile
+from remote_store.io.streams import Reader, read_stream
 
 
 class DriverBackend(EngineBackend, Backend):

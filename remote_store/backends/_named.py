@@ -48,7 +48,7 @@ class LocalBackend(DriverBackend):
         self._driver  # noqa: B018 (a root that cannot be used is told now)
 
     def _make_driver(self) -> Driver:
-        from remote_store.drivers.local import LocalDriver
+        from remote_store.drivers.local.driver import LocalDriver
 
         (path,), options = self._recipe
         return LocalDriver(path, **options)
@@ -141,8 +141,8 @@ def s3_driver(
         from s3fs import S3FileSystem
     except ImportError as error:
         raise ImportError(f"S3 needs s3fs: {install('s3fs', 's3')}") from error
-    from remote_store.drivers.s3 import S3Driver
-    from remote_store.drivers.s3_io import OneTryPerRequest
+    from remote_store.drivers.s3.driver import S3Driver
+    from remote_store.drivers.s3.streams import OneTryPerRequest
 
     check_s3_options(S3FileSystem, options)
     defaults: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 3}}
@@ -196,8 +196,8 @@ SDK_TABLES = {
 
 def private_memory() -> Driver:
     """A driver over a tree of its own."""
-    from remote_store.drivers.memory import MemoryDriver
-    from remote_store.drivers.memory_tree import private_filesystem
+    from remote_store.drivers.memory.driver import MemoryDriver
+    from remote_store.drivers.memory.tree import private_filesystem
 
     return MemoryDriver(private_filesystem())
 

@@ -23,7 +23,7 @@ from remote_store.certify.proposal import proposed_driver
 from remote_store.certify.report import CapabilityFinding, CertificationReport, Outcome, RuleFinding
 from remote_store.certify.rules import Check, RuleBroken, Untried
 from remote_store.certify.view import View
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 Progress = Callable[[str, int, int], None]
 """Called with what is tried next, how much is done, and how much there is."""
@@ -63,7 +63,7 @@ def certify(
         True
     """
     run = _Certification(store, workers, missing, denied, progress)
-    report: CertificationReport = finish(run())
+    report: CertificationReport = run_to_end(run())
     return report
 
 

@@ -12,7 +12,7 @@ _SOURCE = '''\
 """A driver for {protocol} filesystems, with what `certify` proved."""
 
 from remote_store import Capability, CapabilitySet
-from remote_store.drivers.generic import GenericDriver
+from remote_store.drivers.generic.driver import GenericDriver
 
 PROVED = CapabilitySet(
     {{
@@ -31,7 +31,7 @@ def proposed_driver(store: Any, findings: tuple[CapabilityFinding, ...]) -> str 
     """Source of a driver where the store has only the generic one; None where it has its own."""
     backend = store._backend
     driver = getattr(getattr(backend, "_sync", backend), "_driver", None)
-    if driver is None or type(driver).__module__ != "remote_store.drivers.generic":
+    if driver is None or type(driver).__module__ != "remote_store.drivers.generic.driver":
         return None
     held = [f for f in findings if f.observed or (f.observed is None and f.declared)]
     lines = "\n".join(_line(finding) for finding in held)

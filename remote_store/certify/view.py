@@ -7,15 +7,15 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self, TypeVar
 
+from remote_store._either import EitherStore
 from remote_store._store import Store
-from remote_store._view import StoreView
 from remote_store.aio._store import AsyncStore
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 T = TypeVar("T")
 
 
-class View(StoreView):
+class View(EitherStore):
     """An `AsyncStore`-shaped handle on a store of either kind, and what a check needs to know of it.
 
     Args:
@@ -52,7 +52,7 @@ class View(StoreView):
         def contend(index: int) -> None:
             gate.wait(30)
             try:
-                results[index] = finish(contenders[index]())
+                results[index] = run_to_end(contenders[index]())
             except BaseException as error:
                 results[index] = error
 

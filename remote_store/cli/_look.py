@@ -9,12 +9,12 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from remote_store._content import PART
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry
 from remote_store._paths import below, printable
 from remote_store.cli import _show
 from remote_store.cli._options import Human, Json, Where, Wheres
 from remote_store.cli._places import Place, Places
+from remote_store.io.content import PART
 
 Entry = FileInfo | FolderEntry
 WHOLE = 8 << 20

@@ -16,15 +16,15 @@ from remote_store import _fork
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._errors import RemoteStoreError
 from remote_store._paths import below, key_of
-from remote_store._scope import StoreBase, rebuild
 from remote_store._store import Store
-from remote_store.aio._adapter import SyncBackendAdapter
+from remote_store._store_base import StoreBase, rebuild
 from remote_store.aio._backend import AsyncBackend
 from remote_store.aio._store import AsyncStore
+from remote_store.bridges.threads import SyncBackendAdapter
 from remote_store.config._make import make
 from remote_store.config._model import Config, StoreConfig
 from remote_store.config._values import ConfigError
-from remote_store.engine.run import CLEAN_UP
+from remote_store.engine.runners import CLEAN_UP
 
 
 class Registry(contextlib.AbstractContextManager["Registry"], contextlib.AbstractAsyncContextManager["Registry"]):

@@ -28,13 +28,13 @@ from remote_store._errors import (
 )
 from remote_store._models import FileInfo, FolderEntry
 from remote_store._paths import below, join
-from remote_store._streams import Reader
 from remote_store.drivers import reasons
 from remote_store.drivers.profiles import Profile
+from remote_store.io.streams import Reader
 
 FILE: Literal["file"] = "file"
 FOLDER: Literal["folder"] = "folder"
-Kind = Literal["file", "folder"]
+EntryKind = Literal["file", "folder"]
 Want = Literal["files", "folders", "both"]
 Page = list[FileInfo | FolderEntry]
 PAGE_SIZE = 256
@@ -116,7 +116,7 @@ class Driver:
 
     # --- verbs
 
-    async def kind(self, key: str) -> Kind | None:
+    async def kind(self, key: str) -> EntryKind | None:
         """What is there: `FILE`, `FOLDER` or None."""
         entry = await self.info(key)
         return None if entry is None else FILE if isinstance(entry, FileInfo) else FOLDER

@@ -28,15 +28,15 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
     """
     # Exactly these classes: a subclass, or a wrapper of the same protocol, may do things differently.
     if type(fs) is MemoryFileSystem:
-        from remote_store.drivers.memory import MemoryDriver
+        from remote_store.drivers.memory.driver import MemoryDriver
 
         return MemoryDriver(fs, root, name or "memory")
     if type(fs) is LocalFileSystem and os.name == "posix":
-        from remote_store.drivers.local import LocalDriver
+        from remote_store.drivers.local.driver import LocalDriver
 
         return LocalDriver(root or "/", name=name or "local")
     if (type(fs).__module__, type(fs).__name__) == ("s3fs.core", "S3FileSystem") and root.strip("/"):
-        from remote_store.drivers.s3 import S3Driver
+        from remote_store.drivers.s3.driver import S3Driver
 
         return S3Driver(fs, *root.strip("/").split("/", 1), name=name or "s3")
     protocols = protocols_of(fs)
@@ -45,7 +45,7 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
         if protocol in _registered():
             driver: Driver = _registered()[protocol].load()(fs, root, name)
             return driver
-    from remote_store.drivers.generic import GenericDriver
+    from remote_store.drivers.generic.driver import GenericDriver
 
     return GenericDriver(fs, root, name)
 

@@ -1,6 +1,6 @@
 """Every operation of the contract, written once over the verbs of a driver.
 
-The coroutines run inline for synchronous filesystems, on a loop for asynchronous ones (`engine.run`); nothing here
+The coroutines run inline for synchronous filesystems, on a loop for asynchronous ones (`engine.runners`); nothing here
 knows which. A rule that all filesystems share stands here; what one filesystem can decide better itself (an atomic
 create, a native wrong-type error) its driver decides, and `Profile.look_first` tells where it cannot.
 """
@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from remote_store._capabilities import Capability
-from remote_store._content import PART, Source
 from remote_store._errors import (
     BackendUnavailable,
     InvalidPath,
@@ -29,9 +28,10 @@ from remote_store._errors import (
     target_exists,
 )
 from remote_store._models import FileInfo, FolderInfo, FolderTotals, WriteResult, write_result
-from remote_store._streams import Reader
-from remote_store.drivers.base import FILE, FOLDER, Driver, Kind, Page, Sink, Want, WriteOptions
+from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Sink, Want, WriteOptions
 from remote_store.engine.globs import Glob
+from remote_store.io.content import PART, Source
+from remote_store.io.streams import Reader
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class Engine:
 
     # --- questions
 
-    async def kind(self, key: str) -> Kind | None:
+    async def kind(self, key: str) -> EntryKind | None:
         """What is there. In a flat namespace a folder is asked for only where no file was found."""
         found = await self.driver.kind(key)
         return FOLDER if found is None and await self._has_keys_below(key) else found

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from fsspec import AbstractFileSystem
 
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,7 +84,7 @@ def here(fs: Any, coroutine: Any) -> Any:
         coroutine.close()
         raise RuntimeError("this filesystem is asynchronous: await its methods that begin with an underscore")
     with inline:
-        return finish(coroutine)
+        return run_to_end(coroutine)
 
 
 def blocking(name: str) -> Callable[..., Any]:

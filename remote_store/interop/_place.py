@@ -8,6 +8,7 @@ from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from remote_store._capabilities import Capability
+from remote_store._either import EitherStore
 from remote_store._errors import (
     InvalidPath,
     NotFound,
@@ -20,9 +21,8 @@ from remote_store._errors import (
     rename_paths,
     source_changed,
 )
-from remote_store._streams import ScopedStream
-from remote_store._view import StoreView
 from remote_store.interop import _identity
+from remote_store.io.streams import ScopedStream
 
 if TYPE_CHECKING:
     from remote_store._models import FileInfo, FolderEntry
@@ -103,7 +103,7 @@ class Place:
 
     def __init__(self, store: Any, key: str, prefix: str = "") -> None:
         self.store, self.key, self.prefix = store, key, prefix
-        self.view = StoreView(store)
+        self.view = EitherStore(store)
         self.errors = Errors(prefix if prefix.strip("/") else "")
 
     def name(self, key: str) -> str:

@@ -18,8 +18,8 @@ from remote_store._errors import PreconditionFailed
 from remote_store.interop._place import NEAR
 
 if TYPE_CHECKING:
-    from remote_store._streams import AsyncReadStream
     from remote_store.interop._place import Place
+    from remote_store.io.streams import AsyncReadStream
 
 BLOCKS = {"s3": 50 << 20, "local": 256 << 10, "memory": 256 << 10}
 """What is read ahead, by backend [bytes]; of S3 as much as by s3fs, so that Parquet takes no more requests."""

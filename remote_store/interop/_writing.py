@@ -13,8 +13,8 @@ from opcode import opmap
 from typing import TYPE_CHECKING, Any
 
 from remote_store._capabilities import Capability
-from remote_store._content import spool
 from remote_store._errors import RemoteStoreError
+from remote_store.io.content import spool
 
 if TYPE_CHECKING:
     from remote_store.interop._place import Place

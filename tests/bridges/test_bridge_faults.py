@@ -24,7 +24,7 @@ from helpers.scripted import Gate, Producer, Scripted, entry
 from remote_store import AsyncBackendSyncAdapter, NotFound, Store
 from remote_store.aio import AsyncMemoryBackend
 from remote_store.backends import MemoryBackend
-from remote_store.engine.run import Call
+from remote_store.engine.runners import Call
 
 Adapter = AsyncBackendSyncAdapter
 CLOSED = "^AsyncBackendSyncAdapter is closed"

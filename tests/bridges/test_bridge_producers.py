@@ -201,7 +201,7 @@ def test_whoever_waits_when_a_listing_ends_is_told(bridged: Any, end: str) -> No
 
 
 def test_closing_a_stream_waits_for_its_producer_but_not_for_ever(bridged: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("remote_store.engine.private.CLOSING", 0.05)
+    monkeypatch.setattr("remote_store.bridges.loop.CLOSING", 0.05)
     stream, gate = ending_at_a_gate(bridged)
     stream.close()
     assert gate.reached.is_set()
@@ -210,7 +210,7 @@ def test_closing_a_stream_waits_for_its_producer_but_not_for_ever(bridged: Any, 
 
 
 async def test_closing_a_stream_in_a_running_loop_does_not_wait(bridged: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("remote_store.engine.private.CLOSING", 10 * DEADLINE)
+    monkeypatch.setattr("remote_store.bridges.loop.CLOSING", 10 * DEADLINE)
     stream, gate = await asyncio.to_thread(ending_at_a_gate, bridged)
     stream.close()
     await asyncio.to_thread(gate.open)

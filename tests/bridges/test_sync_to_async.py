@@ -18,11 +18,11 @@ import pytest
 from helpers.deadline import DEADLINE
 from helpers.scripted import ENTRIES, OPERATIONS, PLAIN, entry, noting
 
-import remote_store._content as content_module
+import remote_store.io.content as content_module
 from remote_store import AsyncBackendSyncAdapter, BackendUnavailable, NotFound, PermissionDenied, RemoteStoreError
 from remote_store.aio import AsyncBackend, AsyncMemoryBackend, AsyncStore, SyncBackendAdapter
-from remote_store.aio._adapter import LISTING_BATCH
 from remote_store.backends import MemoryBackend
+from remote_store.bridges.threads import LISTING_BATCH
 
 
 class Watched(MemoryBackend):
@@ -211,7 +211,7 @@ async def test_async_036_an_iterator_becomes_bytes_or_beyond_a_limit_a_file_that
 ) -> None:
     spools: list[Any] = []
     make = content_module.spool
-    monkeypatch.setattr("remote_store.aio._adapter.spool", lambda: spools.append(make()) or spools[-1])
+    monkeypatch.setattr("remote_store.bridges.threads.spool", lambda: spools.append(make()) or spools[-1])
     contents: list[Any] = []
 
     class Noting(MemoryBackend):
@@ -446,7 +446,7 @@ async def test_a_cancelled_write_keeps_its_spool_until_it_is_over(monkeypatch: p
             super().__exit__(*exc_info)  # type: ignore[arg-type]
             busy.end("closed")
 
-    monkeypatch.setattr("remote_store.aio._adapter.spool", Spool)
+    monkeypatch.setattr("remote_store.bridges.threads.spool", Spool)
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(9):
@@ -466,7 +466,7 @@ async def test_a_spool_that_fails_is_an_error_of_this_machine(monkeypatch: pytes
         for _ in range(9):
             yield bytes(1 << 20)
 
-    monkeypatch.setattr("remote_store.aio._adapter.spool", Full)
+    monkeypatch.setattr("remote_store.bridges.threads.spool", Full)
     with pytest.raises(RemoteStoreError, match="temporary file") as caught:
         await SyncBackendAdapter(MemoryBackend()).write("f", pieces())
     assert (caught.value.path, caught.value.backend) == ("f", "memory")

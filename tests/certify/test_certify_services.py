@@ -16,7 +16,7 @@ from remote_store.certify import certify
 from remote_store.certify.probes import PROBES, Bench
 from remote_store.certify.rules import RuleBroken
 from remote_store.certify.view import View
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 
 def drops_the_last_part(environ: Environ, carried_out: Any) -> None:
@@ -48,7 +48,7 @@ def test_a_service_that_loses_much_of_much_is_caught(
     with Store(S3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
         view = View(store, hierarchical=False, empty_folders=False)
         with moto_server.hooked(hook), pytest.raises(RuleBroken, match=found):
-            finish(PROBES[capability](Bench(view, view)))
+            run_to_end(PROBES[capability](Bench(view, view)))
 
 
 def failing(error: Exception, *methods: str) -> MemoryBackend:

@@ -13,7 +13,7 @@ from remote_store.backends import MemoryBackend
 from remote_store.certify.checks import CHECKS, Check
 from remote_store.certify.checks.absent import refuses_what_it_lacks
 from remote_store.certify.view import View
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 placing = pytest.mark.parametrize("child", [False, True], ids=["direct", "child"])
@@ -34,7 +34,7 @@ ASYNC: dict[str, Callable[[], AsyncBackend]] = {
 def test_store_keeps(bridge: str, child: bool, check: Check) -> None:
     with Store(SYNC[bridge]()) as store:
         view = View(store.child("in ner/ro*t") if child else store)
-        finish(check(view) if check.applies(view) else refuses_what_it_lacks(view))
+        run_to_end(check(view) if check.applies(view) else refuses_what_it_lacks(view))
 
 
 @every_check
@@ -52,4 +52,4 @@ def test_store_keeps_over_bridged_s3(check: Check, moto_server: S3Server) -> Non
     backend = AsyncS3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)
     with Store(AsyncBackendSyncAdapter(backend)) as store:
         view = View(store, hierarchical=False, empty_folders=False)
-        finish(check(view) if check.applies(view) else refuses_what_it_lacks(view))
+        run_to_end(check(view) if check.applies(view) else refuses_what_it_lacks(view))

@@ -8,7 +8,7 @@ from servers.ftp import ftp_kind
 
 from remote_store.certify.checks import CHECKS, Check
 from remote_store.certify.checks.absent import refuses_what_it_lacks
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 placing = pytest.mark.parametrize("child", [False, pytest.param(True, marks=pytest.mark.full)], ids=["direct", "child"])
@@ -27,9 +27,9 @@ def kinds(known: list[Kind]) -> pytest.MarkDecorator:
 def test_store_keeps(kind: Kind, child: bool, check: Check) -> None:
     with kind.view(child=child) as view:
         if check.applies(view):
-            finish(check(view))
+            run_to_end(check(view))
         else:
-            finish(refuses_what_it_lacks(view))
+            run_to_end(refuses_what_it_lacks(view))
 
 
 @every_check
@@ -47,7 +47,7 @@ async def test_async_store_keeps(kind: Kind, child: bool, check: Check) -> None:
 @every_check
 def test_generic_driver_keeps_over_ftp(check: Check, ftp_server: tuple[str, int]) -> None:
     with ftp_kind(*ftp_server).view() as view:
-        finish(check(view) if check.applies(view) else refuses_what_it_lacks(view))
+        run_to_end(check(view) if check.applies(view) else refuses_what_it_lacks(view))
 
 
 def test_rules_are_named_and_stated() -> None:

@@ -11,7 +11,7 @@ from remote_store.backends import S3Backend
 from remote_store.certify.checks import CHECKS, Check
 from remote_store.certify.checks.absent import refuses_what_it_lacks
 from remote_store.certify.view import View
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 placing = pytest.mark.parametrize("child", [False, pytest.param(True, marks=pytest.mark.full)], ids=["direct", "child"])
@@ -34,7 +34,7 @@ def view_of(store: Store | AsyncStore, server: S3Server, child: bool) -> View:
 def test_store_keeps(check: Check, child: bool, server: S3Server) -> None:
     with Store(S3Backend(BUCKET, "" if child else server.fresh_prefix(), **server.options)) as store:
         view = view_of(store, server, child)
-        finish(check(view) if check.applies(view) else refuses_what_it_lacks(view))
+        run_to_end(check(view) if check.applies(view) else refuses_what_it_lacks(view))
 
 
 @every_check

@@ -24,7 +24,7 @@ from remote_store import (
     Store,
 )
 from remote_store.backends import LocalBackend
-from remote_store.drivers import local_os
+from remote_store.drivers.local import system
 
 TEMP = ".~rs-"
 
@@ -295,7 +295,7 @@ def test_a_link_that_others_replace_while_it_is_moved_is_kept(
     store.write("f", b"1")
     store.write("g", b"2")
     (root / "link").symlink_to("f")
-    real = local_os.write_all
+    real = system.write_all
 
     def write_all(fd: int, data: bytes) -> None:
         real(fd, data)
@@ -303,7 +303,7 @@ def test_a_link_that_others_replace_while_it_is_moved_is_kept(
         (root / "link").symlink_to("g")
 
     with monkeypatch.context() as patch:
-        patch.setattr(local_os, "write_all", write_all)
+        patch.setattr(system, "write_all", write_all)
         with pytest.raises(PreconditionFailed):
             store.move("link", "new")
     assert store.read_bytes("link") == b"2"
@@ -391,13 +391,13 @@ def test_poorer_file_systems_keep_the_contract_they_declare(poorer: Store, root:
     from remote_store.certify.checks import CHECKS
     from remote_store.certify.checks.absent import refuses_what_it_lacks
     from remote_store.certify.view import View
-    from remote_store.engine.run import finish
+    from remote_store.engine.runners import run_to_end
 
     for index, check in enumerate(CHECKS):
         view = View(poorer.child(f"check-{index}"))
         if check.applies(view):
-            finish(check(view))
-    finish(refuses_what_it_lacks(View(poorer)))
+            run_to_end(check(view))
+    run_to_end(refuses_what_it_lacks(View(poorer)))
     assert not [name for name in on_disk(root) if TEMP in name]
 
 

@@ -29,7 +29,7 @@ from remote_store import (
     Store,
 )
 from remote_store.backends import LocalBackend
-from remote_store.drivers import local_os
+from remote_store.drivers.local import system
 
 # --- modes, owners, times, metadata
 
@@ -396,14 +396,14 @@ def test_a_target_folder_deleted_while_a_file_is_moved_is_made_again(
     store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.write("f", b"1")
-    real = local_os.rename_new
+    real = system.rename_new
     act = once(lambda: (root / "d").rmdir())
 
     def rename_new(*args: Any) -> None:
         act()
         real(*args)
 
-    monkeypatch.setattr(local_os, "rename_new", rename_new)
+    monkeypatch.setattr(system, "rename_new", rename_new)
     store.move("f", "d/g")
     assert on_disk(root) == ["d", "d/g"]
 
@@ -444,13 +444,13 @@ def test_a_copy_is_never_more_open_than_its_source_while_it_is_written(
     store.write("private", b"1")
     (root / "private").chmod(0o600)
     modes = []
-    real = local_os.write_all
+    real = system.write_all
 
     def write_all(fd: int, data: bytes) -> None:
         modes.append(stat.S_IMODE(os.fstat(fd).st_mode))
         real(fd, data)
 
-    monkeypatch.setattr(local_os, "write_all", write_all)
+    monkeypatch.setattr(system, "write_all", write_all)
     store.copy("private", "copy")
     assert modes == [0o600]
 
@@ -501,7 +501,7 @@ def test_a_source_that_changes_while_it_is_moved_to_another_device_is_kept(
     devices: Store, root: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     devices.write("f", b"old")
-    real = local_os.write_all
+    real = system.write_all
 
     def write_all(fd: int, data: bytes) -> None:
         real(fd, data)
@@ -512,7 +512,7 @@ def test_a_source_that_changes_while_it_is_moved_to_another_device_is_kept(
             (root / "g").rename(root / "f")
 
     with monkeypatch.context() as patch:
-        patch.setattr(local_os, "write_all", write_all)
+        patch.setattr(system, "write_all", write_all)
         with pytest.raises(PreconditionFailed) as caught:
             devices.move("f", "far/f")
     assert (caught.value.path, caught.value.target) == ("f", "far/f")
@@ -532,7 +532,7 @@ def test_attributes_that_no_store_has_written_are_no_metadata(store: Store, root
     store.write("d/f", b"1")
     store.write("f", b"1")
     for path in ("f", "d/f"):
-        os.setxattr(root / path, local_os.ATTRIBUTE, content)
+        os.setxattr(root / path, system.ATTRIBUTE, content)
         assert store.get_file_info(path).metadata is None
         assert store.head(path).metadata is None
         store.copy(path, f"{path}-copy")

@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from remote_store import FsspecBackend, InvalidPath, NotFound, PreconditionFailed, Store
 from remote_store.backends import MemoryBackend
 from remote_store.certify.view import View
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 
 @pytest.fixture
@@ -134,8 +134,8 @@ def test_a_race_in_memory_is_decided_under_a_lock() -> None:
             store = Store(MemoryBackend())
             view = View(store)
             etag = store.write("shared", b"").etag
-            created = finish(view.race([partial(view.write, "new", b"x")] * 6))
-            swapped = finish(view.race([partial(view.write, "shared", b"x", if_match=etag)] * 6))
+            created = run_to_end(view.race([partial(view.write, "new", b"x")] * 6))
+            swapped = run_to_end(view.race([partial(view.write, "shared", b"x", if_match=etag)] * 6))
             for results in (created, swapped):
                 assert len([r for r in results if not isinstance(r, BaseException)]) == 1
     finally:

@@ -65,7 +65,7 @@ def test_a_url_names_the_backend_by_its_kind() -> None:
 
 
 def test_a_driver_is_found_by_any_protocol_of_a_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
-    from remote_store.drivers.generic import GenericDriver
+    from remote_store.drivers.generic.driver import GenericDriver
 
     class Faraway(MemoryFileSystem):
         protocol = "abstract"

@@ -14,7 +14,7 @@ from servers.s3 import BUCKET, Answer, Environ, S3Server, client, hang_up, refus
 
 from remote_store import AlreadyExists, NotFound, PermissionDenied, PreconditionFailed, RemoteStoreError
 from remote_store.certify.view import View
-from remote_store.drivers import s3_copy
+from remote_store.drivers.s3 import copying
 
 MIB = 1 << 20
 PART = 5 * MIB
@@ -88,8 +88,8 @@ class Place:
 async def place(
     request: pytest.FixtureRequest, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Place]:
-    monkeypatch.setattr(s3_copy, "LARGEST_COPY", len(DATA) - 1)
-    monkeypatch.setattr(s3_copy, "COPY_PART", PART)
+    monkeypatch.setattr(copying, "LARGEST_COPY", len(DATA) - 1)
+    monkeypatch.setattr(copying, "COPY_PART", PART)
     prefix, look = moto_server.fresh_prefix(), client(moto_server)
     async with view_of(request.param, moto_server, prefix, max_concurrency=1) as view:
         place = Place(view, moto_server, look, prefix)
@@ -154,7 +154,7 @@ async def test_a_file_without_tags_is_not_asked_for_them(place: Place) -> None:
 
 
 async def test_no_object_has_more_parts_than_the_service_takes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_copy, "MOST_PARTS", 2)
+    monkeypatch.setattr(copying, "MOST_PARTS", 2)
     await place.view.copy("src", "dst")
     assert place.parts == [1, 2]
     assert place.content("dst") == DATA
@@ -217,7 +217,7 @@ async def test_a_part_that_fails_ends_the_copy_without_a_trace(place: Place, ver
 async def test_a_copy_refused_for_another_reason_is_not_tried_in_parts(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_copy, "LARGEST_COPY", len(DATA))
+    monkeypatch.setattr(copying, "LARGEST_COPY", len(DATA))
     with pytest.raises(RemoteStoreError, match="InvalidRequest") as caught:
         await place.view.copy("src", "dst")
     assert type(caught.value) is RemoteStoreError

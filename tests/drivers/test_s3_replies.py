@@ -31,7 +31,7 @@ from remote_store import (
     RemoteStoreError,
 )
 from remote_store.certify.view import View
-from remote_store.drivers.s3_wire import combined
+from remote_store.drivers.s3.headers import combined
 
 PART = 5 << 20
 PIECES = [random.Random(number).randbytes(PART) for number in range(2)] + [b"end"]

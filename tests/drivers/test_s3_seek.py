@@ -16,9 +16,9 @@ from servers.s3 import S3Server, view_of
 
 from remote_store import BackendUnavailable
 from remote_store.certify.view import View
-from remote_store.drivers import s3_seek
-from remote_store.drivers.s3_seek import KEPT, READ_ON, S3Seeker
-from remote_store.engine.run import finish
+from remote_store.drivers.objects import seeking
+from remote_store.drivers.objects.seeking import KEPT, READ_ON, S3Seeker
+from remote_store.engine.runners import run_to_end
 
 KIB, MIB = 1 << 10, 1 << 20
 DATA = random.Random(0).randbytes(4 * MIB)
@@ -157,14 +157,14 @@ def test_any_steps_give_the_bytes_of_a_file_within_the_bounds(steps: list[tuple[
     seeker: Any = S3Seeker(source)  # type: ignore[arg-type]
     model, seeks = io.BytesIO(bytes(place % 251 for place in range(300))), 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(s3_seek, "READ_ON", 20)
-        patch.setattr(s3_seek, "KEPT", 30)
+        patch.setattr(seeking, "READ_ON", 20)
+        patch.setattr(seeking, "KEPT", 30)
         for verb, number in steps:
             if verb == "seek":
-                assert finish(seeker.seek(number, 0)) == model.seek(number)
+                assert run_to_end(seeker.seek(number, 0)) == model.seek(number)
                 seeks += 1
             else:
-                data = finish(seeker.read(number))
+                data = run_to_end(seeker.read(number))
                 assert data == model.read(len(data))
                 assert data or model.read(1) == b""
             assert len(seeker._kept) <= 30
@@ -176,9 +176,9 @@ def test_the_bounds_are_those_that_are_named(ahead: int, asked: int) -> None:
     source = Source(4 * MIB, 256 * KIB)
     seeker = S3Seeker(source)  # type: ignore[arg-type]
     while source.at < 2 * MIB:
-        finish(seeker.read(256 * KIB))
-    finish(seeker.seek(ahead, io.SEEK_CUR))
-    assert finish(seeker.read(1)) == bytes([(2 * MIB + ahead) % 251])
+        run_to_end(seeker.read(256 * KIB))
+    run_to_end(seeker.seek(ahead, io.SEEK_CUR))
+    assert run_to_end(seeker.read(1)) == bytes([(2 * MIB + ahead) % 251])
     assert source.asked == asked
 
 
@@ -192,7 +192,7 @@ def test_memory_is_bounded_however_much_is_read() -> None:
     tracemalloc.start()
     try:
         for _ in range(1000):
-            finish(seeker.read(64 * KIB))
+            run_to_end(seeker.read(64 * KIB))
         assert tracemalloc.get_traced_memory()[1] < 3 * KEPT
     finally:
         tracemalloc.stop()

@@ -14,7 +14,7 @@ from remote_store import Capability, Store
 from remote_store.aio import AsyncS3Backend, AsyncStore
 from remote_store.backends import S3Backend
 from remote_store.certify.view import View
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
 
 PART_SIZE = 5 << 20
 ACCOUNT = "123456789012"
@@ -147,7 +147,7 @@ class Counter:
         else:
             view = View(self._plain[asynchronous].child(self._prefix(row)))
         before = len(self._server.requests)
-        outcome = self._runner.run(_outcome(row, view)) if asynchronous else finish(_outcome(row, view))
+        outcome = self._runner.run(_outcome(row, view)) if asynchronous else run_to_end(_outcome(row, view))
         sent = self._server.requests[before:]
         if row.gives is not None and outcome != row.gives:
             raise AssertionError(f"{row.name}: {outcome!r}, expected {row.gives!r}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from remote_store.drivers import local_os
+from remote_store.drivers.local import system
 
 NOBODY = 65534
 
@@ -85,14 +85,14 @@ def once(act: Callable[[], object]) -> Callable[[], None]:
 
 
 def refusing(number: int, *names: str) -> Callable[[pytest.MonkeyPatch], None]:
-    """Make functions of `local_os` fail as a file system without them does."""
+    """Make functions of `system` fail as a file system without them does."""
 
     def apply(monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*args: Any, **options: Any) -> Any:
             raise OSError(number, os.strerror(number))
 
         for name in names:
-            monkeypatch.setattr(local_os, name, refuse)
+            monkeypatch.setattr(system, name, refuse)
 
     return apply
 

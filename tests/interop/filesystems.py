@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from remote_store import Capability, CapabilitySet, Store
-from remote_store._view import StoreView
+from remote_store._either import EitherStore
 from remote_store.aio import AsyncStore
 from remote_store.backends import MemoryBackend
 
@@ -17,7 +17,7 @@ class Ops:
 
     def __init__(self, store: Store | AsyncStore) -> None:
         self.fs: Any = store.to_fsspec()
-        self.store: Any = StoreView(store)
+        self.store: Any = EitherStore(store)
 
     def __getattr__(self, name: str) -> Any:
         if self.fs.asynchronous:

@@ -17,7 +17,7 @@ from helpers.processes import Fork
 from servers.s3 import BUCKET, S3Server
 
 from remote_store import Capability, CapabilitySet, InvalidPath, NotFound, PreconditionFailed, RemotePath, Store
-from remote_store._view import StoreView
+from remote_store._either import EitherStore
 from remote_store.backends import MemoryBackend
 from remote_store.config import ConfigError, Registry, set_default
 from remote_store.interop import NamedFileSystem, StoreFileSystem, _identity
@@ -403,15 +403,15 @@ async def test_a_source_that_changes_while_it_is_moved_is_kept(
     every: Any, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await every.pipe_file("files/f", b"old")
-    read, registry_store = StoreView.read, registry.get_store("files")
+    read, registry_store = EitherStore.read, registry.get_store("files")
 
-    async def late(self: StoreView, path: str) -> AsyncIterator[bytes]:
+    async def late(self: EitherStore, path: str) -> AsyncIterator[bytes]:
         async for chunk in read(self, path):
             yield chunk
         registry_store.write("f", b"newer", overwrite=True)
 
     if isinstance(every, Awaited | Elsewhere):
-        monkeypatch.setattr(StoreView, "read", late)
+        monkeypatch.setattr(EitherStore, "read", late)
     else:
         whole = Store.read
 

@@ -13,7 +13,7 @@ from filesystems import TREE, Ops
 from fsspec.callbacks import Callback
 
 from remote_store import BackendUnavailable, NotFound, Store
-from remote_store._view import StoreView
+from remote_store._either import EitherStore
 
 
 async def test_a_tree_goes_there_and_back(ops: Ops, tmp_path: Path) -> None:
@@ -55,11 +55,11 @@ def test_what_is_below_a_key_that_is_a_file_too_arrives(s3: Store, tmp_path: Pat
 async def test_a_failed_download_leaves_the_old_file(ops: Ops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await ops.store.write("f", bytes(300_000))
 
-    async def breaks(self: StoreView, path: str) -> AsyncIterator[bytes]:
+    async def breaks(self: EitherStore, path: str) -> AsyncIterator[bytes]:
         yield b"half"
         raise BackendUnavailable("gone", path=path)
 
-    monkeypatch.setattr(StoreView, "read", breaks)
+    monkeypatch.setattr(EitherStore, "read", breaks)
     (tmp_path / "old").write_text("old")
     for name in ("old", "new"):
         with pytest.raises(BackendUnavailable):

@@ -26,14 +26,14 @@ from remote_store._errors import (
 )
 from remote_store._models import FileInfo, FolderEntry, file_info
 from remote_store._paths import join, redact
-from remote_store.drivers import s3_copy, s3_listing
-from remote_store.drivers.base import FILE, Driver, Kind, Page, Want, WriteOptions
+from remote_store.drivers.base import FILE, Driver, EntryKind, Page, Want, WriteOptions
+from remote_store.drivers.objects.seeking import S3Seeker
 from remote_store.drivers.profiles import S3
-from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, Where, sdk_errors
-from remote_store.drivers.s3_io import S3Reader, S3Sink
-from remote_store.drivers.s3_replies import code_of, etag, last_modified, lost_reply, size, watch
-from remote_store.drivers.s3_seek import S3Seeker
-from remote_store.drivers.s3_wire import Stored, conditions, decoded, digest, encoded, version, written
+from remote_store.drivers.s3 import copying, listing
+from remote_store.drivers.s3.errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, Where, sdk_errors
+from remote_store.drivers.s3.headers import Stored, conditions, decoded, digest, encoded, version, written
+from remote_store.drivers.s3.replies import code_of, etag, last_modified, lost_reply, size, watch
+from remote_store.drivers.s3.streams import S3Reader, S3Sink
 
 MIB = 1 << 20
 LONGEST_KEY = 1024
@@ -150,7 +150,7 @@ class S3Driver(Driver):
 
     # --- questions
 
-    async def kind(self, key: str) -> Kind | None:
+    async def kind(self, key: str) -> EntryKind | None:
         return None if await self.info(key) is None else FILE
 
     async def info(self, key: str) -> FileInfo | FolderEntry | None:
@@ -173,7 +173,7 @@ class S3Driver(Driver):
             )
 
     async def has_children(self, key: str) -> bool:
-        return await s3_listing.any_below(self, key)
+        return await listing.any_below(self, key)
 
     # --- reading
 
@@ -224,7 +224,7 @@ class S3Driver(Driver):
             if not (lost or lost_reply(conflict)):
                 raise
             own = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            return await self.own_echo(key, Stored(own, len(data), options.metadata), conflict)
+            return await self.own_write(key, Stored(own, len(data), options.metadata), conflict)
 
     async def _put(self, key: str, options: WriteOptions, request: Mapping[str, Any]) -> Mapping[str, Any]:
         reply = await self.conditional("put_object", key, options, **request)
@@ -244,7 +244,7 @@ class S3Driver(Driver):
                 raise target_exists(key, self.name) from error.__cause__
             raise
 
-    async def own_echo(self, key: str, own: Stored, conflict: RemoteStoreError) -> Mapping[str, Any]:
+    async def own_write(self, key: str, own: Stored, conflict: RemoteStoreError) -> Mapping[str, Any]:
         """What our write stored, if an earlier try of it succeeded; raises `conflict` if another writer was first."""
         info = None
         with suppress(RemoteStoreError):
@@ -257,10 +257,10 @@ class S3Driver(Driver):
         return S3Sink(self, key, options)
 
     async def copy(self, src: str, dst: str, overwrite: bool) -> None:
-        await s3_copy.copy(self, src, dst, overwrite)
+        await copying.copy(self, src, dst, overwrite)
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
-        await s3_copy.move(self, src, dst, overwrite)
+        await copying.move(self, src, dst, overwrite)
 
     # --- deleting
 
@@ -268,17 +268,17 @@ class S3Driver(Driver):
         await self.call("delete_object", key, Key=self.object(key))
 
     async def remove_folder(self, key: str, recursive: bool) -> None:
-        await s3_listing.remove_folder(self, key, recursive)
+        await listing.remove_folder(self, key, recursive)
 
     # --- listing
 
     def list_pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
-        return s3_listing.list_pages(self, key, max_depth, want, starts)
+        return listing.list_pages(self, key, max_depth, want, starts)
 
     # --- life
 
     async def check(self) -> None:
-        await s3_listing.any_below(self, ".", "")  # Whose reply, unlike HeadBucket's, has a body that tells more.
+        await listing.any_below(self, ".", "")  # Whose reply, unlike HeadBucket's, has a body that tells more.
 
     async def close(self) -> None:
         if not self._closed:

@@ -26,8 +26,6 @@ from remote_store._errors import (
     source_changed,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
-from remote_store._streams import before_start
-from remote_store.drivers import local_os
 from remote_store.drivers.base import (
     FILE,
     FOLDER,
@@ -36,11 +34,13 @@ from remote_store.drivers.base import (
     WriteOptions,
     from_os_error,
 )
-from remote_store.drivers.local_root import LocalRoot
-from remote_store.drivers.local_steps import RACES, has, identity
-from remote_store.drivers.local_tree import Scan, remove_empty, remove_tree
-from remote_store.drivers.local_write import LocalSink, NewParent, Origin, check_replaceable, is_unchanged
+from remote_store.drivers.local import system
+from remote_store.drivers.local.root import LocalRoot
+from remote_store.drivers.local.steps import RACES, has, identity
+from remote_store.drivers.local.tree import Scan, remove_empty, remove_tree
+from remote_store.drivers.local.writing import LocalSink, NewParent, Origin, check_replaceable, is_unchanged
 from remote_store.drivers.profiles import LOCAL
+from remote_store.io.streams import before_start
 
 TEMP_PREFIX = LOCAL.temp_prefix
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
@@ -86,7 +86,7 @@ class LocalDriver(LocalRoot):
                     os.makedirs(self.root, exist_ok=True)
                 except (FileExistsError, NotADirectoryError) as error:
                     raise InvalidPath(f"Root {self.root!r} is not a folder", path=".", backend=name) from error
-        self.features = local_os.probe(self.root, TEMP_PREFIX)
+        self.features = system.probe(self.root, TEMP_PREFIX)
         self.capabilities = CapabilitySet(LOCAL.capabilities - self.features.missing)
         self._keeps_metadata = Capability.USER_METADATA in self.capabilities
 
@@ -131,7 +131,7 @@ class LocalDriver(LocalRoot):
         metadata = None
         if self._keeps_metadata:
             try:
-                metadata = local_os.read_metadata(path, follow=follow)
+                metadata = system.read_metadata(path, follow=follow)
             except OSError as error:
                 raise from_os_error(error, key, self.name) from error
         return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC), None, None, metadata)
@@ -158,7 +158,7 @@ class LocalDriver(LocalRoot):
         fd, status = self._open(key)
         try:
             with self.errors(key):
-                return local_os.read_at(fd, start, max(0, min(end, status.st_size) - start))
+                return system.read_at(fd, start, max(0, min(end, status.st_size) - start))
         finally:
             os.close(fd)
 
@@ -178,7 +178,7 @@ class LocalDriver(LocalRoot):
         fd, status = self._open(src)
         try:
             with self.errors(src):
-                metadata = local_os.read_metadata(fd) if self._keeps_metadata else None
+                metadata = system.read_metadata(fd) if self._keeps_metadata else None
             sink = LocalSink(self, dst, WriteOptions(overwrite, metadata), Origin(status, moving))
             try:
                 with self.errors(src):
@@ -238,7 +238,7 @@ class LocalDriver(LocalRoot):
 
     def _rename_once(self, source: int, name: str, target: NewParent, dst: str, overwrite: bool) -> None:
         if not overwrite:
-            local_os.rename_new(source, name, target.fd, target.name, self.features)
+            system.rename_new(source, name, target.fd, target.name, self.features)
         elif self._is_other_name(source, name, target, dst):
             os.unlink(name, dir_fd=source)  # rename does nothing between two names of one file (POSIX).
         else:

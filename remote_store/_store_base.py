@@ -32,7 +32,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound="StoreBase[Any]")
 
 
-def mark_foreign(error: RemoteStoreError) -> None:
+def keep_path(error: RemoteStoreError) -> None:
     """Let no store take the path in this error for one of its own."""
     error._scoped = True  # type: ignore[attr-defined]
 
@@ -45,13 +45,13 @@ class _ForeignErrors:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, RemoteStoreError):
-            mark_foreign(error)
+            keep_path(error)
 
 
-foreign_errors = _ForeignErrors()
+caller_errors = _ForeignErrors()
 
 
-class ErrorScope:
+class RerootErrors:
     """Gives errors that pass through it the path their store knows; each error once, by the innermost store."""
 
     __slots__ = ("_backend", "_root")
@@ -65,7 +65,7 @@ class ErrorScope:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is None or not isinstance(error, RemoteStoreError) or "_scoped" in error.__dict__:
             return
-        mark_foreign(error)
+        keep_path(error)
         if error.backend is None:
             error.backend = self._backend.name
         if self._root:
@@ -89,7 +89,7 @@ class StoreBase(Generic[B]):
     _backend: B
     _root: str
     _owns: bool
-    _errors: ErrorScope
+    _errors: RerootErrors
     _origin: Origin | None = None
 
     def _set_up(self, backend: B, root_path: str | RemotePath, owns: bool, origin: Origin | None = None) -> None:
@@ -98,7 +98,7 @@ class StoreBase(Generic[B]):
                 f"backend must be a Backend, not {type(backend).__name__}; see also {type(self).__name__}.from_url"
             )
         root = key_of(root_path)
-        scope = ErrorScope(backend, root)
+        scope = RerootErrors(backend, root)
         self.__dict__.update(_backend=backend, _root=root, _owns=owns, _errors=scope, _origin=origin)
 
     def __setattr__(self, name: str, value: Any) -> None:

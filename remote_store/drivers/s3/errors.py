@@ -25,7 +25,7 @@ from remote_store._errors import (
 )
 from remote_store.drivers import reasons
 from remote_store.drivers.base import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error, unreachable
-from remote_store.drivers.s3_replies import NOT_S3, Malformed, code_of, last_failure, unreadable
+from remote_store.drivers.s3.replies import NOT_S3, Malformed, code_of, last_failure, unreadable
 
 NO_S3 = "{host} does not answer like S3"
 ELSEWHERE = frozenset(

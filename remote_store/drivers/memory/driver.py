@@ -25,20 +25,20 @@ from remote_store._errors import (
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join
-from remote_store._streams import before_start
 from remote_store.drivers.base import (
     FILE,
     FOLDER,
     Driver,
-    Kind,
+    EntryKind,
     Page,
     Sink,
     Want,
     WriteOptions,
 )
-from remote_store.drivers.memory_tree import Folders
+from remote_store.drivers.memory.tree import Folders
 from remote_store.drivers.profiles import MEMORY
 from remote_store.drivers.walk import walk
+from remote_store.io.streams import before_start
 
 _serial = itertools.count(1)
 
@@ -191,7 +191,7 @@ class MemoryDriver(Driver):
 
     # --- verbs
 
-    async def kind(self, key: str) -> Kind | None:
+    async def kind(self, key: str) -> EntryKind | None:
         if self._locks.moving:
             self._locks.settle()
         path = self._prefix + key

@@ -1,7 +1,7 @@
 """One way to talk to both kinds of store, so that what is built on them is written once.
 
-A coroutine over a `StoreView` awaits an `AsyncStore`; over a `Store` it never waits, so `engine.run.finish` runs it to
-its end in the caller's thread.
+A coroutine over an `EitherStore` awaits an `AsyncStore`; over a `Store` it never waits, so `run_to_end` runs it in
+the caller's thread.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from remote_store._store import Store
-from remote_store._streams import AsyncReadStream
-from remote_store._writers import AsyncAtomicFile
 from remote_store.aio._store import AsyncStore
-from remote_store.engine.run import finish
+from remote_store.engine.runners import run_to_end
+from remote_store.io.files import AsyncAtomicFile
+from remote_store.io.streams import AsyncReadStream
 
 T = TypeVar("T")
 Piece = bytes | BaseException | Callable[[], Awaitable[object]]
@@ -23,7 +23,7 @@ _ITERATING = frozenset({"list_files", "list_folders", "iter_children", "glob"})
 _IMMEDIATE = frozenset({"supports", "to_key", "native_path", "resolve", "unwrap"})
 
 
-class StoreView:
+class EitherStore:
     """An `AsyncStore`-shaped handle on a store of either kind.
 
     Args:
@@ -107,7 +107,7 @@ class _Pieces(io.RawIOBase):
         while not isinstance(piece, bytes):
             if isinstance(piece, BaseException):
                 raise piece
-            finish(piece())
+            run_to_end(piece())
             piece = next(self._pieces, b"")
         count = min(len(buffer), len(piece))
         buffer[:count], self._rest = piece[:count], piece[count:]

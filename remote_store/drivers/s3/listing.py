@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from remote_store._errors import BackendUnavailable, NotFound, folder_missing, is_container_missing, not_empty
 from remote_store._models import FileInfo, file_info
 from remote_store.drivers.base import Page, Want
-from remote_store.drivers.flat import KeyListing, Tokens
-from remote_store.drivers.s3_errors import NO_S3, meaning
-from remote_store.drivers.s3_replies import Malformed, etag, field, last_modified, size
-from remote_store.drivers.s3_wire import beyond_xml
+from remote_store.drivers.objects.keys import KeyListing, Tokens
+from remote_store.drivers.s3.errors import NO_S3, meaning
+from remote_store.drivers.s3.headers import beyond_xml
+from remote_store.drivers.s3.replies import Malformed, etag, field, last_modified, size
 
 if TYPE_CHECKING:
-    from remote_store.drivers.s3 import S3Driver
+    from remote_store.drivers.s3.driver import S3Driver
 
 
 async def any_below(driver: S3Driver, key: str, folder: str | None = None) -> bool:

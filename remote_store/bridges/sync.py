@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_check
 
 from remote_store._backend import Backend, WritableContent
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._content import Source, pieces
 from remote_store._models import ResolutionPlan, WriteResult
 from remote_store._writing import given
-from remote_store.engine.private import END, LoopClosed, PrivateLoop, Pull
+from remote_store.bridges.loop import END, LoopClosed, LoopThread, RemoteIterator
+from remote_store.io.content import Source, pieces
 
 if TYPE_CHECKING:
     from remote_store.aio._backend import AsyncBackend
@@ -50,7 +50,7 @@ def _listing(name: str) -> Any:
     @wraps(getattr(Backend, name), updated=())
     def method(self: AsyncBackendSyncAdapter, *args: Any, **options: Any) -> Any:
         self._run.check()
-        return BridgedItems(Pull(self._run, getattr(self._async_backend, name)(*args, **options)), self)
+        return BridgedItems(RemoteIterator(self._run, getattr(self._async_backend, name)(*args, **options)), self)
 
     return method
 
@@ -81,7 +81,7 @@ class AsyncBackendSyncAdapter(Backend):
             raise TypeError(f"backend must be an AsyncBackend, not {type(backend).__name__}")
         self._async_backend = backend
         self.concurrency = backend.concurrency
-        self._run = PrivateLoop(type(self).__name__, backend.aclose)
+        self._run = LoopThread(type(self).__name__, backend.aclose)
 
     # --- what needs no I/O
 
@@ -143,7 +143,7 @@ class AsyncBackendSyncAdapter(Backend):
     def read(self, path: str) -> Any:
         """A stream that goes forward only; the first chunk is fetched now, so that a missing file is told now."""
         self._run.check()
-        stream = BridgedStream(Pull(self._run, self._async_backend.read(path)), self)
+        stream = BridgedStream(RemoteIterator(self._run, self._async_backend.read(path)), self)
         if not stream.peek():
             self._run.check()  # A close in between is no empty file.
         return stream
@@ -214,7 +214,7 @@ class AsyncBackendSyncAdapter(Backend):
                 raise
 
     def __del__(self) -> None:
-        run: PrivateLoop | None = self.__dict__.get("_run")
+        run: LoopThread | None = self.__dict__.get("_run")
         if run is not None and not run.closed and not run.forked:
             run.begin_close()
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
@@ -233,7 +233,7 @@ class BridgedStream(io.RawIOBase):
     at its end from then on; one that its user closed refuses to be read (ASYNC-081).
     """
 
-    def __init__(self, pull: Pull[bytes], adapter: AsyncBackendSyncAdapter) -> None:
+    def __init__(self, pull: RemoteIterator[bytes], adapter: AsyncBackendSyncAdapter) -> None:
         self._pull, self._adapter = pull, adapter  # The adapter must not be collected, and closed, before its streams.
         self._chunk, self._at = b"", 0
         self._failed = False
@@ -314,7 +314,7 @@ class BridgedStream(io.RawIOBase):
             self._pull.close()
 
     def __del__(self) -> None:
-        pull: Pull[bytes] | None = self.__dict__.get("_pull")
+        pull: RemoteIterator[bytes] | None = self.__dict__.get("_pull")
         if pull is not None:
             pull.abandon()
 
@@ -322,7 +322,7 @@ class BridgedStream(io.RawIOBase):
 class BridgedItems(Generic[T]):
     """A listing, an entry at a time; `close` lets go of it early, as does its collection."""
 
-    def __init__(self, pull: Pull[T], adapter: AsyncBackendSyncAdapter) -> None:
+    def __init__(self, pull: RemoteIterator[T], adapter: AsyncBackendSyncAdapter) -> None:
         self._pull, self._adapter = pull, adapter
         self._over = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from remote_store.drivers.s3_io import S3Reader
+    from remote_store.drivers.s3.streams import S3Reader
 
 READ_ON = 512 << 10
 """A way ahead up to here is read through, which takes no longer than the wait for a new body [bytes]."""

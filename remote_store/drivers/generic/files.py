@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from remote_store._content import SPOOL_LIMIT, spooling
 from remote_store.drivers.base import Sink
+from remote_store.io.content import SPOOL_LIMIT, spooling
 
 if TYPE_CHECKING:
-    from remote_store.drivers.generic import GenericDriver
+    from remote_store.drivers.generic.driver import GenericDriver
 
 
 class Whole:

@@ -13,8 +13,8 @@ from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Generic, TypeVar, cast
 
-from remote_store._content import Source
-from remote_store.engine.run import Call, OnLoop, forget
+from remote_store.engine.runners import Call, OnLoop, forget
+from remote_store.io.content import Source
 
 T = TypeVar("T")
 END: Any = object()
@@ -37,7 +37,7 @@ class LoopClosed(RuntimeError):
     """The loop has been closed."""
 
 
-class PrivateLoop(OnLoop):
+class LoopThread(OnLoop):
     """Runs operations on a loop in a daemon thread, until it is closed for good.
 
     Args:
@@ -52,7 +52,7 @@ class PrivateLoop(OnLoop):
         self.closed = False
         # A finalizer may come in the middle of anything, also of what holds the gate in the same thread.
         self._gate = threading.RLock()
-        self.pulls: set[Pull[Any]] = set()
+        self.pulls: set[RemoteIterator[Any]] = set()
         """Those that have begun; for the loop's thread alone."""
         self._drained = threading.Event()
         self._drainer: asyncio.Task[None] | None = None
@@ -204,7 +204,7 @@ def _run(loop: asyncio.AbstractEventLoop, drained: threading.Event) -> None:
         loop.close()
 
 
-class Pull(Generic[T]):
+class RemoteIterator(Generic[T]):
     """An async iterator that is consumed from another thread, one item at a time.
 
     It runs in one task from its first item to its end, as it would in an `async for`, so that a timeout, a task group
@@ -215,7 +215,7 @@ class Pull(Generic[T]):
         ended: whether it came to its own end.
     """
 
-    def __init__(self, loop: PrivateLoop, items: AsyncIterator[T]) -> None:
+    def __init__(self, loop: LoopThread, items: AsyncIterator[T]) -> None:
         self.loop, self._items = loop, items
         self.done = self.ended = False
         self._task: asyncio.Task[None] | None = None

@@ -19,13 +19,13 @@ from remote_store._errors import (
     not_regular,
     target_exists,
 )
-from remote_store.drivers import local_os
 from remote_store.drivers.base import FOLDER, Sink, WriteOptions
-from remote_store.drivers.local_os import O_PATH
-from remote_store.drivers.local_steps import GONE, RACES, identity
+from remote_store.drivers.local import system
+from remote_store.drivers.local.steps import GONE, RACES, identity
+from remote_store.drivers.local.system import O_PATH
 
 if TYPE_CHECKING:
-    from remote_store.drivers.local import LocalDriver
+    from remote_store.drivers.local.driver import LocalDriver
 
 
 class NewParent:
@@ -58,7 +58,7 @@ class NewParent:
     def check_place(self) -> None:
         """Raise `NotFound` if the folder was moved away; one that was deleted can be made again."""
         driver = self._driver
-        if local_os.path_of(self.fd, driver.native(self._folder)) == driver.native(self._folder):
+        if system.path_of(self.fd, driver.native(self._folder)) == driver.native(self._folder):
             return
         with suppress(OSError, InvalidPath):  # There may be links on the way.
             now = driver.open_folder(self._folder, O_PATH)
@@ -201,7 +201,7 @@ class LocalSink(Sink):
                 self._old = self._look()
                 self._fd = self._open()
                 if options.metadata:
-                    local_os.write_metadata(self._fd, options.metadata)
+                    system.write_metadata(self._fd, options.metadata)
                 self._take_over()
         except BaseException:
             self._discard()
@@ -237,13 +237,13 @@ class LocalSink(Sink):
         self._temp = None
         if self._driver.features.unnamed:
             try:
-                return local_os.open_unnamed(self._parent.fd)
+                return system.open_unnamed(self._parent.fd)
             except FileNotFoundError:
                 raise
             except OSError:
                 pass  # This folder may be on another file system than the root.
         self._temp = self._new_name()
-        return local_os.open_named(self._parent.fd, self._temp)
+        return system.open_named(self._parent.fd, self._temp)
 
     def _new_name(self) -> str:
         return self._driver.profile.temp_prefix + secrets.token_hex(8)
@@ -269,7 +269,7 @@ class LocalSink(Sink):
 
     async def write(self, data: bytes) -> None:
         with self._driver.errors(self._key, writing=True):
-            local_os.write_all(self._fd, data)
+            system.write_all(self._fd, data)
 
     async def commit(self) -> Mapping[str, Any]:
         with self._driver.errors(self._key, writing=True):
@@ -309,12 +309,12 @@ class LocalSink(Sink):
         """Publish under a name that must be free."""
         folder, name = self._parent.fd, self._parent.name
         if self._temp is None:
-            local_os.link_open(fd, folder, name)
+            system.link_open(fd, folder, name)
         elif self._driver.features.links:
-            local_os.link(folder, self._temp, name)
+            system.link(folder, self._temp, name)
             os.unlink(self._temp, dir_fd=folder)
         else:
-            local_os.rename_new(folder, self._temp, folder, name, self._driver.features)
+            system.rename_new(folder, self._temp, folder, name, self._driver.features)
 
     def _replace(self, fd: int) -> None:
         """Publish over whatever file or link is there."""
@@ -322,9 +322,9 @@ class LocalSink(Sink):
         if self._temp is None:
             if self._old is None:
                 with suppress(FileExistsError):
-                    return local_os.link_open(fd, folder, name)
+                    return system.link_open(fd, folder, name)
             temp = self._new_name()
-            local_os.link_open(fd, folder, temp)
+            system.link_open(fd, folder, temp)
             self._temp = temp
         os.replace(self._temp, name, src_dir_fd=folder, dst_dir_fd=folder)
 

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from remote_store._backend import Backend
 from remote_store._capabilities import CapabilitySet
-from remote_store._content import PART, SPOOL_LIMIT, IteratorSource, spool, spooling
 from remote_store._models import ResolutionPlan, WriteResult
-from remote_store._streams import CHUNK, AsyncReadStream, ThreadReader, in_thread
-from remote_store._writers import AsyncAtomicFile
 from remote_store._writing import given
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
+from remote_store.io.content import PART, SPOOL_LIMIT, IteratorSource, spool, spooling
+from remote_store.io.files import AsyncAtomicFile
+from remote_store.io.streams import CHUNK, AsyncReadStream, ThreadReader, in_thread
 
 T = TypeVar("T")
 LISTING_BATCH = 256

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 
-from remote_store.drivers.local_os import O_PATH
+from remote_store.drivers.local.system import O_PATH
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a folder is opened to be read, unless it is a link."""

@@ -12,8 +12,8 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, BinaryIO, Generic, TypeVar
 
-from remote_store._content import FileSource, IteratorSource, Source
 from remote_store._errors import BackendUnavailable
+from remote_store.io.content import FileSource, IteratorSource, Source
 
 T = TypeVar("T")
 CLEAN_UP = 10.0
@@ -22,7 +22,7 @@ BEGIN = 10.0
 """What a call waits for a loop that does not run yet [s]."""
 
 
-def finish(operation: Any) -> Any:
+def run_to_end(operation: Any) -> Any:
     """Run a coroutine that never waits to its end, in this thread, without a loop."""
     try:
         operation.send(None)
@@ -42,7 +42,7 @@ class Inline:
     """Runs operations of a synchronous filesystem in the caller's thread."""
 
     def __call__(self, operation: Awaitable[T]) -> T:
-        result: T = finish(operation)
+        result: T = run_to_end(operation)
         return result
 
     def let_go(self, operation: Awaitable[Any]) -> None:
@@ -238,7 +238,7 @@ class OnLoop(_BoundToLoop, Inline):
         failure: Exception | None = None
         data: bytes | None
         try:
-            data = finish(local.read(size))
+            data = run_to_end(local.read(size))
         except Exception as error:
             data, failure = None, error
         with suppress(RuntimeError):  # The loop is closed, and the call cancelled.

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from remote_store._models import ContentDigest, FileInfo
 from remote_store.drivers.base import WriteOptions
-from remote_store.drivers.s3_replies import Malformed, etag
+from remote_store.drivers.s3.replies import Malformed, etag
 
 
 class Stored(NamedTuple):

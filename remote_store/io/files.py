@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, BinaryIO, Protocol, cast
 
-from remote_store._content import PART, binary
 from remote_store._models import WriteResult
-from remote_store._streams import Run
+from remote_store.io.content import PART, binary
+from remote_store.io.streams import Run
 
 
 class Upload(Protocol):

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, TypeVar, cast
 
-from remote_store._content import PART
 from remote_store._errors import BackendUnavailable
+from remote_store.io.content import PART
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ CHUNK = 64 * 1024
 
 
 class Run(Protocol):
-    """Runs operations; see `engine.run`."""
+    """Runs operations; see `engine.runners`."""
 
     def __call__(self, operation: Awaitable[Any], /) -> Any: ...
     def let_go(self, operation: Awaitable[Any], /) -> None: ...

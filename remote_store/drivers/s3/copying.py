@@ -16,13 +16,13 @@ from remote_store._errors import (
 )
 from remote_store._models import FileInfo, FolderEntry
 from remote_store.drivers.base import WriteOptions
-from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, TOO_LARGE, UNABLE, replaced
-from remote_store.drivers.s3_io import MultipartUpload
-from remote_store.drivers.s3_replies import Malformed, code_of, etag, field, lost_reply, size
-from remote_store.drivers.s3_wire import Stored, conditions, kept
+from remote_store.drivers.s3.errors import CONFLICT, FAILED_CONDITION, MISSING_KEY, TOO_LARGE, UNABLE, replaced
+from remote_store.drivers.s3.headers import Stored, conditions, kept
+from remote_store.drivers.s3.replies import Malformed, code_of, etag, field, lost_reply, size
+from remote_store.drivers.s3.streams import MultipartUpload
 
 if TYPE_CHECKING:
-    from remote_store.drivers.s3 import S3Driver
+    from remote_store.drivers.s3.driver import S3Driver
 
 MIB, GIB = 1 << 20, 1 << 30
 LARGEST_COPY = 5 * GIB
@@ -93,7 +93,7 @@ async def _judge(
         raise replaced("moved", src, driver.name) from conflict.__cause__
     if not isinstance(now, FileInfo) or not lost_reply(conflict):
         raise conflict
-    await driver.own_echo(dst, Stored(now.etag, now.size, now.metadata, now.digest), conflict)
+    await driver.own_write(dst, Stored(now.etag, now.size, now.metadata, now.digest), conflict)
 
 
 def _is(found: FileInfo | FolderEntry | None, tag: str) -> bool:

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._content import PART
 from remote_store._errors import (
     BackendUnavailable,
     CapabilityNotSupported,
@@ -35,7 +34,8 @@ from remote_store.drivers.base import (
     WriteOptions,
     from_any_error,
 )
-from remote_store.drivers.generic_fs import (
+from remote_store.drivers.generic.files import GenericReader, GenericSink, Whole
+from remote_store.drivers.generic.filesystem import (
     capabilities_of,
     container_of,
     first,
@@ -45,11 +45,11 @@ from remote_store.drivers.generic_fs import (
     time_of,
     turn_of,
 )
-from remote_store.drivers.generic_io import GenericReader, GenericSink, Whole
 from remote_store.drivers.names import protocols_of
 from remote_store.drivers.profiles import GENERIC
 from remote_store.drivers.reasons import kinds
 from remote_store.drivers.walk import walk
+from remote_store.io.content import PART
 
 _ONE_CONNECTION = frozenset({"ftp"})
 

@@ -14,10 +14,10 @@ from remote_store._errors import InvalidPath, RemoteStoreError
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join
 from remote_store.drivers.base import ABSENT, PAGE_SIZE, Page, Want, from_os_error, warn_unspellable
-from remote_store.drivers.local_steps import FOLDER_FLAGS, GONE, RACES, Walk
+from remote_store.drivers.local.steps import FOLDER_FLAGS, GONE, RACES, Walk
 
 if TYPE_CHECKING:
-    from remote_store.drivers.local_root import LocalRoot
+    from remote_store.drivers.local.root import LocalRoot
 
 _UTC = dt.UTC
 _from_timestamp = dt.datetime.fromtimestamp

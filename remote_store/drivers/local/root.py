@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from remote_store._errors import InvalidPath, NotFound, RemoteStoreError, escapes_root, not_regular
-from remote_store.drivers import local_os
-from remote_store.drivers.base import FILE, FOLDER, Driver, Kind, from_os_error
-from remote_store.drivers.local_steps import identity, open_steps
+from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, from_os_error
+from remote_store.drivers.local import system
+from remote_store.drivers.local.steps import identity, open_steps
 
-_SEE = local_os.O_PATH | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_SEE = system.O_PATH | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _lstat = os.lstat
 
 
@@ -67,7 +67,7 @@ class LocalRoot(Driver):
         try:
             fd = os.open(path, flags)
         except OSError as error:
-            if error.errno != errno.ENAMETOOLONG or len(os.fsencode(path)) < local_os.PATH_MAX:
+            if error.errno != errno.ENAMETOOLONG or len(os.fsencode(path)) < system.PATH_MAX:
                 raise
         else:
             return self._admit(fd, key, path)
@@ -80,7 +80,7 @@ class LocalRoot(Driver):
 
     def _admit(self, fd: int, key: str, path: str) -> int:
         """The descriptor, if the file or folder open as `fd` (by the name `path`) really lies below the root."""
-        where = local_os.path_of(fd, path)
+        where = system.path_of(fd, path)
         if where.startswith(self.prefix) or where == self.root:
             return fd
         os.close(fd)
@@ -99,7 +99,7 @@ class LocalRoot(Driver):
     @property
     def folder_flags(self) -> int:
         """A folder that will be fsynced must be open for reading."""
-        return os.O_RDONLY if self.durable else local_os.O_PATH
+        return os.O_RDONLY if self.durable else system.O_PATH
 
     def unreadable(self, error: OSError, key: str) -> RemoteStoreError:
         """What it means that `key` could not be opened."""
@@ -139,7 +139,7 @@ class LocalRoot(Driver):
         with suppress(OSError):
             fd = os.open(self.root, _SEE | os.O_DIRECTORY)
             try:
-                if local_os.path_of(fd, self.root) == self.root:
+                if system.path_of(fd, self.root) == self.root:
                     self._root_device, self._root_inode = identity(fd)
                     return True
             finally:
@@ -173,9 +173,9 @@ class LocalRoot(Driver):
                 os.close(fd)
         return status if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) else None
 
-    async def kind(self, key: str) -> Kind | None:
+    async def kind(self, key: str) -> EntryKind | None:
         return self.kind_now(key)
 
-    def kind_now(self, key: str) -> Kind | None:
+    def kind_now(self, key: str) -> EntryKind | None:
         status = self.visible(key)
         return None if status is None else FOLDER if stat.S_ISDIR(status.st_mode) else FILE

@@ -17,14 +17,14 @@ from remote_store._errors import (
     is_container_missing,
     target_exists,
 )
-from remote_store._streams import before_start
 from remote_store.drivers.base import FILE, Sink, WriteOptions
-from remote_store.drivers.s3_errors import CONFLICT, FAILED_CONDITION, replaced
-from remote_store.drivers.s3_replies import Malformed, code_of, etag, field, lost_reply, size
-from remote_store.drivers.s3_wire import CHECKSUMS, Stored, combined, conditions, decoded, encoded, written
+from remote_store.drivers.s3.errors import CONFLICT, FAILED_CONDITION, replaced
+from remote_store.drivers.s3.headers import CHECKSUMS, Stored, combined, conditions, decoded, encoded, written
+from remote_store.drivers.s3.replies import Malformed, code_of, etag, field, lost_reply, size
+from remote_store.io.streams import before_start
 
 if TYPE_CHECKING:
-    from remote_store.drivers.s3 import S3Driver
+    from remote_store.drivers.s3.driver import S3Driver
 
 PARTS_PER_SIZE = 1000
 """After so many parts their size doubles, so that 5 TiB fit into 10,000 parts (S3 limits)."""
@@ -271,7 +271,7 @@ class MultipartUpload:
                 raise
             own = combined(part["ETag"] for part in parts)
             stored = Stored(own, self._size, decoded(self._kept.get("Metadata")))
-            result = await self._driver.own_echo(self._key, stored, error)
+            result = await self._driver.own_write(self._key, stored, error)
         self._id = self._created = None
         return result
 

@@ -1,0 +1,1 @@
+"""Sync over async and async over sync."""

@@ -1,0 +1,1 @@
+"""Any fsspec filesystem, by its public methods."""

@@ -1,0 +1,1 @@
+"""What callers hand in and get back: content, streams, files."""
