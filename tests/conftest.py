@@ -6,6 +6,7 @@ import functools
 import gc
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,12 @@ hypothesis.settings.register_profile("full", max_examples=300, **PROFILE)
 hypothesis.settings.load_profile("quick")
 
 MOTO = pytest.StashKey["S3Server"]()
+
+
+def pytest_configure() -> None:
+    """Let tests interrupt the processes they start: those of a shell's background ignore it, and so do theirs."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
