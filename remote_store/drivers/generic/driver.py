@@ -48,7 +48,7 @@ from remote_store.drivers.generic.filesystem import (
 from remote_store.drivers.names import protocols_of
 from remote_store.drivers.profiles import GENERIC
 from remote_store.drivers.reasons import kinds
-from remote_store.drivers.walk import walk
+from remote_store.drivers.trees.walk import walk
 from remote_store.io.content import PART
 
 _ONE_CONNECTION = frozenset({"ftp"})

@@ -37,7 +37,7 @@ from remote_store.drivers.base import (
 )
 from remote_store.drivers.memory.tree import Folders
 from remote_store.drivers.profiles import MEMORY
-from remote_store.drivers.walk import walk
+from remote_store.drivers.trees.walk import walk
 from remote_store.io.streams import before_start
 
 _serial = itertools.count(1)

@@ -1,0 +1,1 @@
+"""What trees of folders share."""
