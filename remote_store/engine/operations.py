@@ -235,13 +235,15 @@ class Engine:
     # --- deleting
 
     async def delete(self, key: str, missing_ok: bool) -> None:
+        looks_first = "remove" in self.driver.profile.look_first
         try:
-            if "remove" in self.driver.profile.look_first:
+            if looks_first:
                 await self.require_file(key)
             await self.driver.remove(key)
-        except NotFound:
-            if not missing_ok:
-                raise
+        except NotFound as miss:
+            verdict = miss if looks_first else await self._missed_file(key, miss)
+            if not (missing_ok and isinstance(verdict, NotFound)):
+                raise verdict from miss.__cause__
 
     async def delete_folder(self, key: str, recursive: bool, missing_ok: bool) -> None:
         try:
