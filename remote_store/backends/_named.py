@@ -142,7 +142,7 @@ def s3_driver(
     except ImportError as error:
         raise ImportError(f"S3 needs s3fs: {install('s3fs', 's3')}") from error
     from remote_store.drivers.s3.driver import S3Driver
-    from remote_store.drivers.s3.streams import OneTryPerRequest
+    from remote_store.drivers.s3.session import OneTryPerRequest
 
     check_s3_options(S3FileSystem, options)
     defaults: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 3}}

@@ -1,4 +1,4 @@
-"""Seekable streams of S3: the right bytes, for few requests and little memory."""
+"""Seekable streams of any object store: the right bytes, for few requests and little memory."""
 
 from __future__ import annotations
 
@@ -9,48 +9,51 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from helpers.dictwire import DictWire, dict_view
 from hypothesis import given
 from hypothesis import strategies as st
-from servers.proxy import Fault, proxy_to
-from servers.s3 import S3Server, view_of
 
-from remote_store import BackendUnavailable
 from remote_store.certify.view import View
 from remote_store.drivers.objects import seeking
-from remote_store.drivers.objects.seeking import KEPT, READ_ON, S3Seeker
+from remote_store.drivers.objects.seeking import KEPT, READ_ON, Seeker
 from remote_store.engine.runners import run_to_end
 
 KIB, MIB = 1 << 10, 1 << 20
 DATA = random.Random(0).randbytes(4 * MIB)
 
 
-@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
-async def view(request: pytest.FixtureRequest, moto_server: S3Server) -> AsyncIterator[View]:
-    async with view_of(request.param, moto_server, moto_server.fresh_prefix()) as view:
+@pytest.fixture
+def wire() -> DictWire:
+    return DictWire()
+
+
+@pytest.fixture(params=["sync", "async"])
+async def view(request: pytest.FixtureRequest, wire: DictWire) -> AsyncIterator[View]:
+    async with dict_view(request.param, wire) as view:
         await view.write("key", DATA)
-        moto_server.requests.clear()
+        wire.requests.clear()
         yield view
 
 
 # --- requests
 
 
-async def test_reading_through_is_one_request(view: View, moto_server: S3Server) -> None:
+async def test_reading_through_is_one_request(view: View, wire: DictWire) -> None:
     async with await view.read_seekable("key") as stream:
         assert await stream.read() == DATA
         assert await stream.read() == b""
-    assert len(moto_server.requests) == 1
+    assert len(wire.requests) == 1
 
 
-async def test_short_ways_ahead_are_read_through(view: View, moto_server: S3Server) -> None:
+async def test_short_ways_ahead_are_read_through(view: View, wire: DictWire) -> None:
     async with await view.read_seekable("key") as stream:
         for start in range(0, len(DATA), 100 * KIB):
             await stream.seek(start)
             assert await stream.read(10) == DATA[start : start + 10]
-    assert len(moto_server.requests) == 1
+    assert len(wire.requests) == 1
 
 
-async def test_short_ways_back_are_served_from_memory(view: View, moto_server: S3Server) -> None:
+async def test_short_ways_back_are_served_from_memory(view: View, wire: DictWire) -> None:
     async with await view.read_seekable("key") as stream:
         assert await stream.read(2 * MIB) == DATA[: 2 * MIB]
         for back in (10, 100 * KIB, 500 * KIB, KEPT - 70 * KIB):
@@ -58,19 +61,19 @@ async def test_short_ways_back_are_served_from_memory(view: View, moto_server: S
             assert await stream.read(back) == DATA[2 * MIB - back : 2 * MIB]
         await stream.seek(-10, io.SEEK_CUR)
         assert await stream.read(MIB) == DATA[2 * MIB - 10 : 3 * MIB - 10]
-    assert len(moto_server.requests) == 1
+    assert len(wire.requests) == 1
 
 
-async def test_each_far_seek_is_one_request_more(view: View, moto_server: S3Server) -> None:
+async def test_each_far_seek_is_one_request_more(view: View, wire: DictWire) -> None:
     async with await view.read_seekable("key") as stream:
         for seeks in range(1, 9):
             start = 3 * MIB if seeks % 2 else seeks * KIB
             await stream.seek(start)
             assert await stream.read(100) == DATA[start : start + 100]
-            assert len(moto_server.requests) == seeks + 1
+            assert len(wire.requests) == seeks + 1
 
 
-async def test_a_seek_that_nobody_reads_after_is_free(view: View, moto_server: S3Server) -> None:
+async def test_a_seek_that_nobody_reads_after_is_free(view: View, wire: DictWire) -> None:
     async with await view.read_seekable("key") as stream:
         assert await stream.seek(0, io.SEEK_END) == len(DATA)
         assert await stream.read() == b""
@@ -81,25 +84,25 @@ async def test_a_seek_that_nobody_reads_after_is_free(view: View, moto_server: S
             await stream.seek(-1 - len(DATA), io.SEEK_END)
         assert stream.tell() == 0
         assert await stream.read(10) == DATA[:10]
-    assert len(moto_server.requests) <= 2
+    assert len(wire.requests) <= 2
 
 
-async def test_a_plain_read_asks_anew_after_each_seek(moto_server: S3Server) -> None:
-    async with view_of("sync", moto_server, moto_server.fresh_prefix()) as view:
+async def test_a_plain_read_asks_anew_after_each_seek(wire: DictWire) -> None:
+    async with dict_view("sync", wire) as view:
         await view.write("key", DATA)
-        moto_server.requests.clear()
+        wire.requests.clear()
         with view.store.read("key") as stream:
             for seeks in range(1, 5):
                 stream.seek(seeks * 200 * KIB)
                 assert stream.read(10) == DATA[seeks * 200 * KIB :][:10]
-                assert len(moto_server.requests) == seeks + 1
+                assert len(wire.requests) == seeks + 1
 
 
 # --- content
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_seeks_and_reads_are_those_of_a_file(view: View, moto_server: S3Server, seed: int) -> None:
+async def test_seeks_and_reads_are_those_of_a_file(view: View, wire: DictWire, seed: int) -> None:
     dice, model, seeks = random.Random(seed), io.BytesIO(DATA), 0
     async with await view.read_seekable("key") as stream:
         for _ in range(150):
@@ -116,7 +119,7 @@ async def test_seeks_and_reads_are_those_of_a_file(view: View, moto_server: S3Se
                 assert await stream.read(size) == model.read(size)
             assert stream.tell() == model.tell()
         assert await stream.read() == model.read()
-    assert len(moto_server.requests) <= seeks + 1
+    assert len(wire.requests) <= seeks + 1
 
 
 class Source:
@@ -154,7 +157,7 @@ STEPS = st.lists(
 @given(STEPS, st.integers(1, 100))
 def test_any_steps_give_the_bytes_of_a_file_within_the_bounds(steps: list[tuple[str, int]], piece: int) -> None:
     source = Source(300, piece)
-    seeker: Any = S3Seeker(source)  # type: ignore[arg-type]
+    seeker: Any = Seeker(source)  # type: ignore[arg-type]
     model, seeks = io.BytesIO(bytes(place % 251 for place in range(300))), 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seeking, "READ_ON", 20)
@@ -174,7 +177,7 @@ def test_any_steps_give_the_bytes_of_a_file_within_the_bounds(steps: list[tuple[
 @pytest.mark.parametrize(("ahead", "asked"), [(READ_ON, 1), (READ_ON + 1, 2), (-KEPT, 1), (-KEPT - 1, 2)])
 def test_the_bounds_are_those_that_are_named(ahead: int, asked: int) -> None:
     source = Source(4 * MIB, 256 * KIB)
-    seeker = S3Seeker(source)  # type: ignore[arg-type]
+    seeker = Seeker(source)  # type: ignore[arg-type]
     while source.at < 2 * MIB:
         run_to_end(seeker.read(256 * KIB))
     run_to_end(seeker.seek(ahead, io.SEEK_CUR))
@@ -188,7 +191,7 @@ def test_memory_is_bounded_however_much_is_read() -> None:
             self.at += 64 * KIB
             return bytes(64 * KIB)
 
-    seeker = S3Seeker(Endless(1 << 40, 0))  # type: ignore[arg-type]
+    seeker = Seeker(Endless(1 << 40, 0))  # type: ignore[arg-type]
     tracemalloc.start()
     try:
         for _ in range(1000):
@@ -196,28 +199,3 @@ def test_memory_is_bounded_however_much_is_read() -> None:
         assert tracemalloc.get_traced_memory()[1] < 3 * KEPT
     finally:
         tracemalloc.stop()
-
-
-# --- faults
-
-
-async def take(stream: Any, taken: list[bytes]) -> None:
-    while chunk := await stream.read(64 * KIB):
-        taken.append(chunk)
-
-
-@pytest.mark.parametrize("kind", ["sync", "async"])
-async def test_reading_goes_on_where_a_broken_connection_left_it(moto_server: S3Server, kind: str) -> None:
-    prefix = moto_server.fresh_prefix()
-    with proxy_to(moto_server.endpoint) as proxy:
-        async with view_of(kind, moto_server, prefix, endpoint_url=proxy.endpoint) as view:
-            await view.write("key", DATA)
-            proxy.arm(Fault("reset", "response", after=2 * MIB, times=1))
-            async with await view.read_seekable("key") as stream:
-                taken: list[bytes] = []
-                with pytest.raises(BackendUnavailable):
-                    await take(stream, taken)
-                place = sum(map(len, taken)) - 1000
-                assert 0 < place < 2 * MIB
-                await stream.seek(place)
-                assert await stream.read() == DATA[place:]

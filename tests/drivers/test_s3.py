@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import pickle
 import subprocess
@@ -17,14 +16,12 @@ from typing import Any
 import pytest
 from helpers.deadline import DEADLINE
 from helpers.processes import Fork, in_new_process
+from helpers.s3 import MIB, uploads
 from servers.s3 import BUCKET, KEY, SECRET, S3Server, client
 
 from remote_store import (
     AlreadyExists,
     BackendUnavailable,
-    FileInfo,
-    FolderEntry,
-    InvalidPath,
     NotFound,
     PermissionDenied,
     PreconditionFailed,
@@ -35,8 +32,6 @@ from remote_store import (
 from remote_store.aio import AsyncS3Backend, AsyncStore
 from remote_store.backends import S3Backend
 from remote_store.certify.view import View
-
-MIB = 1 << 20
 
 
 def closing_view(kind: str, bucket: str, **options: Any) -> Any:
@@ -122,9 +117,7 @@ async def test_a_long_upload_does_not_replace_what_was_created_meanwhile(name: s
         with pytest.raises(AlreadyExists):
             await store.write("key", content())
         assert await store.read_bytes("key") == b"theirs"
-    plain = client(server)
-    uploads = plain.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
-    assert [upload for upload in uploads if upload["Key"].startswith(prefix + "/")] == []
+    assert uploads(server, prefix) == []
 
 
 # --- what answers mean
@@ -313,17 +306,6 @@ async def test_a_concurrent_conflict_is_tried_once_more(told: View, answers: Ans
     answers.give(conflict, (200, None))
     assert (await told.write("a/key", b"x")).etag == "0123"
     assert answers.asked == ["PUT", "PUT"]
-    answers.give(conflict)
-    with pytest.raises(AlreadyExists):
-        await told.write("a/key", b"x")
-    assert answers.asked == ["PUT", "PUT"]
-    answers.give(conflict, (412, "PreconditionFailed"))
-    with pytest.raises(AlreadyExists):
-        await told.write("a/key", b"x")
-    assert answers.asked == ["PUT", "PUT"]
-    answers.give(conflict)
-    with pytest.raises(PreconditionFailed):
-        await told.write("a/key", b"x", if_match="0123")
 
 
 # --- a missing bucket
@@ -370,134 +352,6 @@ async def test_a_missing_bucket_reads_as_a_missing_path_and_is_named(kind: str, 
     plain = client(moto_server)
     assert [bucket["Name"] for bucket in plain.list_buckets()["Buckets"]].count("no-such-bucket") == 0
     await closed(store)
-
-
-# --- keys, not nodes
-
-
-async def test_a_file_that_is_also_a_folder_is_touched_alone(view: View) -> None:
-    for key in ("a", "a/below", "a/b/c"):
-        await view.write(key, key.encode())
-    assert await view.read_bytes("a") == b"a"
-    assert await view.is_file("a")
-    assert await view.is_folder("a")
-    await view.copy("a", "copied")
-    await view.move("a", "moved")
-    assert not await view.is_file("a")
-    assert await view.read_bytes("moved") == await view.read_bytes("copied") == b"a"
-    assert await view.read_bytes("a/below") == b"a/below"
-    await view.write("a", b"again")
-    await view.delete("a")
-    assert sorted(str(file.path) for file in await items(view.list_files("", recursive=True))) == [
-        "a/b/c",
-        "a/below",
-        "copied",
-        "moved",
-    ]
-    with pytest.raises(InvalidPath):
-        await view.read_bytes("a")
-    with pytest.raises(InvalidPath):
-        await view.delete("a", missing_ok=True)
-
-
-async def test_folder_markers_are_folders_never_files(view: View, look: Any, prefix: str) -> None:
-    for marker in ("x/", "x/y/"):
-        look.put_object(Bucket=BUCKET, Key=f"{prefix}/{marker}", Body=b"")
-    look.put_object(Bucket=BUCKET, Key=f"{prefix}/x/y/file", Body=b"1")
-    look.put_object(Bucket=BUCKET, Key=f"{prefix}/", Body=b"")
-    assert [str(file.path) for file in await items(view.list_files("", recursive=True))] == ["x/y/file"]
-    assert [(type(entry), str(entry.path)) for entry in await items(view.iter_children(""))] == [(FolderEntry, "x")]
-    assert [(type(entry), str(entry.path)) for entry in await items(view.iter_children("x"))] == [(FolderEntry, "x/y")]
-    assert [type(entry) for entry in await items(view.iter_children("x/y"))] == [FileInfo]
-    assert (await view.get_folder_info("x")).file_count == 1
-    assert await view.is_folder("x")
-    assert not await view.is_file("x")
-    with pytest.raises(InvalidPath):
-        await view.read_bytes("x")
-    await view.delete("x/y/file")
-    assert await view.is_folder("x/y")
-    assert (await view.get_folder_info("x/y")).file_count == 0
-    await view.delete_folder("x/y")
-    await view.delete_folder("x", recursive=True)
-    found = look.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", ())
-    assert [entry["Key"] for entry in found] == [f"{prefix}/"]
-
-
-async def test_a_write_below_a_file_is_refused_where_asked_for(
-    kind: str, moto_server: S3Server, prefix: str, view: View
-) -> None:
-    store = closing_view(kind, BUCKET, root=prefix, reject_write_under_file_ancestor=True, **moto_server.options)
-    strict = View(store)
-    await view.write("a/file", b"1")
-    await view.write("src", b"2")
-    for work in (
-        strict.write("a/file/b/c", b""),
-        strict.write("a/file/b", strict.stream([b"x"]), overwrite=True),
-        strict.write_atomic("a/file/b", b""),
-        strict.copy("src", "a/file/b"),
-        strict.move("src", "a/file/b", overwrite=True),
-    ):
-        with pytest.raises(InvalidPath):
-            await work
-    with pytest.raises(NotFound):
-        await strict.move("absent", "a/file/b")
-    await strict.write("a/other", b"3")
-    files = sorted(str(file.path) for file in await items(view.list_files("", recursive=True)))
-    assert files == ["a/file", "a/other", "src"]
-    await view.write("a/file/b", b"passes")
-    await closed(store)
-
-
-# --- reading
-
-
-def gets(server: S3Server, since: int, prefix: str) -> int:
-    return sum(request.startswith("GET ") and prefix in request for request in server.requests[since:])
-
-
-async def test_reading_forward_is_one_request_and_a_seek_one_more(
-    view: View, moto_server: S3Server, prefix: str
-) -> None:
-    data = os.urandom(2 * MIB)
-    await view.write("key", data)
-    since = len(moto_server.requests)
-    assert b"".join(await items(view.read("key"))) == data
-    assert gets(moto_server, since, prefix) == 1
-    since = len(moto_server.requests)
-    async with await view.read_seekable("key") as stream:
-        assert await stream.read(100) == data[:100]
-        assert await stream.seek(MIB) == MIB
-        assert await stream.read(10) == data[MIB : MIB + 10]
-        assert await stream.seek(-5, io.SEEK_END) == len(data) - 5
-        assert await stream.read() == data[-5:]
-        assert await stream.read() == b""
-    assert gets(moto_server, since, prefix) <= 3
-
-
-async def test_a_seek_before_the_start_fails_as_that_of_a_file_does(view: View) -> None:
-    await view.write("key", b"123")
-    async with await view.read_seekable("key") as stream:
-        with pytest.raises(OSError, match="negative seek position"):
-            await stream.seek(-4, io.SEEK_END)
-        assert await stream.seek(-3, io.SEEK_END) == 0
-        assert await stream.read() == b"123"
-
-
-async def test_a_file_replaced_between_two_reads_is_an_error_not_mixed_bytes(view: View) -> None:
-    await view.write("key", b"a" * 2 * MIB)
-    async with await view.read_seekable("key") as stream:
-        assert await stream.read(10) == b"a" * 10
-        await view.write("key", b"b" * 2 * MIB, overwrite=True)
-        await stream.seek(MIB)
-        with pytest.raises(PreconditionFailed) as caught:
-            await stream.read(10)
-    assert caught.value.path == "key"
-    async with await view.read_seekable("key") as stream:
-        assert await stream.read(10) == b"b" * 10
-        await view.delete("key")
-        await stream.seek(MIB)
-        with pytest.raises(PreconditionFailed):
-            await stream.read(10)
 
 
 # --- what is kept with a file
@@ -574,39 +428,6 @@ async def test_explicit_credentials_travel_in_a_pickle(view: View) -> None:
     data = pickle.dumps(view.store)
     assert SECRET.encode() in data
     assert await asyncio.to_thread(in_new_process, read_unpickled, data) == b"content"
-
-
-async def test_closing_is_for_good_and_can_be_repeated(view: View) -> None:
-    await view.write("key", b"content")
-    await closed(view.store)
-    await closed(view.store)
-    for work in (
-        lambda: view.read_bytes("key"),
-        lambda: view.exists("key"),
-        lambda: view.write("key", b""),
-        lambda: view.write("key", view.stream([b"x"])),
-        lambda: view.delete("key", missing_ok=True),
-        view.ping,
-        lambda: items(view.list_files("")),
-    ):
-        with pytest.raises(BackendUnavailable, match="is closed") as caught:
-            await work()
-        assert caught.value.__cause__ is not caught.value  # A chain that ends, for whoever walks it.
-    assert await view.exists("")
-
-
-def test_an_async_store_says_that_it_belongs_to_one_loop(moto_server: S3Server, prefix: str) -> None:
-    store = AsyncStore(AsyncS3Backend(BUCKET, prefix, **moto_server.options))
-
-    async def use() -> None:
-        await store.write("key", b"x", overwrite=True)
-
-    with asyncio.Runner() as first, asyncio.Runner() as second:
-        first.run(use())
-        with pytest.raises(RuntimeError, match="belongs to the event loop"):
-            second.run(use())
-        first.run(use())
-        first.run(store.aclose())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks need a POSIX system")

@@ -10,21 +10,19 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from helpers.s3 import DENIED, PART, UNMET, content_of, keys
 from servers.s3 import BUCKET, Answer, Environ, S3Server, client, hang_up, refusal, view_of
 
 from remote_store import AlreadyExists, NotFound, PermissionDenied, PreconditionFailed, RemoteStoreError
 from remote_store.certify.view import View
-from remote_store.drivers.s3 import copying
+from remote_store.drivers.s3 import driver as copying
 
-MIB = 1 << 20
-PART = 5 * MIB
 DATA = random.Random(0).randbytes(2 * PART + 12345)
 TOO_LARGE = refusal(
     "400 Bad Request",
     "InvalidRequest",
     "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120",
 )
-DENIED = refusal("403 Forbidden", "AccessDenied")
 
 
 @dataclass
@@ -54,7 +52,7 @@ class Place:
         if (event := self.before.get(number)) and (answer := event()):
             return answer
         if environ["HTTP_X_AMZ_COPY_SOURCE_IF_MATCH"] != self.head("src").get("ETag"):  # Which moto overlooks.
-            return refusal("412 Precondition Failed", "PreconditionFailed")
+            return UNMET
         return None
 
     def at_the_end(self, environ: Environ, carry_out: Callable[[], Answer]) -> Answer | None:
@@ -73,15 +71,10 @@ class Place:
             return {}
 
     def content(self, key: str) -> bytes:
-        data: bytes = self.client.get_object(**self.object(key))["Body"].read()
-        return data
+        return content_of(self.server, self.prefix, key)
 
     def keys(self) -> list[str]:
-        """What is there; a multipart upload that nobody finished is an error."""
-        uploads = self.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
-        assert [upload["Key"] for upload in uploads if upload["Key"].startswith(self.prefix + "/")] == []
-        found = self.client.list_objects_v2(Bucket=BUCKET, Prefix=self.prefix + "/").get("Contents", ())
-        return [entry["Key"].removeprefix(self.prefix + "/") for entry in found]
+        return keys(self.server, self.prefix)
 
 
 @pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
@@ -247,7 +240,7 @@ async def test_the_echo_of_an_own_copy_is_no_conflict(place: Place, monkeypatch:
         if "uploadId" not in environ["QUERY_STRING"]:
             return None
         if completed:
-            return refusal("412 Precondition Failed", "PreconditionFailed")
+            return UNMET
         completed.append(carry_out())
         hang_up(environ)
 

@@ -9,16 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from servers.s3 import BUCKET, Answer, Environ, S3Server, client, refusal, view_of
+from helpers.s3 import PART, CarryOut, keys
+from servers.s3 import BUCKET, Answer, Environ, S3Server, refusal, view_of
 
 from remote_store import BackendUnavailable, NotFound, PermissionDenied, RemoteStoreError, StorageFull
 from remote_store.certify.view import View
 
-PART = 5 << 20
 HTML = (("Content-Type", "text/html"),)
 PAGE = b"<!DOCTYPE html><html><body><p>Nothing here<hr></body></html>"
 XHTML = b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p>Welcome</p></body></html>'
-CarryOut = Callable[[], Answer]
 Work = Callable[[View], Coroutine[Any, Any, Any]]
 
 
@@ -28,14 +27,6 @@ async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: st
     once = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
     async with view_of(request.param, moto_server, prefix, part_size=PART, **once) as view:
         yield view
-
-
-def keys(server: S3Server, prefix: str) -> list[str]:
-    """What is stored; a multipart upload that nobody finished is an error."""
-    uploads = client(server).list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
-    assert [upload["Key"] for upload in uploads if upload["Key"].startswith(prefix + "/")] == []
-    found = client(server).list_objects_v2(Bucket=BUCKET, Prefix=prefix + "/").get("Contents", ())
-    return [entry["Key"].removeprefix(prefix + "/") for entry in found]
 
 
 def asked(environ: Environ) -> str:
@@ -143,14 +134,6 @@ async def test_a_page_that_refuses_a_range_is_not_the_end_of_a_file(
                 pytest.fail(f"{name} gave {await READS[name](view)!r}")
     assert await view.read_range("key", 4, 9) == b""
     assert await view.read_bytes("key") == b"1234"
-
-
-async def test_a_refusal_of_a_whole_file_is_not_its_end(view: View, moto_server: S3Server) -> None:
-    await view.write("key", b"1234")
-    with moto_server.hooked(lambda *_: refusal("416 Range Not Satisfiable", "InvalidRange")):
-        with pytest.raises(RemoteStoreError):
-            pytest.fail(f"gave {await view.read_bytes('key')!r}")
-        assert await view.read_range("key", 1, 3) == b""
 
 
 async def test_a_page_of_a_web_server_is_no_error_code(view: View, moto_server: S3Server) -> None:
@@ -381,50 +364,6 @@ async def test_an_upload_without_an_id_is_an_error(view: View, moto_server: S3Se
     with moto_server.hooked(Says({"BEGIN": begun})), pytest.raises(BackendUnavailable, match="no UploadId"):
         await view.write("key", long_content(view))
     assert not await view.exists("key")
-
-
-@pytest.mark.parametrize("tokens", [["a"], ["a", "b"], ["x", "a", "b", "c"]], ids=" ".join)
-async def test_a_listing_that_leads_back_to_where_it_was_ends(
-    view: View, moto_server: S3Server, tokens: list[str]
-) -> None:
-    pages: list[str] = []
-
-    def again(environ: Environ, carry_out: CarryOut) -> Answer | None:
-        if asked(environ) != "LIST":
-            return None
-        pages.append(
-            tokens[len(pages)] if len(pages) < len(tokens) else tokens[len(pages) % (len(tokens) - 1 or 1) - 1]
-        )
-        environ["QUERY_STRING"] = re.sub("&?continuation-token=[^&]*", "", environ["QUERY_STRING"])
-        answer = carry_out()
-        told = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{pages[-1]}</NextContinuationToken>"
-        return answer._replace(body=re.sub(rb"<IsTruncated>\w+</IsTruncated>", told.encode(), answer.body))
-
-    await view.write("key", b"1")
-    works = (lambda: every(view.list_files("")), lambda: view.get_folder_info(""))
-    for work in works:
-        pages.clear()
-        with moto_server.hooked(again), pytest.raises(BackendUnavailable, match="leads back"):
-            await work()
-        assert len(pages) < 20
-
-
-async def test_a_listing_that_shows_the_same_page_again_ends(view: View, moto_server: S3Server) -> None:
-    asked_for: list[str] = []
-
-    def again(environ: Environ, carry_out: CarryOut) -> Answer | None:
-        if asked(environ) != "LIST":
-            return None
-        asked_for.append(environ["QUERY_STRING"])
-        environ["QUERY_STRING"] = re.sub("&?continuation-token=[^&]*", "", environ["QUERY_STRING"])
-        told = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{len(asked_for)}</NextContinuationToken>"
-        answer = carry_out()
-        return answer._replace(body=re.sub(rb"<IsTruncated>\w+</IsTruncated>", told.encode(), answer.body))
-
-    await view.write("key", b"1")
-    with moto_server.hooked(again), pytest.raises(BackendUnavailable, match="leads back"):
-        await every(view.list_files(""))
-    assert len(asked_for) < 5
 
 
 @pytest.mark.parametrize("server", ["moto", "ministack"])

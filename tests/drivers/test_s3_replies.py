@@ -9,13 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from helpers.s3 import PART, UNMET, CarryOut, put, uploads
 from servers.s3 import (
-    BUCKET,
     SECRET,
     Answer,
     Environ,
     S3Server,
-    client,
     content,
     hang_up,
     refusal,
@@ -27,97 +26,23 @@ from remote_store import (
     BackendUnavailable,
     NotFound,
     PermissionDenied,
-    PreconditionFailed,
     RemoteStoreError,
 )
 from remote_store.certify.view import View
 from remote_store.drivers.s3.headers import combined
 
-PART = 5 << 20
 PIECES = [random.Random(number).randbytes(PART) for number in range(2)] + [b"end"]
 DATA = b"".join(PIECES)
-CarryOut = Callable[[], Answer]
-
-
-@pytest.fixture
-def look(moto_server: S3Server) -> Any:
-    return client(moto_server)
-
-
-def uploads(look: Any, prefix: str) -> list[str]:
-    found = look.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
-    return [upload["Key"] for upload in found if upload["Key"].startswith(prefix + "/")]
 
 
 # --- a completed upload whose reply was lost
 
-MET = refusal("412 Precondition Failed", "PreconditionFailed")
 GONE = refusal("404 Not Found", "NoSuchUpload")
-BUSY = refusal("409 Conflict", "ConditionalRequestConflict")
+CONFLICT = refusal("409 Conflict", "ConditionalRequestConflict")
 
 
 def is_completion(environ: Environ) -> bool:
     return environ["REQUEST_METHOD"] == "POST" and "uploadId=" in environ["QUERY_STRING"]
-
-
-class LostReply:
-    """Loses the first reply to the completion of an upload, and answers the others.
-
-    Args:
-        answer: to all but the first.
-        instead: is done instead of the first completion, which else is carried out.
-        no_head: whether questions are refused from then on.
-    """
-
-    def __init__(self, answer: Answer, instead: Callable[[], object] | None = None, *, no_head: bool = False) -> None:
-        self._answer, self._instead, self._no_head = answer, instead, no_head
-        self.asked = 0
-
-    def __call__(self, environ: Environ, carry_out: CarryOut) -> Answer | None:
-        if environ["REQUEST_METHOD"] == "HEAD" and self.asked and self._no_head:
-            return refusal("403 Forbidden", "AccessDenied")
-        if not is_completion(environ):
-            return None
-        self.asked += 1
-        if self.asked > 1:
-            return self._answer
-        (self._instead or carry_out)()
-        hang_up(environ)
-
-
-@pytest.mark.parametrize("answer", [MET, GONE, BUSY], ids=["412", "no such upload", "409"])
-@pytest.mark.parametrize("how", ["create", "replace", "if_match"])
-async def test_the_echo_of_an_own_upload_is_success(
-    view: View, moto_server: S3Server, look: Any, prefix: str, answer: Answer, how: str
-) -> None:
-    options: dict[str, Any] = {"overwrite": how == "replace"}
-    if how != "create":
-        old = await view.write("key", b"old")
-    if how == "if_match":
-        options = {"if_match": old.etag}
-    reply = LostReply(answer)
-    with moto_server.hooked(reply):
-        result = await view.write("key", view.stream(PIECES), **options)
-    assert reply.asked == 2
-    assert result.size == len(DATA)
-    assert result.etag == (await view.get_file_info("key")).etag
-    assert await view.read_bytes("key") == DATA
-    assert uploads(look, prefix) == []
-
-
-@pytest.mark.parametrize("theirs", [b"theirs", DATA[::-1], DATA], ids=["other", "of the same size", "put at once"])
-@pytest.mark.parametrize("if_match", [False, True])
-async def test_a_true_conflict_stays_one_when_a_reply_is_lost(
-    view: View, moto_server: S3Server, look: Any, prefix: str, theirs: bytes, if_match: bool
-) -> None:
-    options = {"if_match": (await view.write("key", b"old")).etag} if if_match else {}
-    reply = LostReply(MET, lambda: look.put_object(Bucket=BUCKET, Key=f"{prefix}/key", Body=theirs))
-    with moto_server.hooked(reply), pytest.raises(PreconditionFailed if if_match else AlreadyExists) as caught:
-        await view.write("key", view.stream(PIECES), **options)
-    assert reply.asked == 2
-    assert caught.value.path == "key"
-    assert (await view.get_file_info("key")).etag == hashlib.md5(theirs).hexdigest()
-    assert uploads(look, prefix) == []
 
 
 class DoneThen:
@@ -163,47 +88,53 @@ STATUSES = {
 @pytest.mark.parametrize("how", ["create", "if_match"])
 @pytest.mark.parametrize("parts", [False, True], ids=["put", "parts"])
 async def test_a_conditional_write_that_was_done_unheard_is_success(
-    view: View, moto_server: S3Server, look: Any, prefix: str, answer: Answer | None, how: str, parts: bool
+    view: View, moto_server: S3Server, prefix: str, answer: Answer | None, how: str, parts: bool
 ) -> None:
     options = {"if_match": (await view.write("key", b"old")).etag} if how == "if_match" else {}
     # Once it is completed, moto knows an upload no more, and judges no condition.
-    done = DoneThen(is_completion, answer, MET) if parts else DoneThen(is_put, answer)
+    done = DoneThen(is_completion, answer, UNMET) if parts else DoneThen(is_put, answer)
     with moto_server.hooked(done):
         result = await view.write("key", view.stream(PIECES) if parts else b"mine", metadata={"a": "b"}, **options)
     assert done.asked == 2
     assert await view.read_bytes("key") == (DATA if parts else b"mine")
     assert result.etag == (await view.get_file_info("key")).etag
-    assert uploads(look, prefix) == []
+    assert uploads(moto_server, prefix) == []
 
 
-@pytest.mark.parametrize("how", ["create", "if_match"])
-async def test_a_write_that_meets_its_own_first_try_half_way_is_success(
-    view: View, moto_server: S3Server, how: str
+@pytest.mark.parametrize("answer", [UNMET, GONE, CONFLICT], ids=["412", "no such upload", "409"])
+async def test_an_upload_is_told_from_its_echo_by_each_code(
+    view: View, moto_server: S3Server, prefix: str, answer: Answer
 ) -> None:
-    options = {"if_match": (await view.write("key", b"old")).etag} if how == "if_match" else {}
-    done = DoneThen(is_put, STATUSES["503"], BUSY)
+    done = DoneThen(is_completion, None, answer)
     with moto_server.hooked(done):
-        result = await view.write("key", b"mine", **options)
+        result = await view.write("key", view.stream(PIECES), overwrite=answer is GONE)
+    assert done.asked == 2
+    assert result.size == len(DATA)
+    assert result.etag == (await view.get_file_info("key")).etag
+    assert uploads(moto_server, prefix) == []
+
+
+async def test_a_put_that_meets_its_own_first_try_half_way_is_success(view: View, moto_server: S3Server) -> None:
+    done = DoneThen(is_put, STATUSES["503"], CONFLICT)
+    with moto_server.hooked(done):
+        result = await view.write("key", b"mine")
     assert done.asked == 3
     assert result.etag == hashlib.md5(b"mine").hexdigest()
-    assert await view.read_bytes("key") == b"mine"
 
 
 @pytest.mark.parametrize("theirs", [b"theirs", b"mine"], ids=["other", "the same with other metadata"])
-@pytest.mark.parametrize("how", ["create", "if_match"])
 async def test_a_write_of_others_after_a_busy_answer_is_a_conflict(
-    view: View, moto_server: S3Server, look: Any, prefix: str, theirs: bytes, how: str
+    view: View, moto_server: S3Server, prefix: str, theirs: bytes
 ) -> None:
     def theirs_first(environ: Environ, _: CarryOut) -> Answer | None:
         if not is_put(environ) or moto_server.hook is None:
             return None
         moto_server.hook = None
-        look.put_object(Bucket=BUCKET, Key=f"{prefix}/key", Body=theirs)
+        put(moto_server, prefix, "key", theirs)
         return STATUSES["503"]
 
-    options = {"if_match": (await view.write("key", b"old")).etag} if how == "if_match" else {}
-    with moto_server.hooked(theirs_first), pytest.raises(PreconditionFailed if options else AlreadyExists):
-        await view.write("key", b"mine", metadata={"a": "b"}, **options)
+    with moto_server.hooked(theirs_first), pytest.raises(AlreadyExists):
+        await view.write("key", b"mine", metadata={"a": "b"})
     assert await view.read_bytes("key") == theirs
 
 
@@ -224,7 +155,7 @@ async def test_a_copy_that_was_done_unheard_is_success(
         return reply._replace(headers=(*told, *checksum) if reply.status.startswith("200") else reply.headers)
 
     await view.write("src", view.stream(PIECES) if parts else b"mine", metadata={"a": "b"})
-    done = DoneThen(lambda environ: "HTTP_X_AMZ_COPY_SOURCE" in environ, answer, MET)
+    done = DoneThen(lambda environ: "HTTP_X_AMZ_COPY_SOURCE" in environ, answer, UNMET)
     with moto_server.hooked(vouched):
         await getattr(view, verb)("src", "dst")
     assert done.asked == 2
@@ -232,48 +163,31 @@ async def test_a_copy_that_was_done_unheard_is_success(
     assert await view.exists("src") == (verb == "copy")
 
 
-async def test_an_equal_file_is_a_conflict_where_no_reply_was_lost(view: View, moto_server: S3Server) -> None:
-    def answer(environ: Environ, carry_out: CarryOut) -> Answer | None:
-        return carry_out() and MET if is_completion(environ) else None
-
-    with moto_server.hooked(answer), pytest.raises(AlreadyExists):
-        await view.write("key", view.stream(PIECES))
-    assert await view.read_bytes("key") == DATA
-
-
 async def test_an_upload_that_somebody_aborted_is_an_error(view: View, moto_server: S3Server) -> None:
-    reply = LostReply(GONE, lambda: None)
-    for hook in (lambda environ, _: GONE if "uploadId=" in environ["QUERY_STRING"] else None, reply):
-        with moto_server.hooked(hook), pytest.raises(RemoteStoreError, match="NoSuchUpload"):
-            await view.write("key", view.stream(PIECES))
-    assert reply.asked == 2
+    gone = moto_server.hooked(lambda environ, _: GONE if "uploadId=" in environ["QUERY_STRING"] else None)
+    with gone, pytest.raises(RemoteStoreError, match="NoSuchUpload"):
+        await view.write("key", view.stream(PIECES))
     assert not await view.exists("key")
 
 
-async def test_a_conflict_stands_where_nobody_may_look(view: View, moto_server: S3Server) -> None:
-    with moto_server.hooked(LostReply(MET, no_head=True)), pytest.raises(AlreadyExists):
-        await view.write("key", view.stream(PIECES))
-
-
 async def test_a_conflict_stands_where_etags_are_no_sums(view: View, moto_server: S3Server) -> None:
-    class Encrypted(LostReply):
+    done = DoneThen(is_completion, None, UNMET)
+
+    def encrypted(environ: Environ, carry_out: CarryOut) -> Answer | None:
         """Gives parts etags of another kind, as under a KMS key, and understands them."""
+        if environ["REQUEST_METHOD"] == "PUT":
+            answer = carry_out()
+            headers = tuple((n, f'"-kms-{v[1:]}' if n.lower() == "etag" else v) for n, v in answer.headers)
+            return answer._replace(headers=headers)
+        if is_completion(environ):
+            parts = content(environ)
+            assert parts.count(b"-kms-") == 3 or done.asked
+            set_content(environ, parts.replace(b"-kms-", b""))
+        return done(environ, carry_out)
 
-        def __call__(self, environ: Environ, carry_out: CarryOut) -> Answer | None:
-            if environ["REQUEST_METHOD"] == "PUT":
-                answer = carry_out()
-                headers = tuple((n, f'"-kms-{v[1:]}' if n.lower() == "etag" else v) for n, v in answer.headers)
-                return answer._replace(headers=headers)
-            if is_completion(environ):
-                parts = content(environ)
-                assert parts.count(b"-kms-") == 3 or self.asked
-                set_content(environ, parts.replace(b"-kms-", b""))
-            return super().__call__(environ, carry_out)
-
-    reply = Encrypted(MET)
-    with moto_server.hooked(reply), pytest.raises(AlreadyExists):
+    with moto_server.hooked(encrypted), pytest.raises(AlreadyExists):
         await view.write("key", view.stream(PIECES))
-    assert reply.asked == 2
+    assert done.asked == 2
     assert await view.read_bytes("key") == DATA
 
 
@@ -347,15 +261,6 @@ async def test_keys_that_were_not_deleted_are_told(
     assert not await view.exists("d")
     await view.write("d/1", b"again")
     assert await view.read_bytes("d/1") == b"again"
-
-
-async def test_a_child_tells_the_path_as_its_own(view: View, moto_server: S3Server, prefix: str) -> None:
-    child = view.child("a")
-    await child.write("d/1", b"x")
-    await child.write("d/2", b"x")
-    with moto_server.hooked(Refusing({f"{prefix}/a/d/1": "AccessDenied"})), pytest.raises(PermissionDenied) as caught:
-        await child.delete_folder("d", recursive=True)
-    assert caught.value.path == "d/1"
 
 
 # --- a redirect to nowhere

@@ -7,15 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from helpers.s3 import MIB, PART
 from servers.proxy import Fault, Proxy, proxy_to
 from servers.s3 import S3Server, view_of
 
 from remote_store.certify.view import View
 
 pytestmark = pytest.mark.full
-KIB, MIB = 1 << 10, 1 << 20
 DEADLINE = 2.0
-PART = 5 * MIB
 DATA = bytes(range(256)) * (3 * MIB // 256)
 DRIP = Fault("drip", "response", pause=0.05)
 """48 times 64 KiB, each well within the deadline, and all of them beyond it, on a machine of any speed."""

@@ -7,20 +7,18 @@ import io
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from helpers.deadline import DEADLINE
+from helpers.s3 import BUSY, DENIED, MIB, PART, CarryOut, is_request, uploads
 from s3fs import S3FileSystem
-from servers.proxy import Fault, proxy_to
 from servers.s3 import BUCKET, KEY, SECRET, Answer, Environ, S3Server, client, hang_up, refusal, view_of
 
 from remote_store import (
     AlreadyExists,
     BackendUnavailable,
     FsspecBackend,
-    InvalidPath,
     NotFound,
     PermissionDenied,
     PreconditionFailed,
@@ -31,13 +29,6 @@ from remote_store.aio import AsyncFsspecBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import S3Backend
 from remote_store.certify.view import View
 
-MIB = 1 << 20
-PART = 5 * MIB
-BUSY = refusal("503 Slow Down", "SlowDown")
-DENIED = refusal("403 Forbidden", "AccessDenied")
-MET = refusal("412 Precondition Failed", "PreconditionFailed")
-CarryOut = Callable[[], Answer]
-
 
 @pytest.fixture
 def store(moto_server: S3Server, prefix: str) -> Iterator[Store]:
@@ -45,69 +36,7 @@ def store(moto_server: S3Server, prefix: str) -> Iterator[Store]:
         yield store
 
 
-def uploads(server: S3Server, prefix: str) -> list[str]:
-    found = client(server).list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
-    return [upload["Key"] for upload in found if upload["Key"].startswith(prefix + "/")]
-
-
-def method(environ: Environ, name: str, query: str = "") -> bool:
-    return bool(environ["REQUEST_METHOD"] == name and query in environ["QUERY_STRING"])
-
-
 # --- files without holes
-
-
-@pytest.mark.parametrize("again", [False, True], ids=["gives up", "tries again"])
-async def test_a_file_whose_part_failed_is_not_published(
-    view: View, moto_server: S3Server, prefix: str, again: bool
-) -> None:
-    def refuse(environ: Environ, _: CarryOut) -> Answer | None:
-        return BUSY if method(environ, "POST", "uploads") else None
-
-    async def write() -> None:
-        async with view.open_atomic("key") as file:
-            with moto_server.hooked(refuse), suppress(BackendUnavailable):
-                await file.write(bytes(PART + 1))
-                await file.write(b"the part must go before more is taken")
-                pytest.fail("nothing was refused")
-            if again:
-                await file.write(b"end")
-
-    with pytest.raises(BackendUnavailable, match="not published"):
-        await write()
-    assert not await view.exists("key")
-    assert uploads(moto_server, prefix) == []
-
-
-async def test_a_file_with_a_cancelled_write_is_not_published(moto_server: S3Server, prefix: str) -> None:
-    async def write() -> None:
-        async with store.open_atomic("key") as file:
-            await file.write(bytes(PART))
-            proxy.arm(Fault("stall", "request", after=MIB))
-            writing = asyncio.ensure_future(file.write(bytes(3 * PART)))
-            await asyncio.to_thread(proxy.struck.wait, 30)
-            writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await writing
-            proxy.heal()
-
-    with proxy_to(moto_server.endpoint) as proxy:
-        options = {**moto_server.options, "endpoint_url": proxy.endpoint, "part_size": PART, "max_concurrency": 1}
-        async with AsyncStore(AsyncS3Backend(BUCKET, prefix, **options)) as store:
-            with pytest.raises(RemoteStoreError, match="cancelled"):
-                await write()
-            assert not await store.exists("key")
-    assert uploads(moto_server, prefix) == []
-
-
-async def test_writes_side_by_side_go_one_after_the_other(moto_server: S3Server, prefix: str) -> None:
-    async with AsyncStore(AsyncS3Backend(BUCKET, prefix, part_size=PART, **moto_server.options)) as store:
-        async with store.open_atomic("key") as file:
-            await asyncio.gather(*(file.write(bytes([number]) * PART) for number in range(4)))
-        data = await store.read_bytes("key")
-    assert sorted(data[start] for start in range(0, 4 * PART, PART)) == [0, 1, 2, 3]
-    assert all(len(set(data[start : start + PART])) == 1 for start in range(0, 4 * PART, PART))
-    assert uploads(moto_server, prefix) == []
 
 
 def test_an_interrupt_waits_for_the_abort_of_the_upload(moto_server: S3Server, prefix: str) -> None:
@@ -132,37 +61,6 @@ def test_an_interrupt_waits_for_the_abort_of_the_upload(moto_server: S3Server, p
 # --- reads without gaps
 
 
-@pytest.mark.parametrize("read", ["read", "read_seekable"])
-async def test_after_a_read_that_failed_nothing_is_skipped(moto_server: S3Server, prefix: str, read: str) -> None:
-    data = bytes(range(256)) * (4 * MIB // 256)
-    with proxy_to(moto_server.endpoint) as proxy:
-        async with view_of("sync", moto_server, prefix, endpoint_url=proxy.endpoint) as view:
-            await view.write("key", data)
-            proxy.arm(Fault("reset", "response", after=2 * MIB, times=1))
-            with getattr(view.store, read)("key") as stream:
-                with pytest.raises(BackendUnavailable):
-                    stream.read(3 * MIB)
-                with pytest.raises(BackendUnavailable, match="earlier read"):
-                    stream.read(MIB)
-                stream.seek(MIB)
-                assert stream.read() == data[MIB:]
-
-
-async def test_an_async_read_that_failed_loses_nothing(moto_server: S3Server, prefix: str) -> None:
-    data = bytes(range(256)) * (4 * MIB // 256)
-    with proxy_to(moto_server.endpoint) as proxy:
-        async with view_of("async", moto_server, prefix, endpoint_url=proxy.endpoint) as view:
-            await view.write("key", data)
-            proxy.arm(Fault("reset", "response", after=2 * MIB, times=1))
-            async with await view.read_seekable("key") as stream:
-                with pytest.raises(BackendUnavailable):
-                    await stream.read()
-                assert stream.tell() == 0
-                head = await stream.read(1000)
-                assert (await stream.seek(0, 1), head) == (1000, data[:1000])
-                assert await stream.read() == data[1000:]
-
-
 async def test_more_open_streams_than_the_sdk_has_connections(view: View) -> None:
     for number in range(12):
         await view.write(f"{number}", bytes([number]) * (2 * MIB))
@@ -185,7 +83,7 @@ def altered(part: str) -> Callable[[Environ, CarryOut], Answer | None]:
     """Replies to GET of which something is not right."""
 
     def hook(environ: Environ, carry_out: CarryOut) -> Answer | None:
-        if not method(environ, "GET"):
+        if not is_request(environ, "GET"):
             return None
         if part == "range":
             environ.pop("HTTP_RANGE", None)
@@ -212,15 +110,6 @@ async def test_a_service_that_ignores_ranges_is_told(view: View, moto_server: S3
         await view.read_range("key", 5, 8)
 
 
-def test_reading_on_after_the_store_was_closed_is_an_error(store: Store) -> None:
-    store.write("key", bytes(MIB))
-    with store.read("key") as stream:
-        stream.read(10)
-        store.close()
-        with pytest.raises(BackendUnavailable, match="is closed"):
-            stream.read()
-
-
 # --- whose file it is
 
 
@@ -232,7 +121,7 @@ async def test_an_equal_file_of_another_writer_is_a_conflict(
     tries: list[str] = []
 
     def hook(environ: Environ, _: CarryOut) -> Answer | None:
-        if not method(environ, "PUT") or not environ["PATH_INFO"].endswith("/lock"):
+        if not is_request(environ, "PUT") or not environ["PATH_INFO"].endswith("/lock"):
             return None
         tries.append("put")
         if len(tries) == 1:
@@ -248,44 +137,17 @@ async def test_an_equal_file_of_another_writer_is_a_conflict(
     assert (await view.get_file_info("lock")).metadata == {"owner": "other"}
 
 
-@pytest.mark.parametrize("verb", ["copy", "move"])
-async def test_a_copy_whose_reply_was_lost_is_no_conflict(view: View, moto_server: S3Server, verb: str) -> None:
-    tries: list[str] = []
-
-    def hook(environ: Environ, carry_out: CarryOut) -> Answer | None:
-        if "HTTP_X_AMZ_COPY_SOURCE" not in environ:
-            return None
-        tries.append("copy")
-        if len(tries) > 1:
-            return MET
-        carry_out()
-        hang_up(environ)
-
-    await view.write("src", b"content", metadata={"who": "Ada"})
-    with moto_server.hooked(hook):
-        await getattr(view, verb)("src", "dst")
-    assert len(tries) == 2
-    assert await view.read_bytes("dst") == b"content"
-    assert await view.exists("src") == (verb == "copy")
-
-
 # --- who may not look
 
 
 async def test_the_service_decides_where_the_writer_may_not_look(view: View, moto_server: S3Server) -> None:
-    with moto_server.hooked(lambda environ, _: DENIED if method(environ, "HEAD") else None):
+    with moto_server.hooked(lambda environ, _: DENIED if is_request(environ, "HEAD") else None):
         assert (await view.write("key", view.stream([bytes(PART), b"1"]))).size == PART + 1
         await view.delete_folder("none", missing_ok=True)
         with pytest.raises(NotFound):
             await view.delete_folder("none")
         with pytest.raises(NotFound):
             await view.get_folder_info("none")
-
-
-async def test_a_folder_that_is_also_a_file_is_added_up_to_any_depth(view: View) -> None:
-    await view.write("both", b"1")
-    await view.write("both/y/z", b"1")
-    assert [(await view.get_folder_info("both", max_depth=depth)).file_count for depth in (None, 1, 0)] == [1, 1, 0]
 
 
 # --- what S3 does not take
@@ -305,16 +167,10 @@ async def test_metadata_that_s3_cannot_keep_is_a_value_error(view: View, metadat
     assert not await view.exists("key")
 
 
-async def test_half_a_character_is_no_path(view: View) -> None:
-    for work in (view.exists("a\udc80"), view.write("a\udc80", b"1"), view.read_bytes("a\udc80")):
-        with pytest.raises(InvalidPath):
-            await work
-
-
 async def test_a_key_that_is_too_long_is_not_there(view: View, moto_server: S3Server) -> None:
     """S3 answers 400 without a body to HEAD of such a key."""
     bad = Answer("400 Bad Request", b"")
-    with moto_server.hooked(lambda environ, _: bad if method(environ, "HEAD") else None):
+    with moto_server.hooked(lambda environ, _: bad if is_request(environ, "HEAD") else None):
         assert not await view.exists("ä" * 600)
         assert not await view.is_file("ä" * 600)
         with pytest.raises(PermissionDenied, match="credentials"):
@@ -323,7 +179,7 @@ async def test_a_key_that_is_too_long_is_not_there(view: View, moto_server: S3Se
 
 async def test_what_a_service_does_not_implement_is_no_outage(view: View, moto_server: S3Server) -> None:
     lacking = refusal("501 Not Implemented", "NotImplemented")
-    moto_server.hook = lambda environ, _: lacking if method(environ, "PUT") else None
+    moto_server.hook = lambda environ, _: lacking if is_request(environ, "PUT") else None
     with pytest.raises(RemoteStoreError, match="does not implement") as caught:
         await view.write("key", b"1")
     moto_server.hook = None
@@ -332,7 +188,7 @@ async def test_what_a_service_does_not_implement_is_no_outage(view: View, moto_s
 
 async def test_a_listing_that_ends_in_the_middle_is_an_error(view: View, moto_server: S3Server) -> None:
     def hook(environ: Environ, carry_out: CarryOut) -> Answer | None:
-        if not method(environ, "GET", "list-type=2"):
+        if not is_request(environ, "GET", "list-type=2"):
             return None
         answer = carry_out()
         return answer._replace(body=answer.body.replace(b"<IsTruncated>false", b"<IsTruncated>true"))

@@ -20,6 +20,7 @@ from remote_store import Capability, CapabilitySet, InvalidPath, NotFound, Preco
 from remote_store._either import EitherStore
 from remote_store.backends import MemoryBackend
 from remote_store.config import ConfigError, Registry, set_default
+from remote_store.drivers.base import WriteOptions
 from remote_store.interop import NamedFileSystem, StoreFileSystem, _identity
 
 NAMES = ("bucket", "files", "private")
@@ -442,15 +443,14 @@ def test_within_a_store_too_an_error_names_both_paths(
 ) -> None:
     bucket = registry.get_store("bucket")
     named.pipe_file("bucket/f", b"old")
-    driver: Any = bucket._backend._driver
-    call = driver.call
+    wire: Any = bucket._backend._driver.wire
+    delete = wire.delete
 
-    async def late(verb: str, key: str, **request: Any) -> Any:
-        if verb == "delete_object":
-            await call("put_object", key, Key=request["Key"], Body=b"newer")
-        return await call(verb, key, **request)
+    async def late(name: str, etag: str) -> None:
+        await wire.put(name, b"newer", WriteOptions(overwrite=True))
+        await delete(name, etag)
 
-    monkeypatch.setattr(driver, "call", late)
+    monkeypatch.setattr(wire, "delete", late)
     with pytest.raises(PreconditionFailed, match="was not deleted") as caught:
         named.mv("bucket/f", "bucket/d/f")
     assert (caught.value.path, caught.value.target) == ("bucket/f", "bucket/d/f")

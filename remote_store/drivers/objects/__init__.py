@@ -1,1 +1,1 @@
-"""What all object stores share."""
+"""What all object stores share; a service is a `Wire`."""

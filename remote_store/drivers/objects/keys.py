@@ -1,10 +1,11 @@
-"""What flat namespaces have in common: folders read off keys."""
+"""Folders read off the keys of a flat namespace."""
 
 from __future__ import annotations
 
-from remote_store._models import FileInfo, FolderEntry, folder_entry
+from remote_store._models import FolderEntry, folder_entry
 from remote_store._paths import below, join, spellable
 from remote_store.drivers.base import Page, Want, warn_unspellable
+from remote_store.drivers.objects.wire import Object
 
 
 class KeyListing:
@@ -38,7 +39,7 @@ class KeyListing:
         return key
 
     def folders(self, key: str, *, itself: bool) -> list[FolderEntry]:
-        """Folders above `key` (and `itself`) that were not met before and lie within the depth."""
+        """Folders above `key` (and `itself`) that were not seen before and lie within the depth."""
         if not self._folders:
             return []
         start = self._folder.count("/") + 1 if self._folder else 0
@@ -60,14 +61,17 @@ class KeyListing:
         inner = key[len(self._folder) + 1 :] if self._folder else key
         return inner.count("/") <= self._max_depth
 
-    def add(self, page: Page, native: str, file: FileInfo | None) -> None:
-        """Add what one key stands for: a file, or with None a folder."""
+    def add(self, page: Page, native: str, found: Object | None = None) -> None:
+        """Add what one key stands for: a file, or else a folder."""
         key = self.key(native)
         if key is None:
             return
-        page.extend(self.folders(key, itself=file is None))
-        if file is not None and self.wants_file(key):
-            page.append(file)
+        if native.endswith("/") or found is None or found.size is None:
+            page.extend(self.folders(key, itself=True))
+            return
+        page.extend(self.folders(key, itself=False))
+        if self.wants_file(key):
+            page.append(found.info(key))
 
 
 class Tokens:

@@ -1,11 +1,11 @@
-"""Going to and fro in an object of S3 with few requests."""
+"""Seeking in an object with few requests."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from remote_store.drivers.s3.streams import S3Reader
+    from remote_store.drivers.objects.reading import ObjectReader
 
 READ_ON = 512 << 10
 """A way ahead up to here is read through, which takes no longer than the wait for a new body [bytes]."""
@@ -13,14 +13,14 @@ KEPT = 1 << 20
 """How much of what was read last is kept for ways back [bytes]."""
 
 
-class S3Seeker:
+class Seeker:
     """A reader whose seeks cost a request only where they lead far away.
 
     Args:
         source: reads the object; nobody else moves it.
     """
 
-    def __init__(self, source: S3Reader) -> None:
+    def __init__(self, source: ObjectReader) -> None:
         self._source, self._at = source, source.at
         self._kept = bytearray()  # What the source gave last, up to where it is now.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import aiohttp
 import botocore.exceptions as sdk
@@ -25,7 +25,8 @@ from remote_store._errors import (
 )
 from remote_store.drivers import reasons
 from remote_store.drivers.base import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error, unreachable
-from remote_store.drivers.s3.replies import NOT_S3, Malformed, code_of, last_failure, unreadable
+from remote_store.drivers.objects.wire import Malformed, Meaning
+from remote_store.drivers.s3.replies import NOT_S3, code_of, last_failure, unreadable
 
 NO_S3 = "{host} does not answer like S3"
 ELSEWHERE = frozenset(
@@ -86,13 +87,17 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
     **dict.fromkeys(("PreconditionFailed", "412"), (PreconditionFailed, "The stored file does not match if_match")),
 }  # fmt: skip
 """Error code → error, where the code means the same for every operation; a reply without a code has its status."""
-MISSING_KEY = frozenset({"NoSuchKey", "404", "NoSuchVersion", "NotFound"})
-CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
-FAILED_CONDITION = frozenset({"PreconditionFailed", "412"})
+MEANINGS = {
+    **dict.fromkeys(("NoSuchKey", "404", "NoSuchVersion", "NotFound"), Meaning.MISSING),
+    **dict.fromkeys(("PreconditionFailed", "412"), Meaning.CONDITION_FAILED),
+    **dict.fromkeys(("ConditionalRequestConflict", "409"), Meaning.CONFLICT),
+    **dict.fromkeys(("NotImplemented", "501", "InvalidRequest", "InvalidArgument"), Meaning.UNABLE),
+    **dict.fromkeys(("InvalidRange", "416"), Meaning.BAD_RANGE),
+    "NoSuchUpload": Meaning.NO_UPLOAD,
+}
+"""Error code → what it says about the request."""
 TOO_LARGE = frozenset({"InvalidRequest", "EntityTooLarge"})
 """How services refuse to copy an object that is too large for one request, and some other things."""
-UNABLE = frozenset({"NotImplemented", "501", "InvalidRequest", "InvalidArgument"})
-"""How services refuse a condition that they cannot judge."""
 NO_CREDENTIALS = (
     sdk.NoCredentialsError,
     sdk.PartialCredentialsError,
@@ -111,7 +116,8 @@ WHOLE_CHECKSUM = (
 AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 
-class Where(NamedTuple):
+@dataclass
+class Where:
     """What errors tell of the place they happened at; no secret.
 
     Args:
@@ -193,13 +199,24 @@ def verdict(error: sdk.ClientError, where: Where, key: str) -> RemoteStoreError:
     if NOT_S3 in error.response:
         message = f"{NO_S3.format(host=where)} ({error.response[NOT_S3]})"
         return BackendUnavailable(message, path=key, backend=where.backend)
-    if code in MISSING_KEY:
+    if MEANINGS.get(code) is Meaning.MISSING and error.operation_name == "ListObjectsV2":
+        # For a listing there is no missing key, only where it was taken for an object's name.
+        message = f"{NO_S3.format(host=where)} (it looks for a key to list); is the bucket in endpoint_url, too?"
+        return BackendUnavailable(message, path=key, backend=where.backend)
+    if MEANINGS.get(code) is Meaning.MISSING:
         return file_missing(key, where.backend)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    kind, message = meaning(code, status, where)
+    kind, message = verdict_on(code, status, where)
     if code in ELSEWHERE and (region := _region(error)):
         message = f"The bucket {where.bucket!r} is in region {region}; set region_name to it"
     return kind(message, path=key, backend=where.backend)
+
+
+def meaning(error: BaseException | None) -> Meaning:
+    """What an error of the SDK says about the request; a page of a web server says nothing."""
+    if isinstance(error, sdk.ClientError) and NOT_S3 not in error.response:
+        return MEANINGS.get(code_of(error), Meaning.OTHER)
+    return Meaning.OTHER
 
 
 def _region(error: sdk.ClientError) -> str:
@@ -209,7 +226,7 @@ def _region(error: sdk.ClientError) -> str:
     return told if re.fullmatch(r"[a-z0-9-]{1,40}", told) else ""
 
 
-def meaning(code: str, status: int, where: Where) -> tuple[type[RemoteStoreError], str]:
+def verdict_on(code: str, status: int, where: Where) -> tuple[type[RemoteStoreError], str]:
     """The error that a code, or else a status, stands for, and what it says."""
     kind, message = CODES.get(code) or _by_status(status)
     return kind, message.format(host=where, code=code if re.fullmatch(r"[\w.-]{1,80}", code) else status)
@@ -233,8 +250,3 @@ def _why(error: Exception, where: Where) -> str:
     if isinstance(last, BaseException):
         return reasons.reason(last)
     return f"it {f'{last}, and did no better' if last else 'did not answer'} within {where.timeout:g} s"
-
-
-def replaced(doing: str, key: str, backend: str) -> PreconditionFailed:
-    """The verdict on a file that is not the same any more."""
-    return PreconditionFailed(f"The file was replaced while it was being {doing}", path=key, backend=backend)

@@ -9,36 +9,17 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
-from remote_store._models import ContentDigest, FileInfo
+from remote_store._models import ContentDigest
 from remote_store.drivers.base import WriteOptions
-from remote_store.drivers.s3.replies import Malformed, etag
+from remote_store.drivers.objects.wire import Malformed
+from remote_store.drivers.s3.replies import etag_of
 
 
-class Stored(NamedTuple):
-    """What a write has left, if it was carried out.
-
-    Args:
-        etag: None where it cannot be foretold.
-        size: [bytes].
-        metadata: of the user.
-        digest: a checksum of it all, where known.
-    """
-
-    etag: str | None
-    size: int
-    metadata: Mapping[str, str] | None
-    digest: ContentDigest | None = None
-
-    def is_stored_as(self, found: FileInfo) -> bool:
-        """Whether it is what was found; S3 folds the case of metadata keys."""
-        same = found.etag == self.etag or (self.digest is not None and found.digest == self.digest)
-        return same and found.size == self.size and _folded(found.metadata) == _folded(self.metadata)
-
-
-def _folded(metadata: Mapping[str, str] | None) -> dict[str, str]:
+def folded(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    """User metadata without the case of its keys, which S3 does not keep."""
     return {key.lower(): value for key, value in (metadata or {}).items()}
 
 
@@ -77,7 +58,7 @@ def written(reply: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the reply to a write says of the object, which is stored even if the reply lacks its ETag."""
     tag = None
     with suppress(Malformed):
-        tag = etag(reply)
+        tag = etag_of(reply)
     return {"etag": tag, "digest": digest(reply), **version(reply)}
 
 
@@ -99,7 +80,7 @@ SYSTEM_METADATA = (
 """What CopyObject keeps of an object beside user metadata and tags; the storage class is not (S3 API reference)."""
 
 
-def kept(head: Mapping[str, Any], tags: Iterable[Mapping[str, str]]) -> dict[str, Any]:
+def copied(head: Mapping[str, Any], tags: Iterable[Mapping[str, str]]) -> dict[str, Any]:
     """What a copy keeps, as arguments of create_multipart_upload."""
     system = {name: head[name] for name in SYSTEM_METADATA if head.get(name)}
     # What is encoded already, in whichever way, stays as it is.
@@ -108,10 +89,15 @@ def kept(head: Mapping[str, Any], tags: Iterable[Mapping[str, str]]) -> dict[str
     return {**system, "Metadata": user, **({"Tagging": tagging} if tagging else {})}
 
 
+def quoted(etag: str) -> str:
+    """An ETag as headers have it."""
+    return f'"{etag}"'
+
+
 def conditions(options: WriteOptions) -> dict[str, str]:
     """The condition under which a write may happen."""
     if options.if_match is not None:
-        return {"IfMatch": f'"{options.if_match}"'}
+        return {"IfMatch": quoted(options.if_match)}
     return {} if options.overwrite else {"IfNoneMatch": "*"}
 
 

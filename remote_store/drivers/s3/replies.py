@@ -11,6 +11,8 @@ from typing import Any
 
 import botocore.exceptions as sdk
 
+from remote_store.drivers.objects.wire import Malformed, field
+
 NOT_S3 = "NotS3"
 """Field of a reply that did not come from S3 or its likes; it says why."""
 ROOTS = {
@@ -123,19 +125,7 @@ def lost_reply(error: BaseException) -> bool:
 # --- fields
 
 
-class Malformed(Exception):
-    """A reply of S3 without what it must have."""
-
-
-def field(reply: Mapping[str, Any], name: str) -> Any:
-    """What a reply must tell."""
-    value = reply.get(name)
-    if value is None or value == "":
-        raise Malformed(f"no {name}")
-    return value
-
-
-def etag(reply: Mapping[str, Any]) -> str:
+def etag_of(reply: Mapping[str, Any]) -> str:
     """The ETag that a reply must tell, unquoted; gateways that compress mark those of S3 as weak, which has none."""
     tag: str = field(reply, "ETag")
     return tag.removeprefix("W/").strip('"')

@@ -1,0 +1,361 @@
+"""A driver for flat object stores: one request where one will do, conditions judged by the service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, ParamSpec, TypeVar
+
+from remote_store._errors import (
+    AlreadyExists,
+    InvalidPath,
+    NotFound,
+    PreconditionFailed,
+    RemoteStoreError,
+    closed,
+    etag_differs,
+    folder_missing,
+    is_container_missing,
+    not_empty,
+    source_changed,
+    target_exists,
+)
+from remote_store._models import FileInfo
+from remote_store._paths import join
+from remote_store.drivers.base import FILE, Driver, EntryKind, Page, Want, WriteOptions
+from remote_store.drivers.objects.keys import KeyListing, Tokens
+from remote_store.drivers.objects.reading import ObjectReader
+from remote_store.drivers.objects.seeking import Seeker
+from remote_store.drivers.objects.wire import Listed, Malformed, Meaning, Object, Sums, Wire, replaced
+from remote_store.drivers.objects.writing import ObjectSink
+
+P = ParamSpec("P")
+T = TypeVar("T")
+MIB = 1 << 20
+LEADS_BACK = "it leads back to where the listing was"
+
+
+class ObjectDriver(Driver):
+    """Objects below the prefix `root` of a container.
+
+    Args:
+        wire: speaks to the service.
+        root: prefix that is the root, without slashes around it.
+        name: of the backend.
+        timeout: deadline of one SDK call with its retries, and of each chunk of a stream [s].
+        part_size: content up to here is one put; longer streams go in parts of it [bytes].
+        max_concurrency: parts in flight.
+        reject_write_under_file_ancestor: look for objects above before a write.
+    """
+
+    runs = "native"
+
+    def __init__(
+        self,
+        wire: Wire,
+        root: str = "",
+        *,
+        name: str,
+        timeout: float = 60,
+        part_size: int = 8 * MIB,
+        max_concurrency: int = 4,
+        reject_write_under_file_ancestor: bool = False,
+    ) -> None:
+        super().__init__(name, root)
+        self.wire, self.timeout = wire, timeout
+        self.part_size, self.max_concurrency = part_size, max_concurrency
+        self.reject_write_under_file_ancestor = reject_write_under_file_ancestor
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    # --- naming
+
+    @property
+    def fs(self) -> Any:
+        return self.wire.fs
+
+    def native(self, key: str) -> str:
+        return join(self.wire.container, join(self.root, key))
+
+    def key(self, native: str) -> str | None:
+        path = native.partition("://")[2] if "://" in native else native
+        own = join(self.wire.container, self.root)
+        if path.rstrip("/") == own:
+            return ""
+        return path[len(own) + 1 :] if path.startswith(own + "/") else None
+
+    def object(self, key: str) -> str:
+        """The name of the object of a store key."""
+        return join(self.root, key)
+
+    def check_key(self, key: str) -> None:
+        try:
+            key.encode()
+        except UnicodeEncodeError as error:
+            message = "A path with half a character is not valid on this storage"
+            raise InvalidPath(message, path=key, backend=self.name) from error
+
+    # --- calls
+
+    def check_open(self, key: str) -> None:
+        if self._closed:
+            raise closed(key, self.name)
+
+    async def call(self, key: str, request: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """One request of the wire, for `key`, with the SDK's retries and within the deadline."""
+        with self.wire.errors(key):
+            self.check_open(key)
+            loop = asyncio.get_running_loop()
+            if self._loop is None:
+                self._loop = loop
+            elif self._loop is not loop:
+                raise RuntimeError("an AsyncStore belongs to the event loop that used it first; make one for each loop")
+            await self.wire.open()  # Takes its time, once, and sends nothing: no part of the deadline.
+            async with asyncio.timeout(self.timeout):
+                return await request(*args, **kwargs)
+
+    async def conditional(self, key: str, options: WriteOptions, request: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """A request under the condition of `options`, whose refusal gets the class that fits it."""
+        try:
+            return await self.call(key, request, *args)
+        except RemoteStoreError as error:
+            meaning = self.wire.meaning(error)
+            refused = meaning in (Meaning.CONDITION_FAILED, Meaning.CONFLICT)
+            if options.if_match is not None and (refused or meaning is Meaning.MISSING):
+                raise etag_differs(key, self.name) from error.__cause__
+            if not options.replaces and refused:
+                raise target_exists(key, self.name) from error.__cause__
+            raise
+
+    # --- questions
+
+    async def kind(self, key: str) -> EntryKind | None:
+        return None if await self.info(key) is None else FILE
+
+    async def info(self, key: str) -> FileInfo | None:
+        if len(self.object(key).encode()) > self.wire.longest_name:
+            return None  # Services answer a HEAD of such a name in ways that tell nothing.
+        try:
+            return (await self.call(key, self.wire.head, self.object(key))).info(key)
+        except NotFound:
+            return None
+
+    async def has_children(self, key: str) -> bool:
+        return await self._any_below(key, key)
+
+    async def _any_below(self, key: str, folder: str) -> bool:
+        page = await self.call(key, self.wire.page, self._prefix(folder), None, one_level=False, most=1, detailed=False)
+        return bool(page.objects)
+
+    def _prefix(self, folder: str) -> str:
+        """How the names of all objects below a folder begin."""
+        name = self.object(folder)
+        return name + "/" if name else ""
+
+    # --- reading
+
+    async def read_bytes(self, key: str) -> bytes:
+        return await self._read(ObjectReader(self, key))
+
+    async def read_range(self, key: str, start: int, end: int) -> bytes:
+        return await self._read(ObjectReader(self, key, start, end))
+
+    async def read_matching(self, key: str, start: int, end: int, etag: str) -> bytes:
+        # A range of no bytes cannot be asked for.
+        return (await self._read(ObjectReader(self, key, start, max(end, start + 1), etag)))[: end - start]
+
+    async def _read(self, reader: ObjectReader) -> bytes:
+        try:
+            pieces = []
+            while piece := await reader.read(MIB):
+                pieces.append(piece)
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        finally:
+            await reader.close()
+
+    async def open_read(self, key: str) -> ObjectReader:
+        reader = ObjectReader(self, key)
+        await reader.open()
+        return reader
+
+    async def open_seekable(self, key: str) -> Seeker:
+        return Seeker(await self.open_read(key))
+
+    # --- writing
+
+    async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
+        if len(data) > self.part_size:
+            return await super().put(key, data, options)
+        request = self.object(key), data, options
+        lost = False
+        try:
+            try:
+                return await self.conditional(key, options, self.wire.put, *request)
+            except RemoteStoreError as conflict:
+                if self.wire.meaning(conflict) is not Meaning.CONFLICT:
+                    raise
+                lost = self.wire.lost_reply(conflict)
+            # Another writer was half-way, or an earlier try of this one.
+            return await self.conditional(key, options, self.wire.put, *request)
+        except (AlreadyExists, PreconditionFailed) as conflict:
+            if not (lost or self.wire.lost_reply(conflict)):
+                raise
+            return await self.own_write(key, self.wire.sums(data), len(data), options.metadata, conflict)
+
+    async def own_write(
+        self, key: str, sums: Sums, size: int, metadata: Mapping[str, str] | None, conflict: RemoteStoreError
+    ) -> Mapping[str, Any]:
+        """What our write stored, if an earlier try of it succeeded; raises `conflict` if another writer was first."""
+        found = None
+        with suppress(RemoteStoreError):
+            found = await self.info(key)
+        if found is None or found.size != size or not sums.match(found):
+            raise conflict
+        if self.wire.kept(found.metadata) != self.wire.kept(metadata):
+            raise conflict
+        return {"etag": found.etag, "digest": found.digest, "version_id": found.extra.get("version_id")}
+
+    async def open_write(self, key: str, options: WriteOptions) -> ObjectSink:
+        return ObjectSink(self, key, options)
+
+    # --- copying and moving
+
+    async def copy(self, src: str, dst: str, overwrite: bool) -> None:
+        await self.transfer(src, dst, WriteOptions(overwrite))
+
+    async def move(self, src: str, dst: str, overwrite: bool) -> None:
+        """Copy an object, then delete it if it still is what was copied."""
+        source = await self.call(src, self.wire.head, self.object(src))
+        try:
+            await self.transfer(src, dst, WriteOptions(overwrite), source)
+            await self._remove_moved(src, source.etag)
+        except PreconditionFailed as changed:
+            raise source_changed(src, dst, self.name) from changed.__cause__
+
+    async def transfer(self, src: str, dst: str, options: WriteOptions, source: Object | None = None) -> None:
+        """Copy an object, where `source` is given only as that describes it."""
+        names, etag, step = (self.object(src), self.object(dst)), source and source.etag, None
+        try:
+            while True:
+                step = await self.conditional(dst, options, self.wire.copy, *names, options, etag, step)
+                if step is None:
+                    return
+        except NotFound as error:
+            if not is_container_missing(error):
+                error.path = src
+            raise
+        except (AlreadyExists, PreconditionFailed) as conflict:
+            await self._judge_copy(src, dst, source, conflict)
+
+    async def _judge_copy(self, src: str, dst: str, source: Object | None, conflict: RemoteStoreError) -> None:
+        """Find why a copy was refused: a changed source, a target that exists, or an earlier try that succeeded."""
+        now = None
+        with suppress(RemoteStoreError):
+            now = await self.info(src)
+        if source and (isinstance(conflict, PreconditionFailed) or now is None or now.etag != source.etag):
+            raise replaced("moved", src, self.name) from conflict.__cause__
+        if now is None or not self.wire.lost_reply(conflict):
+            raise conflict
+        await self.own_write(dst, Sums(now.etag, now.digest), now.size, now.metadata, conflict)
+
+    async def _remove_moved(self, src: str, etag: str | None) -> None:
+        """Delete the source of a move, unless it changed."""
+        try:
+            await self._delete(src, self.object(src), etag)
+        except RemoteStoreError as refusal:
+            meaning = self.wire.meaning(refusal)
+            if meaning not in (Meaning.CONDITION_FAILED, Meaning.CONFLICT, Meaning.UNABLE):
+                raise
+            now = await self.info(src)
+            if now is None:
+                return
+            if now.etag != etag:
+                raise replaced("moved", src, self.name) from refusal.__cause__
+            if meaning is not Meaning.UNABLE:
+                raise
+            await self._delete(src, self.object(src))
+
+    # --- deleting
+
+    async def remove(self, key: str) -> None:
+        await self.call(key, self.wire.delete, self.object(key))
+
+    async def _delete(self, key: str, name: str, etag: str | None = None) -> None:
+        """Delete an object; one that is gone already counts as deleted."""
+        try:
+            await self.call(key, self.wire.delete, name, etag)
+        except NotFound as error:
+            if is_container_missing(error):
+                raise
+
+    async def remove_folder(self, key: str, recursive: bool) -> None:
+        """Delete the objects below a folder, its marker included."""
+        marker, found = self.object(key) + "/", False
+        async for page in self._pages(key, marker, most=None if recursive else 2, detailed=False):
+            names = [entry.name for entry in page.objects]
+            found = found or bool(names)
+            if not recursive and any(name != marker for name in names):
+                raise not_empty(key, self.name)
+            await self._remove_all(key, names)
+        if not found:
+            raise folder_missing(key, self.name)
+
+    async def _remove_all(self, key: str, names: Sequence[str]) -> None:
+        """Delete objects below a folder, as many as can be together."""
+        together = [name for name in names if self.wire.in_batch(name)]
+        for name in names:
+            if not self.wire.in_batch(name):
+                await self._delete(key, name)
+        for start in range(0, len(together), self.wire.batch):
+            failed = await self.call(key, self.wire.delete_many, together[start : start + self.wire.batch])
+            if failed:
+                first = failed[0]
+                path = KeyListing(self.root, "", None, "both", self.name).key(first.name) or key
+                message = f"{first.message} ({len(failed)} of {len(names)} objects)"
+                raise first.error(message, path=path, backend=self.name)
+
+    # --- listing
+
+    async def _pages(
+        self, key: str, prefix: str, *, one_level: bool = False, most: int | None = None, detailed: bool = True
+    ) -> AsyncGenerator[Listed, None]:
+        """Pages of a listing as the service gives them; one that leads back to where it was is an error."""
+        tokens, firsts = Tokens(), Tokens()
+        token: str | None = None
+        while True:
+            page = await self.call(
+                key, self.wire.page, prefix, token, one_level=one_level, most=most, detailed=detailed
+            )
+            with self.wire.errors(key):
+                if page.objects and firsts.again(page.objects[0].name):
+                    raise Malformed(LEADS_BACK)
+            yield page
+            if (token := page.token) is None:
+                return
+            with self.wire.errors(key):
+                if tokens.again(token):
+                    raise Malformed(LEADS_BACK)
+
+    async def list_pages(
+        self, key: str, max_depth: int | None, want: Want, starts: str = ""
+    ) -> AsyncGenerator[Page, None]:
+        listing = KeyListing(self.root, key, max_depth, want, self.name)
+        async for found in self._pages(key, self._prefix(key) + starts, one_level=max_depth == 0):
+            page: Page = []
+            for folder in found.folders:
+                listing.add(page, folder)
+            for entry in found.objects:
+                listing.add(page, entry.name, entry)
+            if found.folders or found.objects:
+                yield page
+
+    # --- life
+
+    async def check(self) -> None:
+        await self._any_below(".", "")
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self.wire.close(self.owned)

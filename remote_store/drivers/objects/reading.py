@@ -1,0 +1,102 @@
+"""Objects being read: one GET as long as reading goes forward, a ranged one after each seek."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from remote_store._errors import BackendUnavailable, RemoteStoreError
+from remote_store.drivers.objects.wire import Meaning, replaced
+from remote_store.io.streams import before_start
+
+if TYPE_CHECKING:
+    from remote_store.drivers.objects.driver import ObjectDriver
+
+
+class ObjectReader:
+    """An object being read, from its first GET on with the etag that this one told.
+
+    Args:
+        driver: sends the requests.
+        key: of the object.
+        start: place of the first byte.
+        end: place after the last one; None for the end of the object.
+        etag: of the only content that may be read.
+
+    Attributes:
+        at: place of the next byte.
+    """
+
+    def __init__(
+        self, driver: ObjectDriver, key: str, start: int = 0, end: int | None = None, etag: str | None = None
+    ) -> None:
+        self._driver, self._key = driver, key
+        self.at, self._end = start, end
+        self._size: int | None = None
+        self._etag = etag
+        self._body: Any = None
+        self._ranged = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next read goes on in an open body."""
+        return self._body is not None
+
+    async def open(self) -> None:
+        """Send the GET for what is left."""
+        driver, wire, key = self._driver, self._driver.wire, self._key
+        ranged = self.at > 0 or self._end is not None
+        try:
+            body = await driver.call(key, wire.get, driver.object(key), self.at, self._end, self._etag)
+        except RemoteStoreError as error:
+            meaning = wire.meaning(error)
+            if ranged and meaning is Meaning.BAD_RANGE:
+                self._size = self.at  # The file ends before the range begins.
+                return
+            if self._etag is not None and meaning in (Meaning.CONDITION_FAILED, Meaning.MISSING):
+                raise replaced("read", key, driver.name) from error.__cause__
+            raise
+        if ranged and not body.ranged:
+            body.stream.close()
+            message = "This service ignores ranges, so a file can only be read from front to back"
+            raise RemoteStoreError(message, path=key, backend=driver.name)
+        self._body, self._size, self._etag, self._ranged = body
+
+    async def read(self, size: int) -> bytes:
+        stop = self._size if self._end is None or self._size is None else min(self._size, self._end)
+        if stop is not None and self.at >= stop:
+            return b""
+        if self._body is None:
+            await self.open()
+            return await self.read(size)
+        self._driver.check_open(self._key)
+        with self._driver.wire.errors(self._key, self._ranged):
+            async with asyncio.timeout(self._driver.timeout):
+                data: bytes = await self._body.read(size)
+                if data and self.at + len(data) == self._size:
+                    await self._body.read(1)  # At its end an SDK compares the checksum of a whole object.
+        self.at += len(data)
+        if not data:
+            raise BackendUnavailable("The content ended early", path=self._key, backend=self._driver.name)
+        return data
+
+    async def seek(self, offset: int, whence: int) -> int:
+        target = await self.target(self.at, offset, whence)
+        if target != self.at:
+            await self.close()
+            self.at = target
+        return target
+
+    async def target(self, at: int, offset: int, whence: int) -> int:
+        """Where a seek from `at` leads to."""
+        if whence == 2 and self._size is None:
+            await self.open()
+        target = offset + (0, at, self._size or 0)[whence]
+        if target < 0:
+            raise before_start()
+        return target
+
+    async def close(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None

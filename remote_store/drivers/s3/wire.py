@@ -1,0 +1,229 @@
+"""Amazon S3 and its likes, through s3fs: the requests of an object store, and how its replies are read.
+
+Requests go to the SDK client that an s3fs filesystem holds, so credentials, endpoint and pool are s3fs's; its own
+retries, which would multiply the SDK's, and its listing cache stay out of the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from s3fs import S3FileSystem
+
+from remote_store._errors import RemoteStoreError
+from remote_store._paths import redact
+from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.objects.wire import Body, Failed, Listed, Malformed, Meaning, Object, Sums, field
+from remote_store.drivers.s3.errors import Where, meaning, sdk_errors, verdict_on
+from remote_store.drivers.s3.headers import (
+    CHECKSUMS,
+    beyond_xml,
+    combined,
+    conditions,
+    decoded,
+    digest,
+    encoded,
+    folded,
+    quoted,
+    version,
+    written,
+)
+from remote_store.drivers.s3.replies import etag_of, last_modified, lost_reply, size, watch
+
+
+class S3Wire:
+    """A bucket.
+
+    Args:
+        fs: an s3fs filesystem.
+        bucket: its name.
+        backend: name of the backend, for errors.
+        timeout: deadline of a request, for errors [s].
+    """
+
+    longest_name = 1024
+    """S3 takes no longer one, and says so without a reason to HEAD: S3 user guide, object keys."""
+    batch = 1000
+    last_part_completes = False
+
+    def __init__(self, fs: S3FileSystem, bucket: str, backend: str, timeout: float) -> None:
+        self.fs, self.container = fs, bucket
+        self.where = Where(bucket, backend, timeout, fs.endpoint_url or "")
+        self._client: Any = None
+
+    async def open(self) -> None:
+        try:
+            await self.fs.set_session()
+        except (AttributeError, TypeError, ValueError) as error:
+            hint = "; it must begin with http:// or https://" if "endpoint" in str(error) else ""
+            message = f"the S3 client cannot be made with these options: {redact(str(error))}{hint}"
+            raise ValueError(message) from error
+        client = await self.fs.get_s3(self.container)
+        if client is not self._client:
+            watch(client.meta.events)
+            self._client = client
+            self.where.endpoint, self.where.region = client.meta.endpoint_url, client.meta.region_name or ""
+
+    async def close(self, owned: bool) -> None:
+        if owned and self.fs._s3 is not None:
+            await self.fs._s3creator.__aexit__(None, None, None)
+
+    async def ask(self, verb: str, **request: Any) -> Any:
+        """One SDK call, with the SDK's retries."""
+        method = getattr(self._client, verb)
+        return await method(**self.fs._get_s3_method_kwargs(method, Bucket=self.container, **request))
+
+    # --- errors
+
+    def errors(self, key: str, ranged: bool = False) -> AbstractContextManager[None]:
+        return sdk_errors(self.where, key, ranged)
+
+    def meaning(self, error: RemoteStoreError) -> Meaning:
+        return meaning(error.__cause__)
+
+    def lost_reply(self, error: RemoteStoreError) -> bool:
+        return lost_reply(error)
+
+    # --- what is known before the service says it
+
+    def sums(self, data: bytes) -> Sums:
+        return Sums(hashlib.md5(data, usedforsecurity=False).hexdigest())
+
+    def sums_of_parts(self, parts: Sequence[Mapping[str, Any]]) -> Sums:
+        return Sums(combined(part["ETag"] for part in parts))
+
+    def kept(self, metadata: Mapping[str, str] | None) -> Mapping[str, str]:
+        return folded(metadata)
+
+    def in_batch(self, name: str) -> bool:
+        return not beyond_xml(name)
+
+    # --- requests
+
+    async def head(self, name: str) -> Object:
+        reply = await self.ask("head_object", Key=name, ChecksumMode="ENABLED")
+        return Object(
+            name,
+            size(reply, "ContentLength"),
+            last_modified(reply),
+            etag_of(reply),
+            reply.get("ContentType"),
+            decoded(reply.get("Metadata")),
+            version(reply),
+            digest(reply),
+            reply,
+        )
+
+    async def get(self, name: str, start: int, end: int | None, etag: str | None) -> Body:
+        request = {"Key": name, **({"IfMatch": quoted(etag)} if etag else {})}
+        if start or end is not None:
+            request["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        reply = await self.ask("get_object", **request)
+        try:
+            return _body(reply, start)
+        except BaseException:
+            reply["Body"].close()
+            raise
+
+    async def page(
+        self, prefix: str, token: str | None, *, one_level: bool, most: int | None, detailed: bool
+    ) -> Listed:
+        wanted = {"ContinuationToken": token, "Delimiter": "/" if one_level else None, "MaxKeys": most}
+        request = {name: value for name, value in wanted.items() if value is not None}
+        reply = await self.ask("list_objects_v2", Prefix=prefix, **request)
+        folders = [field(entry, "Prefix") for entry in reply.get("CommonPrefixes", ())]
+        objects = [_listed(entry, detailed) for entry in reply.get("Contents", ())]
+        if not reply.get("IsTruncated"):
+            return Listed(folders, objects)
+        if not reply.get("NextContinuationToken"):
+            raise Malformed("it ends in the middle of a listing")
+        return Listed(folders, objects, reply["NextContinuationToken"])
+
+    async def put(self, name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
+        kept = encoded(options.metadata)
+        reply = await self.ask("put_object", Key=name, Body=data, **conditions(options), **kept)
+        # Nothing but the ETag tells a reply of S3 from that of any web server which takes a PUT.
+        return {**written(reply), "etag": etag_of(reply)}
+
+    async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> None:
+        reply = await self.ask("copy_object", Key=dst, **self._source(src, etag), **conditions(options))
+        if not etag_of(field(reply, "CopyObjectResult")):
+            raise Malformed("no ETag")
+
+    def _source(self, name: str, etag: str | None) -> dict[str, Any]:
+        source = {"CopySource": {"Bucket": self.container, "Key": name}}
+        return {**source, **({"CopySourceIfMatch": quoted(etag)} if etag else {})}
+
+    async def delete(self, name: str, etag: str | None = None) -> None:
+        await self.ask("delete_object", Key=name, **({"IfMatch": quoted(etag)} if etag else {}))
+
+    async def delete_many(self, names: Sequence[str]) -> list[Failed]:
+        asked = {"Objects": [{"Key": name} for name in names], "Quiet": True}
+        reply = await self.ask("delete_objects", Delete=asked)
+        return [
+            Failed(entry.get("Key", ""), *verdict_on(field(entry, "Code"), 0, self.where))
+            for entry in reply.get("Errors", ())
+        ]
+
+    # --- uploads in parts
+
+    async def create(self, name: str, options: WriteOptions) -> dict[str, str]:
+        return await self.create_with(name, encoded(options.metadata))
+
+    async def create_with(self, name: str, headers: Mapping[str, Any]) -> dict[str, str]:
+        """Begin an upload of an object with these headers."""
+        reply = await self.ask("create_multipart_upload", Key=name, **headers)
+        return {"Key": name, "UploadId": field(reply, "UploadId")}
+
+    async def part(self, upload: Mapping[str, str], number: int, start: int, data: bytes) -> dict[str, Any]:
+        # As a file, because a body of bytes is copied whole into the socket's buffer.
+        return _part(number, await self.ask("upload_part", **upload, PartNumber=number, Body=io.BytesIO(data)))
+
+    async def part_copy(
+        self, upload: Mapping[str, str], number: int, start: int, src: str, end: int, etag: str | None
+    ) -> dict[str, Any]:
+        """Copy bytes [start, end) of another object, of this etag, as a part."""
+        source = {**self._source(src, etag), "CopySourceRange": f"bytes={start}-{end - 1}"}
+        reply = await self.ask("upload_part_copy", **upload, PartNumber=number, **source)
+        return _part(number, reply.get("CopyPartResult", {}))
+
+    async def complete(
+        self, upload: Mapping[str, str], parts: Sequence[Mapping[str, Any]], data: bytes, options: WriteOptions
+    ) -> Mapping[str, Any]:
+        request = {**upload, "MultipartUpload": {"Parts": parts}, **conditions(options)}
+        return written(await self.ask("complete_multipart_upload", **request))
+
+    async def discard(self, upload: Mapping[str, str]) -> None:
+        await self.ask("abort_multipart_upload", **upload)
+
+    async def tags(self, name: str) -> Sequence[Mapping[str, str]]:
+        """The tags of an object."""
+        found: Sequence[Mapping[str, str]] = (await self.ask("get_object_tagging", Key=name)).get("TagSet", ())
+        return found
+
+
+def _body(reply: Mapping[str, Any], start: int) -> Body:
+    """The body of a reply, which must say what it is of."""
+    told = reply.get("ContentRange", "")
+    tag, length = etag_of(reply), size(reply, "ContentLength")
+    if told and not told.startswith(f"bytes {start}-"):
+        raise Malformed("another range than was asked for")
+    total = told.rpartition("/")[2]
+    return Body(reply["Body"], int(total) if total.isdecimal() else start + length, tag, bool(told))
+
+
+def _listed(entry: Mapping[str, Any], detailed: bool) -> Object:
+    name = field(entry, "Key")
+    if not detailed or name.endswith("/"):
+        return Object(name)
+    return Object(name, size(entry, "Size"), last_modified(entry), etag_of(entry))
+
+
+def _part(number: int, reply: Mapping[str, Any]) -> dict[str, Any]:
+    """What completing an upload needs of the reply to a part."""
+    checksums = {name: value for name, value in reply.items() if name in CHECKSUMS}
+    return {"PartNumber": number, "ETag": field(reply, "ETag"), **checksums}

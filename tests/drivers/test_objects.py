@@ -1,0 +1,652 @@
+"""What all object stores share, over a dict: conditions, lost replies, listings, deletes and moves."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.dictwire import Act, AsyncDictBackend, DictDriver, DictError, DictWire, dict_view
+
+from remote_store import (
+    AlreadyExists,
+    BackendUnavailable,
+    DirectoryNotEmpty,
+    FileInfo,
+    FolderEntry,
+    InvalidPath,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    RemoteStoreError,
+)
+from remote_store.aio import AsyncStore
+from remote_store.certify.view import View
+from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.objects import wire as wire_module
+from remote_store.drivers.objects.wire import Failed, Listed, Meaning, Object
+
+PART = 100
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def wire() -> DictWire:
+    return DictWire()
+
+
+@pytest.fixture
+async def view(kind: str, wire: DictWire) -> AsyncIterator[View]:
+    async with dict_view(kind, wire, part_size=PART) as view:
+        yield view
+
+
+def parts(view: View, count: int = 3, end: bytes = b"end") -> Any:
+    return view.stream([*(bytes([number]) * PART for number in range(count)), end])
+
+
+async def every(items: Any) -> list[Any]:
+    return [item async for item in items]
+
+
+def verbs(wire: DictWire) -> list[str]:
+    return [request.partition(" ")[0] for request in wire.requests]
+
+
+class Hooked:
+    """Does something with the requests of one verb, and counts them.
+
+    Args:
+        wire: the service.
+        verb: of the requests.
+        work: given their number, from 1, and what carries them out.
+    """
+
+    def __init__(self, wire: DictWire, verb: str, work: Callable[[int, Act], Any]) -> None:
+        self._verb, self._work = verb, work
+        self.asked = 0
+        wire.hook = self
+
+    async def __call__(self, verb: str, name: str, act: Act) -> Any:
+        if verb != self._verb:
+            return act()
+        self.asked += 1
+        return self._work(self.asked, act)
+
+
+def refuse(meaning: Meaning, *, lost: bool = False, error: type[RemoteStoreError] = RemoteStoreError) -> Any:
+    raise DictError(meaning, error, lost=lost)
+
+
+def put(wire: DictWire, name: str, data: bytes, **metadata: str) -> None:
+    """What another writer stores meanwhile."""
+    wire.store(name, data, WriteOptions(True, metadata or None))
+
+
+# --- requests
+
+REQUESTS: dict[str, tuple[Callable[[View], Any], str]] = {
+    "write": (lambda view: view.write("new", b"1"), "put"),
+    "write, conflict": (lambda view: view.write("f", b"1"), "put"),
+    "a long write": (lambda view: view.write("new", parts(view, 1)), "head create part part complete"),
+    "a long write, overwrite": (lambda view: view.write("f", parts(view, 0), overwrite=True), "put"),
+    "read": (lambda view: view.read_bytes("f"), "get"),
+    "read, miss": (lambda view: view.read_bytes("none"), "get page"),
+    "read an empty range": (lambda view: view.read_range("f", 9, 12), "get"),
+    "exists": (lambda view: view.exists("f"), "head"),
+    "exists, folder": (lambda view: view.exists("d"), "head page"),
+    "is_folder": (lambda view: view.is_folder("d"), "page"),
+    "delete": (lambda view: view.delete("f"), "delete"),
+    "delete, miss": (lambda view: view.delete("none", missing_ok=True), "delete page"),
+    "delete, folder": (lambda view: view.delete("d", missing_ok=True), "delete page"),
+    "copy": (lambda view: view.copy("f", "new"), "head copy"),
+    "copy, overwrite": (lambda view: view.copy("f", "new", overwrite=True), "copy"),
+    "copy, miss": (lambda view: view.copy("none", "new", overwrite=True), "copy page"),
+    "move": (lambda view: view.move("f", "new"), "head head copy delete"),
+    "move, overwrite": (lambda view: view.move("f", "new", overwrite=True), "head copy delete"),
+    "delete_folder": (lambda view: view.delete_folder("d", recursive=True), "page delete_many"),
+    "delete_folder, full": (lambda view: view.delete_folder("d"), "page"),
+    "list_files": (lambda view: every(view.list_files("d")), "page"),
+    "get_folder_info": (lambda view: view.get_folder_info(""), "page"),
+}
+
+REFUSED: dict[str, type[RemoteStoreError]] = {
+    "write, conflict": AlreadyExists,
+    "read, miss": NotFound,
+    "delete, folder": InvalidPath,
+    "copy, miss": NotFound,
+    "delete_folder, full": DirectoryNotEmpty,
+}
+
+
+@pytest.mark.parametrize("call", REQUESTS)
+async def test_calls_send_these_requests(view: View, wire: DictWire, call: str) -> None:
+    put(wire, "f", b"content"), put(wire, "d/f", b"")
+    work, sent = REQUESTS[call]
+    with pytest.raises(REFUSED[call]) if call in REFUSED else nullcontext():
+        await work(view)
+    assert verbs(wire) == sent.split()
+
+
+# --- a write whose reply was lost
+
+
+def unheard(meaning: Meaning, instead: Callable[[], object] | None = None) -> Callable[[int, Act], Any]:
+    """Carries the first request out, or does something instead, and then refuses it as if it were tried again."""
+
+    def work(number: int, act: Act) -> Any:
+        (instead or act)()
+        refuse(meaning, lost=True)
+
+    return work
+
+
+REFUSALS = [Meaning.CONDITION_FAILED, Meaning.CONFLICT]
+
+
+async def options_of(view: View, how: str) -> dict[str, Any]:
+    if how == "create":
+        return {}
+    return {"if_match": (await view.write("key", b"old")).etag}
+
+
+@pytest.mark.parametrize("how", ["create", "if_match"])
+@pytest.mark.parametrize("meaning", REFUSALS)
+@pytest.mark.parametrize("verb", ["put", "complete"])
+async def test_the_echo_of_an_own_write_is_success(
+    view: View, wire: DictWire, verb: str, meaning: Meaning, how: str
+) -> None:
+    options = await options_of(view, how)
+    Hooked(wire, verb, unheard(meaning))
+    result = await view.write("key", parts(view) if verb == "complete" else b"mine", metadata={"a": "b"}, **options)
+    wire.hook = None
+    info = await view.get_file_info("key")
+    assert (result.etag, result.digest, result.size) == (info.etag, info.digest, info.size)
+    assert info.metadata == {"a": "b"}
+    assert wire.uploads == {}
+
+
+async def test_an_upload_that_is_gone_because_it_was_completed_is_success(view: View, wire: DictWire) -> None:
+    Hooked(wire, "complete", unheard(Meaning.NO_UPLOAD))
+    await view.write("key", parts(view), overwrite=True)
+    assert await view.read_bytes("key") == wire.blobs["key"].data
+    Hooked(wire, "complete", lambda number, act: refuse(Meaning.NO_UPLOAD, lost=True))
+    with pytest.raises(RemoteStoreError, match="NO_UPLOAD"):
+        await view.write("other", parts(view), overwrite=True)
+    assert "other" not in wire.blobs
+
+
+@pytest.mark.parametrize("how", ["create", "if_match"])
+@pytest.mark.parametrize("theirs", [{"data": b"other"}, {"data": b"mine", "who": "other"}, {"data": b"eniM"}])
+async def test_a_write_of_others_stays_a_conflict_when_a_reply_is_lost(
+    view: View, wire: DictWire, theirs: dict[str, Any], how: str
+) -> None:
+    options = await options_of(view, how)
+    Hooked(wire, "put", unheard(Meaning.CONDITION_FAILED, lambda: put(wire, "key", **theirs)))
+    with pytest.raises(PreconditionFailed if options else AlreadyExists) as caught:
+        await view.write("key", b"mine", **options)
+    assert (caught.value.path, caught.value.backend) == ("key", "dict")
+    assert wire.blobs["key"].data == theirs["data"]
+    Hooked(wire, "complete", unheard(Meaning.CONDITION_FAILED, lambda: put(wire, "long", b"theirs")))
+    with pytest.raises(AlreadyExists):
+        await view.write("long", parts(view))
+    assert wire.blobs["long"].data == b"theirs"
+    assert wire.uploads == {}
+
+
+@pytest.mark.parametrize("verb", ["put", "complete"])
+async def test_an_equal_file_is_a_conflict_where_no_reply_was_lost(view: View, wire: DictWire, verb: str) -> None:
+    def work(number: int, act: Act) -> Any:
+        act()
+        refuse(Meaning.CONDITION_FAILED)
+
+    Hooked(wire, verb, work)
+    wire.requests.clear()
+    with pytest.raises(AlreadyExists):
+        await view.write("key", parts(view) if verb == "complete" else b"mine")
+    assert verbs(wire)[-1] in (verb, "discard")  # Nobody looked.
+
+
+async def test_a_conflict_stands_where_nobody_may_look(view: View, wire: DictWire) -> None:
+    async def hook(verb: str, name: str, act: Act) -> Any:
+        if verb == "head":
+            refuse(Meaning.OTHER, error=PermissionDenied)
+        reply = act()
+        return reply if verb != "put" else refuse(Meaning.CONDITION_FAILED, lost=True)
+
+    wire.hook = hook
+    with pytest.raises(AlreadyExists):
+        await view.write("key", b"mine")
+
+
+@pytest.mark.parametrize("verb", ["copy", "move"])
+@pytest.mark.parametrize("meaning", REFUSALS)
+async def test_the_echo_of_an_own_copy_is_success(view: View, wire: DictWire, verb: str, meaning: Meaning) -> None:
+    await view.write("src", b"mine", metadata={"a": "b"})
+    Hooked(wire, "copy", unheard(meaning))
+    await getattr(view, verb)("src", "dst")
+    assert wire.blobs["dst"].data == b"mine"
+    assert ("src" in wire.blobs) == (verb == "copy")
+
+
+@pytest.mark.parametrize("verb", ["copy", "move"])
+async def test_a_target_of_others_stays_a_conflict_when_the_reply_to_a_copy_is_lost(
+    view: View, wire: DictWire, verb: str
+) -> None:
+    await view.write("src", b"mine")
+    for lost in (False, True):
+        wire.blobs.pop("dst", None)
+
+        def work(number: int, act: Act, lost: bool = lost) -> Any:
+            put(wire, "dst", b"theirs")
+            refuse(Meaning.CONDITION_FAILED, lost=lost)
+
+        Hooked(wire, "copy", work)
+        with pytest.raises(AlreadyExists) as caught:
+            await getattr(view, verb)("src", "dst")
+        assert caught.value.path == "dst"
+        assert {name: blob.data for name, blob in wire.blobs.items()} == {"src": b"mine", "dst": b"theirs"}
+
+
+# --- a conflict with a request under way
+
+
+async def test_a_conflict_is_tried_once_more(view: View, wire: DictWire) -> None:
+    hooked = Hooked(wire, "put", lambda number, act: refuse(Meaning.CONFLICT) if number == 1 else act())
+    assert (await view.write("key", b"x")).size == 1
+    assert hooked.asked == 2
+
+
+@pytest.mark.parametrize("second", REFUSALS)
+async def test_a_second_refusal_is_the_answer(view: View, wire: DictWire, second: Meaning) -> None:
+    for options, error in (({}, AlreadyExists), ({"if_match": "e0"}, PreconditionFailed)):
+        hooked = Hooked(wire, "put", lambda number, act: refuse(Meaning.CONFLICT if number == 1 else second))
+        with pytest.raises(error):
+            await view.write("key", b"x", **options)
+        assert hooked.asked == 2
+    assert wire.blobs == {}
+
+
+async def test_a_write_that_meets_its_own_first_try_half_way_is_success(view: View, wire: DictWire) -> None:
+    def work(number: int, act: Act) -> Any:
+        if number == 1:
+            act()
+            refuse(Meaning.CONFLICT, lost=True)
+        return act()  # Which refuses, of course, and knows nothing of the try before.
+
+    Hooked(wire, "put", work)
+    assert (await view.write("key", b"mine")).etag == wire.blobs["key"].etag
+
+
+async def test_a_missing_target_of_a_conditional_write_is_a_failed_precondition(view: View, wire: DictWire) -> None:
+    for content in (b"x", parts(view)):
+        with pytest.raises(PreconditionFailed, match="if_match"):
+            await view.write("key", content, if_match="e0")
+    assert wire.uploads == {}
+    wire.exists = False
+    with pytest.raises(NotFound, match="box"):
+        await view.write("key", b"x", if_match="e0")
+
+
+# --- moving
+
+
+def before(wire: DictWire, verb: str, event: Callable[[], object]) -> None:
+    """Let something happen before the first request of a verb."""
+
+    def work(number: int, act: Act) -> Any:
+        if number == 1:
+            event()
+        return act()
+
+    Hooked(wire, verb, work)
+
+
+def files(wire: DictWire) -> dict[str, bytes]:
+    return {name: blob.data for name, blob in wire.blobs.items()}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_a_source_that_changes_after_it_was_copied_is_kept(view: View, wire: DictWire, overwrite: bool) -> None:
+    await view.write("a/src", b"old")
+    before(wire, "delete", lambda: put(wire, "a/src", b"new"))
+    with pytest.raises(PreconditionFailed, match="changed while it was being moved") as caught:
+        await view.child("a").move("src", "dst", overwrite=overwrite)
+    assert (caught.value.path, caught.value.target, caught.value.backend) == ("src", "dst", "dict")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert files(wire) == {"a/src": b"new", "a/dst": b"old"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("event", ["replaced", "deleted"])
+async def test_a_source_that_changes_before_it_is_copied_is_kept(
+    view: View, wire: DictWire, overwrite: bool, event: str
+) -> None:
+    await view.write("src", b"old")
+    before(wire, "copy", lambda: put(wire, "src", b"new") if event == "replaced" else wire.blobs.clear())
+    with pytest.raises(PreconditionFailed if event == "replaced" else NotFound) as caught:
+        await view.move("src", "dst", overwrite=overwrite)
+    assert caught.value.path == "src"
+    assert files(wire) == ({"src": b"new"} if event == "replaced" else {})
+
+
+async def test_a_source_that_others_deleted_meanwhile_has_been_moved(view: View, wire: DictWire) -> None:
+    await view.write("src", b"old")
+    before(wire, "delete", lambda: wire.blobs.pop("src"))
+    await view.move("src", "dst")
+    assert files(wire) == {"dst": b"old"}
+
+
+async def test_a_target_that_appears_before_the_copy_is_kept(view: View, wire: DictWire) -> None:
+    await view.write("src", b"mine")
+    before(wire, "copy", lambda: put(wire, "dst", b"theirs"))
+    with pytest.raises(AlreadyExists) as caught:
+        await view.move("src", "dst")
+    assert caught.value.path == "dst"
+    assert files(wire) == {"src": b"mine", "dst": b"theirs"}
+
+
+@pytest.mark.parametrize("changes", [False, True], ids=["same", "changed"])
+async def test_where_deletes_take_no_condition_the_source_is_looked_at_again(
+    view: View, wire: DictWire, changes: bool
+) -> None:
+    def work(number: int, act: Act) -> Any:
+        if number > 1:
+            return act()
+        if changes:
+            put(wire, "src", b"new")
+        return refuse(Meaning.UNABLE)
+
+    await view.write("src", b"old")
+    Hooked(wire, "delete", work)
+    if changes:
+        with pytest.raises(PreconditionFailed):
+            await view.move("src", "dst")
+    else:
+        await view.move("src", "dst")
+    assert files(wire) == ({"src": b"new", "dst": b"old"} if changes else {"dst": b"old"})
+
+
+async def test_a_refused_delete_is_told(view: View, wire: DictWire) -> None:
+    await view.write("src", b"old")
+    Hooked(wire, "delete", lambda number, act: refuse(Meaning.OTHER, error=PermissionDenied))
+    with pytest.raises(PermissionDenied) as caught:
+        await view.move("src", "dst")
+    assert caught.value.path == "src"
+    assert files(wire) == {"src": b"old", "dst": b"old"}
+
+
+async def test_a_missing_source_of_a_copy_is_named(view: View, wire: DictWire) -> None:
+    for verb in (view.copy, view.move):
+        with pytest.raises(NotFound) as caught:
+            await verb("src", "dst", overwrite=True)
+        assert caught.value.path == "src"
+    wire.exists = False
+    with pytest.raises(NotFound, match="box") as caught:
+        await view.copy("src", "dst", overwrite=True)
+
+
+async def test_a_copy_in_steps_goes_on_until_it_is_done(view: View, wire: DictWire) -> None:
+    await view.write("src", b"content")
+    hooked = Hooked(wire, "copy", lambda number, act: f"token {number}" if number < 4 else act())
+    await view.copy("src", "dst")
+    assert hooked.asked == 4
+    assert files(wire)["dst"] == b"content"
+
+
+# --- listing
+
+
+def pages(wire: DictWire, *given: Listed) -> Hooked:
+    """Gives these pages, the last one for ever."""
+    return Hooked(wire, "page", lambda number, act: given[min(number, len(given)) - 1])
+
+
+def page(name: str, token: str | None) -> Listed:
+    return Listed([], [Object(name, 1)] if name else [], token)
+
+
+@pytest.mark.parametrize("tokens", [["a"], ["a", "b"], ["x", "a", "b", "c"]], ids=" ".join)
+@pytest.mark.parametrize("names", [False, True], ids=["empty pages", "new names"])
+async def test_a_listing_whose_tokens_lead_back_ends(
+    view: View, wire: DictWire, tokens: list[str], names: bool
+) -> None:
+    def work(number: int, act: Act) -> Listed:
+        again = tokens[number - 1] if number <= len(tokens) else tokens[number % (len(tokens) - 1 or 1) - 1]
+        return page(f"key-{number}" if names else "", again)
+
+    hooked = Hooked(wire, "page", work)
+    for question in (lambda: every(view.list_files("")), lambda: view.get_folder_info("")):
+        hooked.asked = 0
+        with pytest.raises(BackendUnavailable, match="leads back"):
+            await question()
+        assert hooked.asked < 20
+
+
+async def test_a_listing_that_shows_the_same_page_again_ends(view: View, wire: DictWire) -> None:
+    hooked = Hooked(wire, "page", lambda number, act: page("key", str(number)))
+    with pytest.raises(BackendUnavailable, match="leads back"):
+        await every(view.list_files(""))
+    assert hooked.asked < 5
+    hooked.asked = 0
+    with pytest.raises(BackendUnavailable, match="leads back"):
+        await view.delete_folder("d", recursive=True)
+
+
+async def test_empty_pages_are_no_end(view: View, wire: DictWire) -> None:
+    pages(wire, page("", "1"), page("a", "2"), page("", "3"), page("b", None))
+    assert [str(file.path) for file in await every(view.list_files(""))] == ["a", "b"]
+    pages(wire, page("", "1"), page("d/a", "2"), page("", None))
+    assert (await view.get_folder_info("d")).file_count == 1
+
+
+async def test_a_listing_that_breaks_off_half_way_is_an_error(view: View, wire: DictWire) -> None:
+    def work(number: int, act: Act) -> Any:
+        return page("a", "1") if number == 1 else refuse(Meaning.OTHER, error=BackendUnavailable)
+
+    Hooked(wire, "page", work)
+    found = []
+    with pytest.raises(BackendUnavailable):  # noqa: PT012 (what came before it is kept)
+        async for entry in view.list_files(""):
+            found.append(str(entry.path))
+    assert found == ["a"]
+
+
+async def test_a_container_that_vanishes_between_pages_is_an_error(view: View, wire: DictWire) -> None:
+    wire.page_size = 1
+    put(wire, "a", b""), put(wire, "b", b"")
+    listing = view.list_files("")
+    await anext(listing)
+    wire.exists = False
+    with pytest.raises(NotFound, match="box"):
+        await anext(listing)
+    assert await every(view.list_files("")) == []
+
+
+async def test_folder_markers_are_folders_never_files(view: View, wire: DictWire) -> None:
+    for name in ("x/", "x/y/", "x/y/file"):
+        put(wire, name, b"")
+    assert [str(file.path) for file in await every(view.list_files("", recursive=True))] == ["x/y/file"]
+    assert [(type(entry), str(entry.path)) for entry in await every(view.iter_children(""))] == [(FolderEntry, "x")]
+    assert [(type(entry), str(entry.path)) for entry in await every(view.iter_children("x"))] == [(FolderEntry, "x/y")]
+    assert [type(entry) for entry in await every(view.iter_children("x/y"))] == [FileInfo]
+    assert (await view.get_folder_info("x")).file_count == 1
+    assert await view.is_folder("x")
+    assert not await view.is_file("x")
+    with pytest.raises(InvalidPath):
+        await view.read_bytes("x")
+    await view.delete("x/y/file")
+    assert (await view.get_folder_info("x/y")).file_count == 0
+    await view.delete_folder("x/y")
+    await view.delete_folder("x", recursive=True)
+    assert wire.blobs == {}
+
+
+async def test_a_file_that_is_also_a_folder_is_touched_alone(view: View, wire: DictWire) -> None:
+    for key in ("a", "a/below", "a/b/c"):
+        await view.write(key, key.encode())
+    assert await view.is_file("a")
+    assert await view.is_folder("a")
+    await view.copy("a", "copied")
+    await view.move("a", "moved")
+    assert not await view.is_file("a")
+    await view.write("a", b"again")
+    await view.delete("a")
+    assert files(wire) == {"a/below": b"a/below", "a/b/c": b"a/b/c", "copied": b"a", "moved": b"a"}
+    with pytest.raises(InvalidPath):
+        await view.delete("a", missing_ok=True)
+
+
+# --- deleting
+
+
+async def test_keys_that_were_not_deleted_are_told(view: View, wire: DictWire) -> None:
+    for key in ("d/1", "d/2", "d/e/3"):
+        put(wire, key, b"")
+    failed = [Failed("d/2", PermissionDenied, "not yours"), Failed("d/1", BackendUnavailable, "gone")]
+    Hooked(wire, "delete_many", lambda number, act: failed)
+    with pytest.raises(PermissionDenied, match=r"not yours \(2 of 3 objects\)") as caught:
+        await view.delete_folder("d", recursive=True, missing_ok=True)
+    assert caught.value.path == "d/2"
+
+
+async def test_a_folder_is_deleted_in_batches_and_what_fits_none_alone(view: View, wire: DictWire) -> None:
+    for number in range(7):
+        put(wire, f"d/{number}", b"")
+    put(wire, "d/a\x01b", b""), put(wire, "d/c\x01d", b"")
+    wire.page_size, wire.batch = 5, 2
+    Hooked(wire, "delete", lambda number, act: wire.blobs.clear() or act() if number == 2 else act())
+    await view.delete_folder("d", recursive=True)
+    assert wire.blobs == {}
+    assert verbs(wire) == ["page", *["delete_many"] * 3, "page", "delete", "delete", "delete_many"]
+    wire.exists = False
+    wire.hook = None
+    with pytest.raises(NotFound, match="box"):
+        await view.delete_folder("d", recursive=True)
+
+
+# --- a key the service cannot have
+
+
+async def test_a_name_that_is_too_long_is_not_there_and_nobody_is_asked(view: View, wire: DictWire) -> None:
+    assert not await view.is_file("ä" * 513)
+    assert "head" not in verbs(wire)
+    assert not await view.is_file("ä" * 512)
+    assert "head" in verbs(wire)
+    for work in (view.exists("a\udc80"), view.write("a\udc80", b"1"), view.read_bytes("a\udc80")):
+        with pytest.raises(InvalidPath):
+            await work
+
+
+async def test_a_write_below_a_file_is_refused_where_asked_for(kind: str, wire: DictWire) -> None:
+    put(wire, "a/file", b"1"), put(wire, "src", b"2")
+    async with dict_view(kind, wire, reject_write_under_file_ancestor=True) as strict:
+        for work in (
+            strict.write("a/file/b/c", b""),
+            strict.write("a/file/b", strict.stream([b"x"]), overwrite=True),
+            strict.write_atomic("a/file/b", b""),
+            strict.copy("src", "a/file/b"),
+            strict.move("src", "a/file/b", overwrite=True),
+        ):
+            with pytest.raises(InvalidPath):
+                await work
+        with pytest.raises(NotFound):
+            await strict.move("absent", "a/file/b")
+        await strict.write("a/other", b"3")
+    assert sorted(wire.blobs) == ["a/file", "a/other", "src"]
+    async with dict_view(kind, wire) as view:
+        await view.write("a/file/b", b"passes")
+
+
+# --- life
+
+
+async def test_closing_is_for_good_and_can_be_repeated(view: View, wire: DictWire, kind: str) -> None:
+    await view.write("key", bytes(10))
+    stream = await view.read_seekable("key")
+    await stream.read(1)
+    for _ in range(2):
+        await view.store.aclose() if kind == "async" else view.store.close()
+    assert wire.closed == [False]
+    wire.requests.clear()
+    for work in (
+        lambda: view.read_bytes("key"),
+        lambda: view.exists("key"),
+        lambda: view.write("key", b""),
+        lambda: view.write("key", view.stream([b"x"])),
+        lambda: view.delete("key", missing_ok=True),
+        view.ping,
+        lambda: every(view.list_files("")),
+    ):
+        with pytest.raises(BackendUnavailable, match="is closed") as caught:
+            await work()
+        assert caught.value.__cause__ is not caught.value  # A chain that ends, for whoever walks it.
+    assert wire.requests == []
+    assert await view.exists("")
+
+
+async def test_reading_on_after_the_store_was_closed_is_an_error(view: View, wire: DictWire, kind: str) -> None:
+    await view.write("key", bytes(1 << 20))
+    stream = await view.read_seekable("key")
+    await stream.read(10)
+    await view.store.aclose() if kind == "async" else view.store.close()
+    with pytest.raises(BackendUnavailable, match="is closed"):
+        await stream.read()
+
+
+def test_a_store_says_that_it_belongs_to_one_loop(wire: DictWire) -> None:
+    store = AsyncStore(AsyncDictBackend(wire))
+
+    async def use() -> None:
+        await store.write("key", b"x", overwrite=True)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(use())
+        with pytest.raises(RuntimeError, match="belongs to the event loop"):
+            second.run(use())
+        first.run(use())
+        first.run(store.aclose())
+
+
+@pytest.mark.parametrize("owned", [False, True])
+async def test_a_driver_closes_the_filesystem_that_it_owns(wire: DictWire, owned: bool) -> None:
+    driver = DictDriver(wire, name="dict")
+    driver.owned = owned
+    await driver.close()
+    await driver.close()
+    assert wire.closed == [owned]
+
+
+@pytest.mark.parametrize("lives", [True, False])
+async def test_a_ping_asks_for_the_container(view: View, wire: DictWire, lives: bool) -> None:
+    wire.exists = lives
+    if lives:
+        await view.ping()
+    else:
+        with pytest.raises(NotFound, match="box") as caught:
+            await view.ping()
+        assert caught.value.path == "."
+    assert verbs(wire) == ["page"]
+
+
+async def test_names_and_keys_lead_to_each_other(wire: DictWire) -> None:
+    driver = DictDriver(wire, "a/b", name="dict")
+    assert (driver.native(""), driver.native("c")) == ("box/a/b", "box/a/b/c")
+    assert [driver.key(native) for native in ("box/a/b", "dict://box/a/b/", "box/a/b/c")] == ["", "", "c"]
+    assert [driver.key(native) for native in ("box/a/bc", "other/a/b", "box")] == [None, None, None]
+
+
+def test_the_shared_floor_knows_no_service() -> None:
+    folder = Path(wire_module.__file__).parent
+    named = re.compile(r"\b(?:s3\w*|aws|amazon|(?:aio)?boto\w*|gcs\w*|google|azure|adlfs)\b", re.IGNORECASE)
+    assert {path.name: found for path in folder.glob("*.py") if (found := named.findall(path.read_text()))} == {}
