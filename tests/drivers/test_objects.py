@@ -595,6 +595,17 @@ async def test_closing_is_for_good_and_can_be_repeated(view: View, wire: DictWir
     assert await view.exists("")
 
 
+async def test_what_began_before_closing_goes_no_further(view: View, wire: DictWire, kind: str) -> None:
+    wire.page_size = 1
+    put(wire, "a", b""), put(wire, "b", b"")
+    listing = view.list_files("")
+    await anext(listing)
+    await view.store.aclose() if kind == "async" else view.store.close()
+    with pytest.raises(BackendUnavailable, match="is closed"):
+        await anext(listing)
+    assert verbs(wire) == ["page"]
+
+
 async def test_reading_on_after_the_store_was_closed_is_an_error(view: View, wire: DictWire, kind: str) -> None:
     await view.write("key", bytes(1 << 20))
     stream = await view.read_seekable("key")

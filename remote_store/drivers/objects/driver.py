@@ -250,12 +250,13 @@ class ObjectDriver(Driver):
 
     async def _judge_copy(self, src: str, dst: str, source: Object | None, conflict: RemoteStoreError) -> None:
         """Find why a copy was refused: a changed source, a target that exists, or an earlier try that succeeded."""
-        now = None
-        with suppress(RemoteStoreError):
-            now = await self.info(src)
+        lost, now = self.wire.lost_reply(conflict), None
+        if source or lost:
+            with suppress(RemoteStoreError):
+                now = await self.info(src)
         if source and (isinstance(conflict, PreconditionFailed) or now is None or now.etag != source.etag):
             raise replaced("moved", src, self.name) from conflict.__cause__
-        if now is None or not self.wire.lost_reply(conflict):
+        if now is None or not lost:
             raise conflict
         await self.own_write(dst, Sums(now.etag, now.digest), now.size, now.metadata, conflict)
 

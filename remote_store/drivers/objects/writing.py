@@ -52,7 +52,8 @@ class ObjectSink(Sink):
     async def commit(self) -> Mapping[str, Any]:
         if self._upload is None:
             return await self._driver.put(self._key, bytes(self._buffer), self._options)
-        return await self._upload.complete(bytes(self._buffer))
+        last, self._buffer = bytes(self._buffer), bytearray()
+        return await self._upload.complete(last)
 
     async def abort(self) -> None:
         self._buffer.clear()
