@@ -492,6 +492,21 @@ async def test_folder_markers_are_folders_never_files(view: View, wire: DictWire
     assert wire.blobs == {}
 
 
+async def test_the_marker_of_the_root_is_no_entry_and_stays(kind: str, wire: DictWire) -> None:
+    for name in ("root/", "root/d/", "root/d/f"):
+        put(wire, name, b"")
+    async with dict_view(kind, wire, "root") as view:
+        assert [str(entry.path) for entry in await every(view.iter_children(""))] == ["d"]
+        await view.delete_folder("d", recursive=True)
+        assert await every(view.list_files("", recursive=True)) == []
+    assert list(wire.blobs) == ["root/"]
+
+
+async def test_a_folder_that_is_also_a_file_is_added_up_to_any_depth(view: View, wire: DictWire) -> None:
+    put(wire, "both", b"1"), put(wire, "both/y/z", b"1")
+    assert [(await view.get_folder_info("both", max_depth=depth)).file_count for depth in (None, 1, 0)] == [1, 1, 0]
+
+
 async def test_a_file_that_is_also_a_folder_is_touched_alone(view: View, wire: DictWire) -> None:
     for key in ("a", "a/below", "a/b/c"):
         await view.write(key, key.encode())
@@ -518,6 +533,9 @@ async def test_keys_that_were_not_deleted_are_told(view: View, wire: DictWire) -
     with pytest.raises(PermissionDenied, match=r"not yours \(2 of 3 objects\)") as caught:
         await view.delete_folder("d", recursive=True, missing_ok=True)
     assert caught.value.path == "d/2"
+    with pytest.raises(PermissionDenied) as caught:
+        await view.child("d").delete_folder("e", recursive=True)
+    assert caught.value.path == "2"
 
 
 async def test_a_folder_is_deleted_in_batches_and_what_fits_none_alone(view: View, wire: DictWire) -> None:

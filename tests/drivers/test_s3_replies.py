@@ -114,6 +114,28 @@ async def test_an_upload_is_told_from_its_echo_by_each_code(
     assert uploads(moto_server, prefix) == []
 
 
+@pytest.mark.parametrize("theirs", [DATA[::-1], DATA], ids=["other", "put at once"])
+async def test_a_file_of_others_is_not_taken_for_our_upload(
+    view: View, moto_server: S3Server, prefix: str, theirs: bytes
+) -> None:
+    tries: list[str] = []
+
+    def lose(environ: Environ, _: CarryOut) -> Answer | None:
+        if not is_completion(environ):
+            return None
+        tries.append("complete")
+        if len(tries) > 1:
+            return UNMET
+        put(moto_server, prefix, "key", theirs)
+        hang_up(environ)
+
+    with moto_server.hooked(lose), pytest.raises(AlreadyExists):
+        await view.write("key", view.stream(PIECES))
+    assert len(tries) == 2
+    assert await view.read_bytes("key") == theirs
+    assert uploads(moto_server, prefix) == []
+
+
 async def test_a_put_that_meets_its_own_first_try_half_way_is_success(view: View, moto_server: S3Server) -> None:
     done = DoneThen(is_put, STATUSES["503"], CONFLICT)
     with moto_server.hooked(done):

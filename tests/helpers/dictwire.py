@@ -165,7 +165,7 @@ class DictWire:
     def lost_reply(self, error: RemoteStoreError) -> bool:
         return isinstance(error.__cause__, DictError) and error.__cause__.lost
 
-    # --- what is known before the service says it
+    # --- worked out without a request
 
     def sums(self, data: bytes) -> Sums:
         return Sums(digest=Blob(data, None, "").digest)

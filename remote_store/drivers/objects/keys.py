@@ -85,7 +85,7 @@ class Tokens:
         self._count, self._kept = 0, ""
 
     def again(self, token: str) -> bool:
-        """Whether a token leads back; each is told here once."""
+        """Whether a token was given before; to be asked once for each."""
         self._count += 1
         if token == self._kept:
             return True

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from remote_store.drivers.objects.reading import ObjectReader
 
 READ_ON = 512 << 10
-"""A way ahead up to here is read through, which takes no longer than the wait for a new body [bytes]."""
+"""A seek no further ahead reads on in the open body, which takes no longer than a new request [bytes]."""
 KEPT = 1 << 20
-"""How much of what was read last is kept for ways back [bytes]."""
+"""How much of what was read last is kept for seeks back [bytes]."""
 
 
 class Seeker:

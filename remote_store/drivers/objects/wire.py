@@ -26,11 +26,11 @@ class Meaning(Enum):
 
 
 class Malformed(Exception):
-    """A reply without what it must have; `Wire.errors` makes `BackendUnavailable` of it."""
+    """A reply that lacks what it must have, or makes no sense; `Wire.errors` makes `BackendUnavailable` of it."""
 
 
 def field(reply: Mapping[str, Any], name: str) -> Any:
-    """What a reply must tell."""
+    """A field that a reply must have."""
     value = reply.get(name)
     if value is None or value == "":
         raise Malformed(f"no {name}")
@@ -113,7 +113,7 @@ class Failed(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """By what a content will be known once it is stored; None where the service's etag or checksum is not foretold."""
+    """The etag and the checksum that content will have once it is stored, as far as they can be worked out before."""
 
     etag: str | None = None
     digest: ContentDigest | None = None
@@ -163,16 +163,16 @@ class Wire(Protocol):
     def lost_reply(self, error: RemoteStoreError) -> bool:
         """Whether an earlier try of the refused request may have succeeded, with its reply lost."""
 
-    # --- what is known before the service says it
+    # --- worked out without a request
 
     def sums(self, data: bytes) -> Sums:
-        """How content will be known that is put in one request."""
+        """Those of content that is put in one request."""
 
     def sums_of_parts(self, parts: Sequence[Any]) -> Sums:
-        """How content will be known that is uploaded in parts with these replies."""
+        """Those of content that is uploaded in parts, from the replies to the parts."""
 
     def kept(self, metadata: Mapping[str, str] | None) -> Mapping[str, str]:
-        """User metadata in the form in which two are compared: as far as the service keeps it."""
+        """User metadata as far as the service keeps it, to be compared with that of a stored object."""
 
     def in_batch(self, name: str) -> bool:
         """Whether `delete_many` can take this object."""

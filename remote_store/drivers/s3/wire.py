@@ -88,7 +88,7 @@ class S3Wire:
     def lost_reply(self, error: RemoteStoreError) -> bool:
         return lost_reply(error)
 
-    # --- what is known before the service says it
+    # --- worked out without a request
 
     def sums(self, data: bytes) -> Sums:
         return Sums(hashlib.md5(data, usedforsecurity=False).hexdigest())
