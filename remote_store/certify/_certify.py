@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +14,16 @@ from remote_store._capabilities import Capability
 from remote_store._paths import redact
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
-from remote_store.certify import live
-from remote_store.certify._scratch import Maker, Recorder, another_client, nature, scratch, sees, shortened, ungated
-from remote_store.certify.checks import CHECKS, absent
-from remote_store.certify.probes import PROBES, Bench
-from remote_store.certify.probes.present import PRESENT
+from remote_store.certify._scratch import Recorder, another_client, kind_of_names, scratch, sees, shortened, ungated
+from remote_store.certify.checks import CHECKS
+from remote_store.certify.live import (
+    ABSENT,
+    LIVE,
+    a_missing_container_reads_as_a_missing_path,
+    a_refusal_is_no_absence,
+    changes_of_another_client_show_at_once,
+)
+from remote_store.certify.probes import PRESENT, PROBES
 from remote_store.certify.proposal import proposed_driver
 from remote_store.certify.report import CapabilityFinding, CertificationReport, Outcome, RuleFinding
 from remote_store.certify.rules import Check, RuleBroken, Untried
@@ -26,7 +31,7 @@ from remote_store.certify.view import View
 from remote_store.engine.runners import run_to_end
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is tried next, how much is done, and how much there is."""
+"""Called with the name of what is tried next, how many are done, and how many there are."""
 
 
 def certify(
@@ -37,7 +42,7 @@ def certify(
     denied: Store | None = None,
     progress: Progress | None = None,
 ) -> CertificationReport:
-    """Try the contract on a live store, in a folder of its own that is removed afterwards.
+    """Try the contract on a live store, in a new folder that is removed afterwards.
 
     Nothing outside that folder is touched. It takes a few thousand requests and about 200 MiB of traffic.
 
@@ -45,11 +50,11 @@ def certify(
         store: where to try it.
         workers: how many callers race.
         missing: a store in a container that does not exist, to see how that reads.
-        denied: a store with credentials that may not read or write, to see that a refusal is told as such.
-        progress: told what is tried next.
+        denied: a store with credentials that may not read or write, to see that a refusal is PermissionDenied.
+        progress: called before each check.
 
     Returns:
-        A report; `report.ok` is whether declared capabilities were proved, none failed, and every rule was kept.
+        A report; `report.ok` is whether declared capabilities were proved, none was refuted, and every rule was kept.
 
     Raises:
         ValueError: fewer than two workers.
@@ -75,16 +80,16 @@ async def certify_async(
     denied: AsyncStore | None = None,
     progress: Progress | None = None,
 ) -> CertificationReport:
-    """The twin of `certify` for an `AsyncStore`: the same trials, on the caller's event loop.
+    """Try the contract on a live `AsyncStore`, on the caller's event loop; see `certify`.
 
-    A cancellation waits for the trial under way, and for the folder's removal.
+    A cancellation waits for the check under way, and for the folder's removal.
     """
     run = _Certification(store, workers, missing, denied, progress)
     work = asyncio.ensure_future(run())
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        run.stopped = True  # And not cancelled, because a write in a thread would go on, and outlive the removal.
+        run.stopped = True  # Not cancelled: a write in a thread would go on, and outlive the folder's removal.
         await asyncio.wait([work])
         if not work.cancelled():
             work.exception()  # Seen.
@@ -107,108 +112,114 @@ class _Certification:
         await View(self.store).ping()
         other = another_client(self.store)
         try:
-            async with scratch(self.store) as (self._folder, self._made, litter):
+            async with scratch(self.store) as (self._folder, self._keys, litter):
                 self._open, self._done = ungated(self.store), 0
                 await self._look_around(other)
+                self._rules = {check.name: await self._rule(check, self._view(check.name)) for check in CHECKS}
                 capabilities = tuple([await self._capability(capability) for capability in Capability])
-                rules = tuple([await self._rule(check) for check in CHECKS])
-                rules += tuple([finding async for finding in self._live()])
+                await self._live()
         finally:
             if other is not None:
                 with suppress(Exception):  # A report that was made must not be lost.
                     await (other.aclose() if isinstance(other, AsyncStore) else View(other).close())
         seconds = round(time.perf_counter() - clock, 1)
-        place = redact(self.store.resolve("").native_path)
+        place, rules = redact(self.store.resolve("").native_path), tuple(self._rules.values())
         found = self.store.resolve("").backend, place, started, seconds, self.workers, capabilities, rules
         return CertificationReport(*found, tuple(litter), proposed_driver(self.store, capabilities))
 
     async def _look_around(self, other: Store | AsyncStore | None) -> None:
         # Without DELETE what is written would stay for ever.
         self._writes = all(self.store.supports(c) for c in (Capability.WRITE, Capability.DELETE))
-        self._other, self._nature = self.store, dict[str, Any](workers=self.workers)
+        self._other, self._names = self.store, dict[str, Any](workers=self.workers)
         if not self._writes:
             return
-        self._nature |= await nature(self._view(self.store, "nature"))
-        if other is not None and await sees(self._view(other, "twins"), self._view(self.store, "twins")):
+        self._names |= await kind_of_names(self._view("names"))
+        if other is not None and await sees(self._recorder(other, "twins"), self._view("twins")):
             self._other = other
 
-    def _view(self, store: Store | AsyncStore, place: str) -> Maker:
-        return Maker(store.child(f"{self._folder}/{place}"), self._made, **self._nature)
+    def _recorder(self, store: Store | AsyncStore, place: str, other: View | None = None) -> Recorder:
+        return Recorder(store.child(f"{self._folder}/{place}"), self._keys, other, **self._names)
 
-    def _recorder(self, place: str) -> Recorder:
-        return Recorder(self.store.child(f"{self._folder}/{place}"), self._made, **self._nature)
+    def _view(self, place: str, store: Store | AsyncStore | None = None) -> Recorder:
+        """An empty folder, of the store unless another is given, and as another client sees it."""
+        return self._recorder(store or self.store, place, self._recorder(self._other, place))
 
     def _next(self, what: str) -> None:
         if self.stopped:
             raise asyncio.CancelledError
         if self.progress is not None:
-            self.progress(what, self._done, len(Capability) + len(CHECKS) + 4)
+            self.progress(what, self._done, len(Capability) + len(CHECKS) + len(LIVE))
         self._done += 1
 
+    async def _rule(self, check: Check, view: Recorder) -> RuleFinding:
+        self._next(check.name)
+        if (check.needs and not self._writes) or not check.applies(view):
+            return _not_applicable(check)
+        return await _judged(check, view)
+
+    async def _live(self) -> None:
+        found = {ABSENT: self._view("absent"), changes_of_another_client_show_at_once: self._view("other")}
+        if self.missing is not None:
+            found[a_missing_container_reads_as_a_missing_path] = Recorder(self.missing, set())
+        if self.denied is not None:
+            found[a_refusal_is_no_absence] = Recorder(self.denied, set())
+        self._rules |= {check.name: await self._rule(check, view) for check, view in found.items()}
+
     async def _capability(self, capability: Capability) -> CapabilityFinding:
+        """Try a capability by the rules that prove it and by its probe, until one is broken if it is not declared."""
         self._next(capability.name)
         declared = self.store.supports(capability)
-        tried, place = self.store if declared else self._open, capability.value
-        bench = Bench(self._view(tried, place), self._view(self._other, place))
-        observed: bool | None = False
-        try:
-            if self._writes:
-                await PROBES[capability](bench)
-            elif declared and capability in PRESENT:
-                bench.view = View(self.store)
-                await PRESENT[capability](bench)
-            else:
-                raise Untried("it takes WRITE and DELETE to try it, and to leave nothing")
-            observed = True
-        except Untried as reason:
-            observed = None
-            bench.saw(f"not tried: {reason}")
-        except RuleBroken as reason:
-            bench.saw(shortened(str(reason), 200))
-        except Exception as error:
-            bench.saw(shortened(f"{type(error).__name__}: {error}", 200))
-        return CapabilityFinding(capability, declared, observed, tuple(bench.evidence))
+        findings = list[RuleFinding]()
+        for check in (*CHECKS, *PROBES) if self._writes else PRESENT if declared else ():
+            if capability in check.proves:
+                findings.append(await self._trial(check, capability, declared))
+                if findings[-1].outcome == "broken" and not declared:
+                    break
+        return _summed_up(capability, declared, findings)
 
-    async def _rule(self, check: Check) -> RuleFinding:
-        self._next(check.name)
-        view = self._recorder(check.name)
-        if not self._writes or not check.applies(view):
-            return RuleFinding(check.name, check.rule, check.text, "not applicable")
-        return await self._judge(check.name, check.rule, check.text, lambda: check(view), view)
+    async def _trial(self, check: Check, capability: Capability, declared: bool) -> RuleFinding:
+        if declared and check.name in self._rules:
+            return self._rules[check.name]
+        if lacking := [need.name for need in check.lacks(View(self.store)) if need is not capability]:
+            why = f"not tried: it takes {' and '.join(lacking)} to see"
+            return _not_applicable(check, why)
+        place = f"{capability.value}/{check.name}"
+        view = self._view(place, None if declared else self._open) if self._writes else Recorder(self.store, set())
+        return await _judged(check, view) if check.applies(view) else _not_applicable(check)
 
-    async def _live(self) -> AsyncIterator[RuleFinding]:
-        view = self._recorder("live")
-        yield await self._with("CAP", absent.refuses_what_it_lacks, view)
-        if self._writes and self.store.supports(Capability.READ):
-            other = self._view(self._other, "live")
-            yield await self._with("RULE-9", live.changes_of_another_client_show_at_once, view, other)
-        for store, place, rule in (
-            (self.missing, "FLAT", live.a_missing_container_reads_as_a_missing_path),
-            (self.denied, "ERR", live.a_refusal_is_no_absence),
-        ):
-            if store is not None:
-                yield await self._with(place, rule, Recorder(store, set()))
 
-    async def _with(
-        self, place: str, rule: Callable[..., Awaitable[object]], view: Recorder, *more: View
-    ) -> RuleFinding:
-        self._next(rule.__name__)
-        text = (rule.__doc__ or "").strip().split("\n")[0]
-        return await self._judge(rule.__name__, place, text, lambda: rule(view, *more), view)
+def _not_applicable(check: Check, *why: str) -> RuleFinding:
+    return RuleFinding(check.name, check.rule, check.text, "not applicable", why)
 
-    async def _judge(
-        self, name: str, rule: str, text: str, attempt: Callable[[], Awaitable[object]], view: Recorder
-    ) -> RuleFinding:
-        clock, problem = time.perf_counter(), tuple[str, ...]()
-        outcome: Outcome = "broken"
-        try:
-            await attempt()
-            outcome = "kept"
-        except Untried as reason:
-            outcome, problem = "not applicable", (f"not tried: {reason}",)
-        except RuleBroken as error:
-            problem = (shortened(str(error), 500),)
-        except Exception as error:
-            problem = (shortened(f"{type(error).__name__}: {error}", 500),)
-        seconds = round(time.perf_counter() - clock, 3)
-        return RuleFinding(name, rule, text, outcome, (*view.calls, *problem), seconds)
+
+async def _judged(check: Check, view: Recorder) -> RuleFinding:
+    clock, notes = time.perf_counter(), tuple[str, ...]()
+    outcome: Outcome = "broken"
+    try:
+        saw = await check(view)
+        outcome, notes = "kept", (saw,) if isinstance(saw, str) else ()
+    except Untried as reason:
+        outcome, notes = "not applicable", (f"not tried: {reason}",)
+    except RuleBroken as error:
+        notes = (shortened(str(error), 500),)
+    except Exception as error:
+        notes = (shortened(f"{type(error).__name__}: {error}", 500),)
+    seconds = round(time.perf_counter() - clock, 3)
+    return RuleFinding(check.name, check.rule, check.text, outcome, (*view.calls, *notes), seconds)
+
+
+def _summed_up(capability: Capability, declared: bool, findings: list[RuleFinding]) -> CapabilityFinding:
+    """What rules and probes found, as evidence for a capability."""
+    kept, broken, untried = (
+        [finding for finding in findings if finding.outcome == outcome]
+        for outcome in ("kept", "broken", "not applicable")
+    )
+    rules = ", ".join(finding.name for finding in kept if finding.rule)
+    notes = [f"rules kept: {rules}"] if rules else []
+    notes += [finding.evidence[-1] for finding in kept if not finding.rule]
+    notes += dict.fromkeys(note for finding in untried for note in finding.evidence[-1:])
+    notes += [f"{finding.name}: {shortened(finding.evidence[-1], 200)}" for finding in broken]
+    observed = not broken if kept or broken else None
+    if observed is None and not notes:
+        notes = ["not tried: it takes WRITE and DELETE to try it, and to leave nothing behind"]
+    return CapabilityFinding(capability, declared, observed, tuple(notes))

@@ -1,4 +1,4 @@
-"""Where a certification works: a folder of its own, every gate of the backend, and a note of each call and key."""
+"""Where a certification works: a new folder, without the gates of the backend, with a record of calls and keys."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import pickle
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._errors import RemoteStoreError
@@ -20,45 +19,36 @@ PREFIX = "remote-store-certify-"
 """How the scratch folder's name begins."""
 SHOWN = 60
 """Calls of a check that are kept as evidence."""
-Made = set[tuple[Store | AsyncStore, str]]
-"""Keys that may have been made, each in its store."""
+Keys = set[tuple[Store | AsyncStore, str]]
+"""Keys that may have been made, each with its store."""
 _TARGETS = {"write": 0, "write_text": 0, "write_atomic": 0, "move": 1, "copy": 1}
 """Which argument is the key that a method makes."""
 
 
-class Maker(View):
-    """A view that notes every key it may make, because not everybody may list a folder to empty it."""
+class Recorder(View):
+    """A view that notes the calls made on it with their results, and every key that they may have made.
 
-    def __init__(self, store: Store | AsyncStore, made: Made, **nature: Any) -> None:
-        super().__init__(store, **nature)
-        self.made = made
+    The keys are removed one by one afterwards where a folder cannot be listed or deleted.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        method = super().__getattr__(name)
-        return partial(self._making, method, _TARGETS[name]) if name in _TARGETS else method
-
-    def _making(self, method: Callable[..., Any], target: int, *args: Any, **options: Any) -> Any:
-        self.made.add((self.store, str(args[target])))
-        return method(*args, **options)
-
-    def open_atomic(self, path: str, **options: Any) -> AbstractAsyncContextManager[Any]:
-        """A writer that publishes when its block ends."""
-        return cast(AbstractAsyncContextManager[Any], self._making(super().open_atomic, 0, path, **options))
-
-
-class Recorder(Maker):
-    """A view that notes what was called, and what came back, too."""
-
-    def __init__(self, store: Store | AsyncStore, made: Made, **nature: Any) -> None:
-        super().__init__(store, made, **nature)
+    def __init__(self, store: Store | AsyncStore, keys: Keys, other: View | None = None, **names: Any) -> None:
+        super().__init__(store, other, **names)
+        self.keys = keys
         self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         method = super().__getattr__(name)
         return self._noting(name, method) if callable(method) and name != "supports" else method
 
+    def open_atomic(self, path: str, **options: Any) -> AbstractAsyncContextManager[Any]:
+        """A writer that publishes when its block ends."""
+        self.keys.add((self.store, path))
+        return super().open_atomic(path, **options)
+
     def _noting(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
+            if name in _TARGETS:
+                self.keys.add((self.store, str(args[_TARGETS[name]])))
             text = f"{name}({', '.join([*map(_short, args), *(f'{k}={_short(v)}' for k, v in options.items())])})"
             outcome = method(*args, **options)
             if isinstance(outcome, Awaitable) and not isinstance(outcome, AsyncIterator):
@@ -94,25 +84,25 @@ def shortened(text: str, limit: int) -> str:
 
 
 @asynccontextmanager
-async def scratch(store: Store | AsyncStore) -> AsyncIterator[tuple[str, Made, list[str]]]:
-    """The name of a new folder, which is removed afterwards.
+async def scratch(store: Store | AsyncStore) -> AsyncIterator[tuple[str, Keys, list[str]]]:
+    """The name of a new folder that is removed afterwards, a set for the keys made in it, and a list of what is left.
 
-    The user notes the keys made in it; what could not be removed is in the list.
+    The list is filled when the block has ended.
     """
-    view, name, made, litter = View(store), PREFIX + uuid.uuid4().hex[:12], Made(), list[str]()
+    view, name, keys, litter = View(store), PREFIX + uuid.uuid4().hex[:12], Keys(), list[str]()
     try:
-        yield name, made, litter
+        yield name, keys, litter
     finally:
-        await _remove(view, name, made, litter)
+        await _remove(view, name, keys, litter)
 
 
-async def _remove(view: View, name: str, made: Made, litter: list[str]) -> None:
-    """Whatever a backend raises: a report that was made must not be lost."""
+async def _remove(view: View, name: str, made: Keys, litter: list[str]) -> None:
+    """Remove a folder; no error of the backend may lose a report that was made."""
     with suppress(Exception):
         await view.delete_folder(name, recursive=True, missing_ok=True)
     left = await _left(view, name)
     for keys in ({(view.store, path) for path in left}, made):
-        if left:  # What a folder's deletion could not remove may go one by one.
+        if left:  # Where a folder's deletion is refused, that of its files may not be.
             for store, key in keys:
                 with suppress(Exception):
                     await View(store).delete(key, missing_ok=True)
@@ -130,10 +120,10 @@ async def _left(view: View, name: str) -> list[str]:
         return [name]
 
 
-async def nature(view: View) -> dict[str, bool]:
-    """Whether names are a file or a folder, never both, and whether folders outlive their files."""
+async def kind_of_names(view: View) -> dict[str, bool]:
+    """Whether a name is a file or a folder, never both, and whether folders outlive their files."""
     found = {"hierarchical": True, "empty_folders": False}
-    with suppress(Exception):  # It is for the probes to tell.
+    with suppress(Exception):  # What fails here fails in a check, too, which reports it.
         await view.write("d/f", b"1")
         try:
             await view.write("d/f/x", b"1")
@@ -147,7 +137,7 @@ async def nature(view: View) -> dict[str, bool]:
 
 
 def another_client(store: Store | AsyncStore) -> Store | AsyncStore | None:
-    """An equal store with a backend of its own; None where none can be made."""
+    """An equal store with another backend, None where none can be made."""
     try:
         twin: Store | AsyncStore = pickle.loads(pickle.dumps(store))  # noqa: S301 (our own bytes)
     except Exception:
@@ -156,7 +146,7 @@ def another_client(store: Store | AsyncStore) -> Store | AsyncStore | None:
 
 
 async def sees(other: View, view: View) -> bool:
-    """Whether another client sees what is written, rather than an empty world of its own."""
+    """Whether another client sees what is written; one of a private memory does not."""
     with suppress(Exception):
         await view.write("seen", b"1")
         return bool(await other.exists("seen"))

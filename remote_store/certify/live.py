@@ -6,26 +6,39 @@ from functools import partial
 
 from remote_store._capabilities import Capability
 from remote_store._errors import NotFound, PermissionDenied
-from remote_store.certify.rules import RuleBroken, Untried, collect, equal, raises, refused
+from remote_store.certify.checks import absent
+from remote_store.certify.rules import LIVE, RuleBroken, Untried, collect, equal, live, raises, refused
 from remote_store.certify.view import View
 
+__all__ = [
+    "ABSENT",
+    "LIVE",
+    "a_missing_container_reads_as_a_missing_path",
+    "a_refusal_is_no_absence",
+    "changes_of_another_client_show_at_once",
+]
 
-async def changes_of_another_client_show_at_once(view: View, other: View) -> None:
+ABSENT = live("CAP")(absent.refuses_what_it_lacks)
+
+
+@live("RULE-9", Capability.READ, Capability.WRITE)
+async def changes_of_another_client_show_at_once(view: View) -> None:
     """What another client writes, replaces and deletes is what the next call sees, listings included."""
     lists = view.supports(Capability.LIST)
-    for turn, data in enumerate((b"1", b"two")):
-        equal(await view.exists("d/f"), turn == 1, "exists before the other client's write")
-        await other.write("d/f", data, overwrite=True)
+    for round_, data in enumerate((b"1", b"two")):
+        equal(await view.exists("d/f"), round_ == 1, "exists before the other client's write")
+        await view.other.write("d/f", data, overwrite=True)
         equal(await view.read_bytes("d/f"), data, "content after the other client's write")
         if lists:
             equal([(i.name, i.size) async for i in view.list_files("d")], [("f", len(data))], "listing after it")
     if view.supports(Capability.DELETE):
-        await other.delete("d/f")
+        await view.other.delete("d/f")
         equal(await view.exists("d/f"), False, "exists after the other client's delete")
         if lists:
             equal(await collect(view.list_files("d")), [], "listing after it")
 
 
+@live("FLAT")
 async def a_missing_container_reads_as_a_missing_path(view: View) -> None:
     """In a container that is not there nothing exists, listings are empty, and ping and writes say NotFound."""
     try:
@@ -49,6 +62,7 @@ async def _nothing_is_there(view: View) -> None:
         await raises(NotFound, view.delete("f"), "delete")
 
 
+@live("ERR")
 async def a_refusal_is_no_absence(view: View) -> None:
     """Credentials that may not read are told PermissionDenied, never that the file is missing."""
     for method in ("read_bytes", "exists", "is_file"):

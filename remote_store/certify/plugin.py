@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 URLS = ("--store-url", "--store-missing-url", "--store-denied-url")
 ONE_WORKER = ("no", "loadfile", "loadscope")
-"""Distributions of pytest-xdist that run a module in one process; its version 3.8 loses the groups on pytest 9.2."""
+"""Values of `--dist` with which pytest-xdist runs a module in one process; 3.8 ignores xdist_group on pytest 9.2."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,11 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--store-missing-url", help="URL in a container that does not exist, to see how that reads")
     group.addoption("--store-denied-url", help="URL whose credentials may not read or write, to see how that reads")
     group.addoption("--store-workers", type=int, default=16, help="how many callers race (16)")
-    group.addoption("--store-report", type=Path, help="write the report here: .json, .md, .html or .xml")
+    group.addoption("--store-report", type=Path, help="write the report here: .json, .md or .html")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse at once what would fail in every test, or after a minute.
+    """Refuse, before any test runs, options that cannot work.
 
     Raises:
         pytest.UsageError: a URL names no store, or the report cannot be written.
@@ -63,21 +63,19 @@ def _check_url(option: str, url: str) -> None:
 
 
 def _check_report(target: Path, dist: str) -> None:
-    from remote_store.certify.report import check_format
+    from remote_store.certify.report import check_target
 
     try:
-        check_format(target)
-    except ValueError as error:
+        check_target(target)
+    except (ValueError, ImportError) as error:
         raise pytest.UsageError(f"--store-report: {error}") from error
-    if not target.parent.is_dir():
-        raise pytest.UsageError(f"--store-report: there is no folder {target.parent}")
     if dist not in ONE_WORKER:
         raise pytest.UsageError("--store-report: pytest-xdist needs --dist loadfile, for one process to write it")
 
 
 @contextmanager
 def _opened(url: str) -> Iterator[Store]:
-    """The store of a URL, of the configuration where the URL names one."""
+    """The store of a URL; `remote-store://NAME` is one of the configuration."""
     if named := re.fullmatch(r"remote-?store://([^/]*)/*(.*)", url, re.DOTALL):
         from remote_store.config import default_registry
 

@@ -12,20 +12,20 @@ from typing import Any, Literal
 
 from remote_store._capabilities import Capability
 
-Verdict = Literal["proved", "lie", "works undeclared", "absent", "not tried"]
-_FORMATS = {".json": "to_json", ".md": "to_markdown", ".html": "to_html", ".xml": "to_junit"}
+Verdict = Literal["proved", "refuted", "works undeclared", "absent", "not tried"]
+_FORMATS = {".json": "to_json", ".md": "to_markdown", ".html": "to_html"}
 Outcome = Literal["kept", "broken", "not applicable"]
 
 
 @dataclass(frozen=True)
 class CapabilityFinding:
-    """What became of one capability.
+    """What was found out about one capability.
 
     Args:
         capability: which.
-        declared: whether the backend says it has it.
+        declared: whether the backend says that it has it.
         observed: whether it held when it was tried; None where it could not be tried.
-        evidence: what was done, and what came back.
+        evidence: the rules that were kept, what was seen beside them, and which rules were broken and how.
     """
 
     capability: Capability
@@ -35,24 +35,24 @@ class CapabilityFinding:
 
     @property
     def verdict(self) -> Verdict:
-        """The finding in a word; a capability that is declared and does not hold is a lie."""
+        """The finding in a word; a capability that is declared and does not hold is refuted."""
         if self.observed is None:
             return "not tried"
         if self.declared:
-            return "proved" if self.observed else "lie"
+            return "proved" if self.observed else "refuted"
         return "works undeclared" if self.observed else "absent"
 
 
 @dataclass(frozen=True)
 class RuleFinding:
-    """What became of one rule of the contract.
+    """What was found out about one rule of the contract.
 
     Args:
         name: of the check.
         rule: where it stands in the contract.
         text: the rule in a sentence.
         outcome: whether it was kept.
-        evidence: the calls that were made, and what came back; the last ones where they are many.
+        evidence: the last calls that were made, each with its result, and what was wrong.
         seconds: how long it took.
     """
 
@@ -66,7 +66,7 @@ class RuleFinding:
 
 @dataclass(frozen=True)
 class CertificationReport:
-    """Which promises a store really keeps.
+    """Which promises a store keeps.
 
     Args:
         backend: its name.
@@ -77,7 +77,7 @@ class CertificationReport:
         capabilities: a finding for each.
         rules: a finding for each.
         litter: keys that could not be removed afterwards.
-        proposal: Python source of a driver with the profile that was proved, for a filesystem without one.
+        proposal: Python source of a driver with the capabilities that were proved, for a filesystem without one.
     """
 
     backend: str
@@ -96,9 +96,9 @@ class CertificationReport:
         return tuple(finding for finding in self.capabilities if finding.verdict == "proved")
 
     @property
-    def lies(self) -> tuple[CapabilityFinding, ...]:
+    def refuted(self) -> tuple[CapabilityFinding, ...]:
         """Capabilities that are declared and do not hold."""
-        return tuple(finding for finding in self.capabilities if finding.verdict == "lie")
+        return tuple(finding for finding in self.capabilities if finding.verdict == "refuted")
 
     @property
     def broken(self) -> tuple[RuleFinding, ...]:
@@ -107,10 +107,10 @@ class CertificationReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every declared capability that could be tried holds, one at least, every rule is kept, and nothing
-        was left.
+        """Whether the store is certified: a declared capability was proved, none was refuted, every rule that could be
+        tried is kept, and nothing is left behind.
         """
-        return bool(self.proved) and not (self.lies or self.broken or self.litter)
+        return bool(self.proved) and not (self.refuted or self.broken or self.litter)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -135,29 +135,30 @@ class CertificationReport:
 
         return html(self)
 
-    def to_junit(self) -> str:
-        """The report as JUnit XML, a test case for each capability and rule."""
-        from remote_store.certify.render import junit
-
-        return junit(self)
-
     def save(self, target: str | os.PathLike[str]) -> None:
         """Write the report in the format that the name asks for.
 
         Raises:
-            ValueError: it ends in none of .json, .md, .html, .xml.
+            ValueError, ImportError: see `check_target`.
         """
         path = Path(target)
-        check_format(path)
+        check_target(path)
         write: Callable[[], str] = getattr(self, _FORMATS[path.suffix])
         path.write_text(write(), encoding="utf-8")
 
 
-def check_format(target: Path) -> None:
-    """Refuse what a report cannot be written as.
+def check_target(target: Path) -> None:
+    """Refuse, before minutes of work, a file to which a report cannot be written.
 
     Raises:
-        ValueError: its name ends in none of .json, .md, .html, .xml.
+        ValueError: its name ends in none of .json, .md, .html, or its folder does not exist.
+        ImportError: HTML takes a package that is not installed.
     """
     if target.suffix not in _FORMATS:
-        raise ValueError(f"a report is written as one of {', '.join(_FORMATS)}, not {target.name!r}")
+        raise ValueError(f"a report is one of {', '.join(_FORMATS)}, not {target.name!r}")
+    if not target.parent.is_dir():
+        raise ValueError(f"there is no folder {target.parent} for the report")
+    if target.suffix == ".html":
+        from remote_store.certify.render import environment
+
+        environment()

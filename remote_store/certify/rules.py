@@ -1,8 +1,8 @@
-"""What a check is: a rule of the contract, the capabilities it needs, and a coroutine that tries it."""
+"""What a check is: a rule of the contract, the capabilities that it proves, and a coroutine that tries it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -11,7 +11,8 @@ from remote_store._errors import RemoteStoreError
 from remote_store.certify.view import View
 
 E = TypeVar("E", bound=BaseException)
-Body = Callable[[View], Awaitable[None]]
+Body = Callable[[View], Awaitable[object]]
+MIB = 1 << 20
 
 
 class RuleBroken(AssertionError):
@@ -19,7 +20,7 @@ class RuleBroken(AssertionError):
 
 
 class Untried(Exception):
-    """A capability, or a rule, cannot be tried on this store."""
+    """A rule, or a capability, cannot be tried on this store; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,17 @@ class Check:
 
     Args:
         name: of the rule, as a statement.
-        rule: where it stands: section of the contract, such as `"PATH"`, or an ID.
-        needs: capabilities without which it cannot be tried.
+        rule: where it stands: section of the contract, such as `"PATH"`, or an ID; `""` for what no rule says.
+        proves: capabilities that do not hold where the rule is broken.
+        needs: capabilities without which it cannot be tried, those that it proves among them.
         hierarchical: whether it is about names that are a file or a folder, never both.
         empty_folders: whether it is about folders that outlive their files.
-        body: the coroutine.
+        body: the coroutine; a text that it returns is evidence.
     """
 
     name: str
     rule: str
+    proves: frozenset[Capability]
     needs: frozenset[Capability]
     hierarchical: bool
     empty_folders: bool
@@ -47,32 +50,71 @@ class Check:
         """The rule in a sentence."""
         return (self.body.__doc__ or self.name).strip().split("\n")[0]
 
+    def lacks(self, view: View) -> list[Capability]:
+        """The capabilities that it takes to try the rule, and that the store does not have."""
+        return [capability for capability in Capability if capability in self.needs and not view.supports(capability)]
+
     def applies(self, view: View) -> bool:
         """Whether the store has what the rule is about."""
         if (self.hierarchical and not view.hierarchical) or (self.empty_folders and not view.empty_folders):
             return False
-        return all(view.supports(need) for need in self.needs)
+        return not self.lacks(view)
 
-    async def __call__(self, view: View) -> None:
+    async def __call__(self, view: View) -> object:
         """Try the rule; raises `RuleBroken`."""
-        await self.body(view)
+        return await self.body(view)
 
 
 CHECKS: list[Check] = []
-"""Every check there is."""
+"""Every rule that takes one store to try."""
+LIVE: list[Check] = []
+"""Rules about another client, a missing container, or other credentials."""
+PROBES: list[Check] = []
+"""What no rule shows of a capability: large content, long listings, other clients, what a method fetches."""
+PRESENT: list[Check] = []
+"""What files that are there show of a capability, where nothing may be written or removed."""
 
 READ_WRITE = frozenset({Capability.READ, Capability.WRITE})
 
 
 def check(
-    rule: str, *needs: Capability, hierarchical: bool = False, empty_folders: bool = False
+    rule: str,
+    *proves: Capability,
+    needs: Collection[Capability] = (),
+    hierarchical: bool = False,
+    empty_folders: bool = False,
 ) -> Callable[[Body], Check]:
-    """Register a coroutine as the check of a rule; it needs READ and WRITE beside `needs`."""
+    """Register a coroutine as the check of a rule; it needs READ and WRITE beside `proves` and `needs`."""
+    return _listed(CHECKS, rule, proves, (*READ_WRITE, *needs), hierarchical, empty_folders)
 
+
+def live(rule: str, *needs: Capability) -> Callable[[Body], Check]:
+    """Register a coroutine as the check of a rule that takes more than one store."""
+    return _listed(LIVE, rule, (), needs)
+
+
+def probe(proves: Capability, *needs: Capability) -> Callable[[Body], Check]:
+    """Register a coroutine that shows a capability; it returns what it saw."""
+    return _listed(PROBES, "", (proves,), needs)
+
+
+def present(proves: Capability, *needs: Capability) -> Callable[[Body], Check]:
+    """Register a coroutine that shows a capability without writing; it returns what it saw."""
+    return _listed(PRESENT, "", (proves,), needs)
+
+
+def _listed(
+    checks: list[Check],
+    rule: str,
+    proves: Collection[Capability],
+    needs: Collection[Capability],
+    hierarchical: bool = False,
+    empty_folders: bool = False,
+) -> Callable[[Body], Check]:
     def register(body: Body) -> Check:
-        made = Check(body.__name__, rule, READ_WRITE | frozenset(needs), hierarchical, empty_folders, body)
-        CHECKS.append(made)
-        return made
+        needed = frozenset({*proves, *needs})
+        checks.append(Check(body.__name__, rule, frozenset(proves), needed, hierarchical, empty_folders, body))
+        return checks[-1]
 
     return register
 
@@ -92,6 +134,14 @@ def true(condition: object, what: str) -> None:
     """Broken unless `condition`."""
     if not condition:
         broken(what)
+
+
+def winner(results: Sequence[object], what: str) -> int:
+    """Which of racing operations succeeded; broken unless one did."""
+    winners = [index for index, result in enumerate(results) if not isinstance(result, BaseException)]
+    if len(winners) != 1:
+        broken(f"{len(winners)} of {len(results)} {what} succeeded, and one should have: {results}")
+    return winners[0]
 
 
 async def raises(kind: type[E], attempt: Awaitable[Any] | AsyncIterator[Any], what: str, stem: str = "") -> E:

@@ -20,21 +20,35 @@ class View(EitherStore):
 
     Args:
         store: the store under test.
+        other: the same place as another client sees it; this view itself unless given.
         hierarchical: whether a name is a file or a folder, never both.
         empty_folders: whether a folder outlives the last file in it.
         workers: how many callers race.
     """
 
     def __init__(
-        self, store: Store | AsyncStore, *, hierarchical: bool = True, empty_folders: bool = True, workers: int = 16
+        self,
+        store: Store | AsyncStore,
+        other: View | None = None,
+        *,
+        hierarchical: bool = True,
+        empty_folders: bool = True,
+        workers: int = 16,
     ) -> None:
         super().__init__(store)
         self.hierarchical, self.empty_folders, self.workers = hierarchical, empty_folders, workers
+        self._other = other
+
+    @property
+    def other(self) -> View:
+        """The same place as another client sees it."""
+        return self._other or self
 
     def child(self, path: str) -> Self:
         """A view of a child store, which is in all else like this one."""
         below = object.__new__(type(self))
-        below.__dict__.update(self.__dict__, store=self.store.child(path))
+        other = self._other and self._other.child(path)
+        below.__dict__.update(self.__dict__, store=self.store.child(path), _other=other)
         return below
 
     async def pause(self) -> None:
@@ -66,4 +80,13 @@ class View(EitherStore):
             for thread in threads:  # An interrupt must not leave writers behind, whose files nobody removes.
                 thread.join()
             raise
+        return results
+
+    async def together(self, contenders: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Results of operations started together; raises what one of them raised."""
+        results: list[T] = []
+        for outcome in await self.race(contenders):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            results.append(outcome)
         return results

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -11,7 +10,6 @@ import typer
 
 from remote_store._capabilities import Capability
 from remote_store._errors import folder_missing
-from remote_store._hints import install
 from remote_store._paths import printable
 from remote_store._store import Store
 from remote_store.backends._named import S3Backend
@@ -19,8 +17,6 @@ from remote_store.cli import _show
 from remote_store.cli._options import Json, Where, store_names
 from remote_store.cli._places import Places
 from remote_store.cli._run import FAILED, Usage
-
-REPORTS = (".json", ".md", ".html", ".xml")
 
 
 def caps(place: Where, json: Json = False) -> None:
@@ -71,7 +67,7 @@ def _rooted(places: Places, text: str) -> Store:
 
 def certify(
     place: Where,
-    report: Annotated[list[Path] | None, typer.Option(help="Write it here: .json, .md, .html or .xml.")] = None,
+    report: Annotated[list[Path] | None, typer.Option(help="Write it here: .json, .md or .html.")] = None,
     workers: Annotated[int, typer.Option(min=2, help="How many callers race.")] = 16,
     missing_url: Annotated[
         str | None, typer.Option(help="A place in a container that does not exist; made up for S3.")
@@ -87,9 +83,13 @@ def certify(
     """
     from remote_store.certify import certify
     from remote_store.certify.render import summary
+    from remote_store.certify.report import check_target
 
-    for target in report or ():
-        _check_report(target)
+    try:
+        for target in report or ():
+            check_target(target)
+    except ValueError as error:
+        raise Usage(str(error)) from error
     with Places() as places, _show.progress("certifying") as tell:
         store = _rooted(places, place)
         missing = _rooted(places, missing_url) if missing_url else _missing(places, store)
@@ -101,23 +101,13 @@ def certify(
         _show.document(found.to_dict())
     else:
         for finding in found.capabilities:
-            proof = finding.evidence[-1:] if finding.verdict in ("lie", "not tried") else ()
+            proof = finding.evidence[-1:] if finding.verdict in ("refuted", "not tried") else ()
             _show.line(f"{finding.verdict:<16}  {printable(': '.join((finding.capability.value, *proof)))}")
         for rule in found.broken:
             _show.line(f"broken            {printable(f'{rule.name}: {rule.evidence[-1]}')}")
         _show.line(f"{'certified' if found.ok else 'not certified'}: {summary(found)}")
     if not found.ok:
         raise typer.Exit(FAILED)
-
-
-def _check_report(target: Path) -> None:
-    """Refuse now what could not be written after minutes of work."""
-    if target.suffix not in REPORTS:
-        raise Usage(f"a report is one of {', '.join(REPORTS)}, not {target.name}")
-    if target.suffix == ".html" and find_spec("jinja2") is None:
-        raise Usage(f"an HTML report needs jinja2: {install('jinja2', 'certify')}")
-    if not target.parent.is_dir():
-        raise Usage(f"there is no folder {target.parent} for the report")
 
 
 def _missing(places: Places, store: Store) -> Store | None:

@@ -1,4 +1,4 @@
-"""Certification: honest storage passes, every lie is caught, nothing is left behind."""
+"""Certification: honest storage passes, what is declared and does not hold is refuted, nothing is left behind."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from remote_store import Capability, FsspecBackend, PermissionDenied, RemoteStor
 from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backend, AsyncStore, SyncBackendAdapter
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify import CertificationReport, certify, certify_async
+from remote_store.certify.checks import CHECKS
 from remote_store.certify.view import View
 
 FEW = 4
@@ -79,7 +80,7 @@ def test_s3_passes_and_is_left_as_it_was(server: S3Server) -> None:
         passes(report, Capability.ATOMIC_MOVE)
         assert list(store.list_files("", recursive=True)) == []
         assert report.rules[-1].name == "a_missing_container_reads_as_a_missing_path"
-    for text in (report.to_json(), report.to_markdown(), report.to_html(), report.to_junit(), repr(report)):
+    for text in (report.to_json(), report.to_markdown(), report.to_html(), repr(report)):
         assert server.options["secret"] not in text
     from servers.s3 import client
 
@@ -126,7 +127,7 @@ def test_an_archive_on_which_nothing_can_be_tried_is_not_certified(tmp_path: Pat
     fs = ZipFileSystem(str(tmp_path / "a.zip"), skip_instance_cache=True)
     report = certify(Store(FsspecBackend(fs)), workers=FEW)
     assert not report.ok
-    assert not report.lies
+    assert not report.refuted
     assert not report.broken
     for text in (report.to_markdown(), report.to_html()):
         assert text.count("Not certified") > 0
@@ -145,7 +146,7 @@ def test_an_archive_that_reads_short_is_caught(tmp_path: Path) -> None:
     fs = Short(str(tmp_path / "a.zip"), skip_instance_cache=True)
     report = certify(Store(FsspecBackend(fs)), workers=FEW)
     assert not report.ok
-    assert verdicts(report)["READ"] == "lie"
+    assert verdicts(report)["READ"] == "refuted"
     fs.close()
 
 
@@ -172,17 +173,17 @@ def test_a_known_filesystem_gets_none(tmp_path: Path) -> None:
     assert certify(Store(LocalBackend(tmp_path)), workers=2).proposal is None
 
 
-# --- lies
+# --- what does not hold
 
 
 @pytest.mark.parametrize("capability", Capability)
-def test_every_lie_is_caught(capability: Capability, tmp_path: Path) -> None:
+def test_a_capability_that_does_not_hold_is_refuted(capability: Capability, tmp_path: Path) -> None:
     liar = LIARS[capability]
     backend = liar(tmp_path) if issubclass(liar, LocalBackend) else liar()  # type: ignore[arg-type]
     report = certify(Store(backend))
     assert not report.ok
-    assert verdicts(report)[capability.name] == "lie", report.to_markdown()
-    assert next(f for f in report.lies if f.capability is capability).evidence
+    assert verdicts(report)[capability.name] == "refuted", report.to_markdown()
+    assert next(f for f in report.refuted if f.capability is capability).evidence
 
 
 @pytest.mark.full
@@ -190,15 +191,15 @@ def test_a_service_that_ignores_conditions_is_caught(rclone_server: dict[str, An
     with Store(S3Backend(**rclone_server)) as store:
         report = certify(store, workers=FEW)
     assert not report.ok
-    assert {"EXCLUSIVE_CREATE", "CONDITIONAL_WRITE"} <= {finding.capability.name for finding in report.lies}
+    assert {"EXCLUSIVE_CREATE", "CONDITIONAL_WRITE"} <= {finding.capability.name for finding in report.refuted}
     assert "EXCLUSIVE_CREATE" in report.to_markdown().split("\n")[2]
 
 
 @pytest.mark.full
 @pytest.mark.parametrize(("liar", "capability"), SUBTLE_LIARS)
-def test_a_lie_that_seldom_shows_is_caught(liar: type[Liar], capability: Capability) -> None:
+def test_what_seldom_shows_is_refuted_too(liar: type[Liar], capability: Capability) -> None:
     report = certify(Store(liar()))
-    assert capability in [finding.capability for finding in report.lies], report.to_markdown()
+    assert capability in [finding.capability for finding in report.refuted], report.to_markdown()
 
 
 def test_a_broken_rule_fails_the_certificate() -> None:
@@ -210,7 +211,7 @@ def test_a_broken_rule_fails_the_certificate() -> None:
 
     report = certify(Store(Invents()), workers=2)
     assert [rule.name for rule in report.broken] == ["questions_tell_files_from_folders"]
-    assert report.lies == report.litter == ()
+    assert report.refuted == report.litter == ()
     assert not report.ok
 
 
@@ -291,12 +292,12 @@ def test_what_cannot_be_removed_is_named() -> None:
             raise RemoteStoreError("no", path=path, backend="memory")
 
         def delete(self, path: str, *, missing_ok: bool = False) -> None:
-            if path.endswith("glob/a.csv"):
+            if path.endswith("files_are_listed/a.txt"):
                 raise RemoteStoreError("no", path=path, backend="memory")
             super().delete(path, missing_ok=missing_ok)
 
     report = certify(Store(Clinging()), workers=2)
-    assert [path.partition("/")[2] for path in report.litter] == ["glob/a.csv"]
+    assert [path.partition("/")[2] for path in report.litter] == ["files_are_listed/a.txt"]
     assert not report.ok
 
 
@@ -309,7 +310,9 @@ def test_progress_is_told_and_as_many_race_as_asked_for(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(View, "race", counted)
     certify(Store(MemoryBackend()), workers=2, progress=lambda *step: told.append(step))
-    assert told[0][0] == "READ"
+    assert {check.name for check in CHECKS} | {capability.name for capability in Capability} <= {
+        step[0] for step in told
+    }
     assert [done for _, done, _ in told] == list(range(len(told)))
     assert all(done < total for _, done, total in told)
     assert contenders == {2, 3, 4}  # Two racers; a writer with two readers, and a mover with three watchers.
@@ -317,6 +320,6 @@ def test_progress_is_told_and_as_many_race_as_asked_for(monkeypatch: pytest.Monk
         certify(Store(MemoryBackend()), workers=1)
 
 
-def test_a_store_that_does_not_answer_is_no_lie(tmp_path: Path) -> None:
+def test_a_store_that_does_not_answer_gets_no_report(tmp_path: Path) -> None:
     with pytest.raises(RemoteStoreError):
         certify(Store(LocalBackend(tmp_path / "gone", create=False)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 from helpers.recording import Recording
 from servers.s3 import BUCKET, Answer, Environ, Hook, S3Server, content, set_content
 
-from remote_store import Capability, FsspecBackend, PermissionDenied, Store
+from remote_store import Capability, FileInfo, FsspecBackend, PermissionDenied, Store, WriteResult
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify import certify
-from remote_store.certify.probes import PROBES, Bench
-from remote_store.certify.rules import RuleBroken
+from remote_store.certify.checks import CHECKS
+from remote_store.certify.probes import PRESENT, PROBES
+from remote_store.certify.probes.files import a_large_stream_is_written_whole, many_files_are_listed
+from remote_store.certify.rules import Check, RuleBroken
 from remote_store.certify.view import View
 from remote_store.engine.runners import run_to_end
 
@@ -34,21 +37,25 @@ def lists_one_page(environ: Environ, carried_out: Any) -> Answer | None:
 
 
 @pytest.mark.parametrize(
-    ("hook", "capability", "found"),
+    ("hook", "probe", "found"),
     [
-        (drops_the_last_part, Capability.WRITE, "of 17825799 bytes other 16777216 were read back"),
+        (
+            drops_the_last_part,
+            a_large_stream_is_written_whole,
+            "16777216 bytes were read back that are not the 17825799 written",
+        ),
         pytest.param(
-            lists_one_page, Capability.LIST, "of 1001 files in a folder 1000 were listed", marks=pytest.mark.full
+            lists_one_page, many_files_are_listed, "of 1001 files in a folder 1000 were listed", marks=pytest.mark.full
         ),
     ],
 )
 def test_a_service_that_loses_much_of_much_is_caught(
-    moto_server: S3Server, hook: Hook, capability: Capability, found: str
+    moto_server: S3Server, hook: Hook, probe: Check, found: str
 ) -> None:
     with Store(S3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
         view = View(store, hierarchical=False, empty_folders=False)
         with moto_server.hooked(hook), pytest.raises(RuleBroken, match=found):
-            run_to_end(PROBES[capability](Bench(view, view)))
+            run_to_end(probe(view))
 
 
 def failing(error: Exception, *methods: str) -> MemoryBackend:
@@ -65,7 +72,7 @@ def failing(error: Exception, *methods: str) -> MemoryBackend:
 
 
 @pytest.mark.parametrize(
-    ("backend", "lie"),
+    ("backend", "refuted"),
     [
         (failing(OSError("no"), "write"), Capability.WRITE),
         (failing(NotImplementedError(), "delete_folder"), Capability.DELETE),
@@ -74,11 +81,11 @@ def failing(error: Exception, *methods: str) -> MemoryBackend:
     ],
     ids=["write", "delete_folder", "exists", "is_folder"],
 )
-def test_what_always_fails_is_reported(backend: MemoryBackend, lie: Capability | None) -> None:
+def test_what_always_fails_is_reported(backend: MemoryBackend, refuted: Capability | None) -> None:
     report = certify(Store(backend), workers=2)
     assert report.broken
     assert not report.ok
-    assert lie is None or lie in [finding.capability for finding in report.lies]
+    assert refuted is None or refuted in [finding.capability for finding in report.refuted]
 
 
 def test_credentials_that_may_not_list_get_a_report_and_leave_no_file(tmp_path: Path) -> None:
@@ -90,7 +97,7 @@ def test_credentials_that_may_not_list_get_a_report_and_leave_no_file(tmp_path: 
             raise PermissionDenied("Permission denied", path=path, backend="local")
 
     report = certify(Store(Blind(tmp_path)), workers=2)
-    assert Capability.LIST in [finding.capability for finding in report.lies]
+    assert Capability.LIST in [finding.capability for finding in report.refuted]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert list(report.litter) == [path.name for path in tmp_path.iterdir()]
 
@@ -98,3 +105,28 @@ def test_credentials_that_may_not_list_get_a_report_and_leave_no_file(tmp_path: 
 def test_a_filesystem_whose_copy_is_an_empty_world_passes() -> None:
     report = certify(Store(FsspecBackend(Recording())), workers=2)
     assert report.ok, report.to_markdown()
+
+
+class KeepsMetadataToItself(LocalBackend):
+    """Metadata that no other client sees."""
+
+    def write(self, path: str, content: Any, *, metadata: Any = None, **options: Any) -> WriteResult:
+        self.__dict__.setdefault("kept", {})[path] = metadata
+        result: WriteResult = super().write(path, content, **options)
+        return replace(result, metadata=metadata)
+
+    def get_file_info(self, path: str) -> FileInfo:
+        info: FileInfo = super().get_file_info(path)
+        return replace(info, metadata=self.__dict__.get("kept", {}).get(path))
+
+
+def test_what_another_client_does_not_see_is_not_kept(tmp_path: Path) -> None:
+    report = certify(Store(KeepsMetadataToItself(tmp_path)), workers=2)
+    assert [rule.name for rule in report.broken if "metadata_is_kept" in rule.name] == ["metadata_is_kept"]
+    assert Capability.USER_METADATA in [finding.capability for finding in report.refuted]
+
+
+@pytest.mark.parametrize("capability", Capability)
+def test_every_capability_is_proved_by_rules_or_by_a_probe(capability: Capability) -> None:
+    assert [check.name for check in (*CHECKS, *PROBES) if capability in check.proves]
+    assert all(check.proves <= check.needs for check in (*CHECKS, *PROBES, *PRESENT))

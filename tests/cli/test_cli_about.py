@@ -60,13 +60,13 @@ def test_a_ping_that_fails_names_the_place_as_it_was_given(rs: Any, s3: str, con
 
 @pytest.mark.full
 def test_a_certified_place_is_0_and_reported(rs: Any, s3: str, workplace: Path, moto_server: S3Server) -> None:
-    result = rs("certify", s3, "--workers", "4", "--report", "r.json", "--report", "r.md", "--report", "r.xml")
+    result = rs("certify", s3, "--workers", "4", "--report", "r.json", "--report", "r.md")
     assert "\ncertified: " in result.stdout
     report = json.loads((workplace / "r.json").read_text())
     assert report["ok"] is True
     assert report["workers"] == 4
     assert "a_missing_container_reads_as_a_missing_path" in {rule["name"] for rule in report["rules"]}
-    assert entries(workplace) == ["r.json", "r.md", "r.xml"]
+    assert entries(workplace) == ["r.json", "r.md"]
     assert rs("ls", f"s3://{BUCKET}/").stdout.count("remote-store-certify") == 0
 
 
@@ -100,7 +100,7 @@ def test_where_nothing_can_be_tried_nothing_is_certified_and_the_reason_is_told(
     assert told[-1].startswith("not certified: nothing could be tried; 0 of ")
 
 
-class Lies(Store):
+class Copying(Store):
     """Says that it moves, and copies instead."""
 
     def move(self, src: Any, dst: Any, **options: Any) -> None:
@@ -108,10 +108,10 @@ class Lies(Store):
 
 
 def test_what_is_not_kept_is_1_and_told(rs: Any, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remote_store.cli._places.Store", Lies)
+    monkeypatch.setattr("remote_store.cli._places.Store", Copying)
     result = rs("certify", ".", "--workers", "2", code=1)
     assert "not certified: " in result.stdout
-    assert "lie" in result.stdout or "broken" in result.stdout
+    assert "refuted           move: " in result.stdout
     assert result.stderr == ""
 
 
@@ -128,7 +128,7 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_tried(
 def test_an_html_report_without_its_package_is_told_before(
     rs: Any, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remote_store.cli._about.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
     assert "remote-store-fsspec[certify]" in rs("certify", ".", "--report", "r.html", code=2).stderr
 
 

@@ -55,7 +55,7 @@ async def delete_folder_refuses_a_file_and_misses_what_is_missing(s: View) -> No
     equal(await s.read_bytes("f"), b"1", "the file afterwards")
 
 
-@check("HIERARCHY", Capability.DELETE, Capability.LIST, empty_folders=True)
+@check("HIERARCHY", Capability.DELETE, needs=[Capability.LIST], empty_folders=True)
 async def empty_folders_live_until_deleted(s: View) -> None:
     """A folder outlives the last file in it, and goes by `delete_folder`."""
     await s.write("d/e/f", b"1")

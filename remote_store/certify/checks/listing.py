@@ -96,7 +96,7 @@ async def a_negative_depth_is_refused(s: View) -> None:
         await refused(ValueError, partial(call, "", max_depth=-1), "negative depth", "max_depth must be >= 0")
 
 
-@check("RULE-9", Capability.LIST, Capability.DELETE)
+@check("RULE-9", Capability.LIST, needs=[Capability.DELETE])
 async def listings_are_never_stale(s: View) -> None:
     """What came or went between two listings shows in the second."""
     await s.write("d/a", b"1")

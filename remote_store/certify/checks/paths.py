@@ -43,7 +43,7 @@ async def file_operations_refuse_the_root(s: View) -> None:
     equal(await collect_all(s), [], "the store afterwards")
 
 
-@check("PATH.root", Capability.DELETE, Capability.METADATA)
+@check("PATH.root", needs=[Capability.DELETE, Capability.METADATA])
 async def deleting_and_describing_refuse_the_root(s: View) -> None:
     """The root is neither deleted nor described as a file."""
     await s.write("keep", b"1")
@@ -66,7 +66,7 @@ async def spellings_are_normalized(s: View) -> None:
         equal(await s.read_bytes(spelling), b"1", f"read_bytes({spelling!r})")
 
 
-@check("PATH.reject", Capability.DELETE, Capability.LIST, Capability.METADATA)
+@check("PATH.reject", needs=[Capability.DELETE, Capability.LIST, Capability.METADATA])
 async def malformed_paths_are_refused(s: View) -> None:
     """A `..` segment or a NUL byte is InvalidPath everywhere; `a..b` is a name like any other."""
     for bad in ("..", "../x", "a/../b", "a/..", "a\\..\\b", "a\0b"):
@@ -91,7 +91,7 @@ async def malformed_paths_are_refused(s: View) -> None:
             await refused(InvalidPath, call, f"an operation on {bad!r}", "escapes root" if ".." in bad else "NUL")
 
 
-@check("PATH.round-trip", Capability.LIST)
+@check("PATH.round-trip", needs=[Capability.LIST])
 async def keys_are_literal(s: View) -> None:
     """No character of a key is special: it is written, listed, read and asked for as it stands."""
     for key in LITERAL:
@@ -102,7 +102,7 @@ async def keys_are_literal(s: View) -> None:
         equal(await s.exists(f"d/{key}"), True, f"exists({key!r})")
 
 
-@check("PATH.round-trip", Capability.LIST)
+@check("PATH.round-trip", needs=[Capability.LIST])
 async def control_characters_are_carried_or_refused(s: View) -> None:
     """A key with a newline or a tab works like any other, or is refused and leaves nothing."""
     carried = []
@@ -119,7 +119,7 @@ async def control_characters_are_carried_or_refused(s: View) -> None:
         equal(await collect(s.list_files("d")), [], "files after the folder was deleted")
 
 
-@check("PATH.round-trip", Capability.LIST, Capability.DELETE)
+@check("PATH.round-trip", needs=[Capability.LIST, Capability.DELETE])
 async def deleting_a_literal_key_deletes_nothing_else(s: View) -> None:
     """Deleting `a*b` leaves `axb`."""
     for key in ("a*b", "axb", "a[x]b", "a?b"):
@@ -133,7 +133,7 @@ async def deleting_a_literal_key_deletes_nothing_else(s: View) -> None:
     equal(await s.exists("fx/x"), True, "a sibling of a deleted folder with a star in its name")
 
 
-@check("PATH.round-trip", Capability.LIST)
+@check("PATH.round-trip", needs=[Capability.LIST])
 async def listed_paths_can_be_fed_back(s: View) -> None:
     """Every path a listing returns is relative to the store and can be used as it is."""
     for key in ("a/b/c", "a/d", "e"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from remote_store._capabilities import Capability
 from remote_store._errors import InvalidPath, NotFound
 from remote_store.certify.rules import check, content, equal, raises, refused, true
 from remote_store.certify.view import View
@@ -11,7 +12,7 @@ from remote_store.certify.view import View
 BIG = bytes(range(256)) * 4096 * 3
 
 
-@check("SIO")
+@check("SIO", Capability.READ)
 async def content_comes_back_byte_for_byte(s: View) -> None:
     """Empty, small and large content comes back whole from every way of reading."""
     for key, data in (("empty", b""), ("small", b"\0\r\n\xff"), ("big", BIG)):
@@ -22,7 +23,7 @@ async def content_comes_back_byte_for_byte(s: View) -> None:
             equal(await stream.read() == data, True, f"read_seekable({key!r})")
 
 
-@check("SIO")
+@check("SIO", Capability.READ)
 async def text_is_encoded_as_asked(s: View) -> None:
     """`write_text` and `read_text` use the encoding and error handling given."""
     equal((await s.write_text("t", "grüße")).size, 7, "size of UTF-8 text [bytes]")
@@ -32,7 +33,7 @@ async def text_is_encoded_as_asked(s: View) -> None:
     equal(await s.read_text("l", errors="replace"), "gr\ufffd\ufffde", "text with errors replaced")
 
 
-@check("OPS.read_range")
+@check("OPS.read_range", Capability.READ)
 async def ranges_are_half_open(s: View) -> None:
     """`read_range` gives `[start, end)`, less where the file ends, and refuses what is no range."""
     await s.write("f", b"0123456789")
@@ -44,7 +45,7 @@ async def ranges_are_half_open(s: View) -> None:
         await raises(NotFound, s.read_range("missing", start, end), "range of a missing file", "not found")
 
 
-@check("SIO.read_seekable")
+@check("SIO.read_seekable", Capability.READ)
 async def seekable_reads_seek(s: View) -> None:
     """`read_seekable` seeks from the start, from here and from the end, on every backend."""
     await s.write("f", BIG)
@@ -58,7 +59,7 @@ async def seekable_reads_seek(s: View) -> None:
         equal(await stream.read(2) == BIG[15:17], True, "content after a relative seek")
 
 
-@check("ERR.read")
+@check("ERR.read", Capability.READ)
 async def a_missing_file_is_not_found(s: View) -> None:
     """Reading what is not there, or what would be below a file, is NotFound."""
     await s.write("file", b"1")
@@ -68,7 +69,7 @@ async def a_missing_file_is_not_found(s: View) -> None:
             equal(error.path, path, "path of the error")
 
 
-@check("ERR.read")
+@check("ERR.read", Capability.READ)
 async def a_folder_is_not_read(s: View) -> None:
     """Reading a folder is InvalidPath."""
     await s.write("folder/x", b"1")
@@ -84,7 +85,7 @@ async def errors_are_builtins_too(s: View) -> None:
     true(isinstance(error, FileNotFoundError) and error.errno, "NotFound is a FileNotFoundError with errno")
 
 
-@check("RULE-9")
+@check("RULE-9", Capability.READ)
 async def what_was_written_last_is_read(s: View) -> None:
     """A read sees the last write, never an older one."""
     for round_ in range(5):

@@ -65,7 +65,7 @@ async def errors_travel_between_processes(s: View) -> None:
     equal((type(back), back.path, back.backend, str(back)), (NotFound, "no/such", error.backend, str(error)), "error")
 
 
-@check("ASYNC-045", Capability.LIST, Capability.GLOB)
+@check("ASYNC-045", needs=[Capability.LIST, Capability.GLOB])
 async def iterating_methods_check_when_called(s: View) -> None:
     """Bad arguments are refused by the call itself, not by the first step of the iteration."""
     for call in (s.store.list_files, s.store.list_folders, s.store.iter_children, s.store.glob, s.store.read):
@@ -76,7 +76,7 @@ async def iterating_methods_check_when_called(s: View) -> None:
         broken(f"{call.__name__}('../x') was not refused at the call")
 
 
-@check("LIST.lazy", Capability.LIST, Capability.DELETE)
+@check("LIST.lazy", Capability.LIST, needs=[Capability.DELETE])
 async def a_listing_goes_on_after_changes(s: View) -> None:
     """Files that go while a listing runs may be missing from it, but nothing is invented and nothing breaks."""
     names = [f"d/{index:03}" for index in range(40)]
@@ -92,7 +92,7 @@ async def a_listing_goes_on_after_changes(s: View) -> None:
     equal(len(await collect(s.list_files("d"))), len(names) - 1, "entries of the next listing")
 
 
-@check("METADATA", Capability.METADATA, Capability.LIST)
+@check("METADATA", Capability.METADATA, needs=[Capability.LIST])
 async def a_folder_is_as_new_as_its_newest_file(s: View) -> None:
     """`FolderInfo.modified_at` is the newest known time of a file below, else None."""
     for key in ("d/a", "d/e/b"):

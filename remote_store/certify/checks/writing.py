@@ -17,14 +17,14 @@ class SourceFailed(Exception):
     """What the caller's own content raises in these checks."""
 
 
-@check("BE-009")
+@check("BE-009", Capability.WRITE)
 async def parents_are_created(s: View) -> None:
     """A write creates the folders above it."""
     await s.write("a/b/c/d.txt", b"1")
     equal(await s.is_folder("a/b/c"), True, "the folder above a new file")
 
 
-@check("WR.size")
+@check("WR.size", Capability.WRITE)
 async def the_result_tells_what_was_written(s: View) -> None:
     """Path, size in bytes, streams included, and the source of the rest."""
     native = s.supports(Capability.WRITE_RESULT_NATIVE)
@@ -37,7 +37,7 @@ async def the_result_tells_what_was_written(s: View) -> None:
         equal(len(await s.read_bytes(f"d/{key}")), size, "size of what is read back")
 
 
-@check("WR.overwrite")
+@check("WR.overwrite", Capability.WRITE)
 async def an_existing_file_is_kept_unless_overwriting(s: View) -> None:
     """`overwrite=False` on an existing file is AlreadyExists and changes nothing; `overwrite=True` replaces it."""
     await s.write("f", b"old content")
@@ -51,7 +51,7 @@ async def an_existing_file_is_kept_unless_overwriting(s: View) -> None:
     equal(await s.read_bytes("fresh"), b"1", "content of a new file written with overwrite=True")
 
 
-@check("BE-008", hierarchical=True)
+@check("BE-008", Capability.WRITE, hierarchical=True)
 async def a_folder_is_not_written_over(s: View) -> None:
     """Writing to a folder is InvalidPath, whether or not it may overwrite."""
     await s.write("d/x", b"1")
@@ -61,7 +61,7 @@ async def a_folder_is_not_written_over(s: View) -> None:
     equal(await s.read_bytes("d/x"), b"1", "a file in the folder afterwards")
 
 
-@check("BE-008", hierarchical=True)
+@check("BE-008", Capability.WRITE, hierarchical=True)
 async def nothing_is_written_below_a_file(s: View) -> None:
     """Writing below a file is InvalidPath, at any depth, and the file stays."""
     await s.write("f", b"1")
@@ -72,7 +72,7 @@ async def nothing_is_written_below_a_file(s: View) -> None:
     equal(await s.exists("f/x"), False, "what would be below the file")
 
 
-@check("WR.failure", Capability.LIST)
+@check("WR.failure", Capability.WRITE, needs=[Capability.LIST])
 async def failing_content_leaves_nothing(s: View) -> None:
     """What the caller's content raises passes unchanged; no part appears, and the old content stays."""
     await s.write("old", b"old")

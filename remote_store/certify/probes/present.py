@@ -1,4 +1,4 @@
-"""What is tried where nothing may be written, or removed: the files that are there."""
+"""What files that are there show, where nothing may be written or removed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from contextlib import aclosing
 
 from remote_store._capabilities import Capability
 from remote_store._models import FileInfo
-from remote_store.certify.bench import MIB, Bench, Probe
-from remote_store.certify.rules import Untried, collect, content, equal, true
+from remote_store.certify.rules import MIB, Untried, collect, content, equal, present, true
+from remote_store.certify.view import View
 
 LARGEST = 8 * MIB
 """A file to look at is no larger [bytes]."""
 
 
-async def _found(b: Bench) -> FileInfo:
-    """A file that is there, as a listing tells it."""
-    b.needs(Capability.LIST)
-    async with aclosing(b.view.list_files("", recursive=True)) as files:
+async def _found(s: View) -> FileInfo:
+    """A file that is there, as a listing describes it."""
+    async with aclosing(s.list_files("", recursive=True)) as files:
         info: FileInfo
         async for info in files:
             if 0 < info.size <= LARGEST:
@@ -24,40 +23,39 @@ async def _found(b: Bench) -> FileInfo:
     raise Untried(f"no file of 1 byte to {LARGEST // MIB} MiB is there to look at")
 
 
-async def _read(b: Bench) -> None:
-    info = await _found(b)
+@present(Capability.READ, Capability.LIST)
+async def a_file_that_is_there_is_read(s: View) -> str:
+    """Every way of reading gives the content of its size."""
+    info = await _found(s)
     path = str(info.path)
-    data = await b.view.read_bytes(path)
+    data = await s.read_bytes(path)
     equal(len(data), info.size, "size of what read_bytes gave")
-    equal(await content(b.view, path) == data, True, "read gives what read_bytes does")
+    equal(await content(s, path) == data, True, "read gives what read_bytes does")
     middle = len(data) // 2
-    equal(await b.view.read_range(path, middle, len(data)) == data[middle:], True, "read_range gives its part of it")
-    b.saw(f"the {len(data)} bytes of a file that was there came from read, read_bytes and, in part, read_range")
+    equal(await s.read_range(path, middle, len(data)) == data[middle:], True, "read_range gives its part of it")
+    return f"the {len(data)} bytes of a file that was there came from read and read_bytes, half of them from read_range"
 
 
-async def _list(b: Bench) -> None:
-    path = str((await _found(b)).path)
-    true(path in await collect(b.view.list_files(path.rpartition("/")[0])), "its folder lists a file that is there")
-    b.saw("a file that was there was listed, with all and in its folder")
+@present(Capability.LIST)
+async def a_file_that_is_there_is_listed(s: View) -> str:
+    """The folder of a file lists it."""
+    path = str((await _found(s)).path)
+    true(path in await collect(s.list_files(path.rpartition("/")[0])), "its folder lists a file that is there")
+    return "a file that was there was listed, with all files and with those of its folder"
 
 
-async def _glob(b: Bench) -> None:
-    path = str((await _found(b)).path)
-    true(path in await collect(b.view.glob("**/*")), "glob('**/*') finds a file that is there")
-    b.saw("glob('**/*') found a file that was there")
+@present(Capability.GLOB, Capability.LIST)
+async def a_file_that_is_there_is_globbed(s: View) -> str:
+    """`glob` finds a file that a listing found."""
+    path = str((await _found(s)).path)
+    true(path in await collect(s.glob("**/*")), "glob('**/*') finds a file that is there")
+    return "glob('**/*') found a file that was there"
 
 
-async def _metadata(b: Bench) -> None:
-    listed = await _found(b)
-    info = await b.view.get_file_info(str(listed.path))
+@present(Capability.METADATA, Capability.LIST)
+async def a_file_that_is_there_is_described(s: View) -> str:
+    """`get_file_info` says what a listing said."""
+    listed = await _found(s)
+    info = await s.get_file_info(str(listed.path))
     equal((info.path, info.size), (listed.path, listed.size), "path and size of get_file_info")
-    b.saw("a file that was there was described as it was listed")
-
-
-PRESENT: dict[Capability, Probe] = {
-    Capability.READ: _read,
-    Capability.LIST: _list,
-    Capability.GLOB: _glob,
-    Capability.METADATA: _metadata,
-}
-"""How a declared capability is tried without writing."""
+    return "get_file_info described a file that was there as the listing did"

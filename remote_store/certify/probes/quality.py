@@ -1,4 +1,4 @@
-"""Qualities of a method: seeking, laziness, native results."""
+"""How well a method does what it does: seeking, laziness, native results."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from contextlib import aclosing
 
 from remote_store._capabilities import Capability
 from remote_store.aio._store import AsyncStore
-from remote_store.certify.bench import MIB, ROUNDS, Bench, probe
-from remote_store.certify.rules import Untried, broken, equal, true
+from remote_store.certify.rules import MIB, Untried, broken, equal, probe, true
 from remote_store.certify.traffic import Received, received
+from remote_store.certify.view import View
 
+ATTEMPTS = 3
 LARGE = 24 * MIB
-"""What a lazy read is tried with [bytes]: well above what a connection holds on its way."""
+"""What a lazy read is tried with [bytes]: well above what the buffers of a connection hold."""
 
 
-@probe(Capability.WRITE_RESULT_NATIVE)
-async def _native_result(b: Bench) -> None:
-    b.needs(Capability.WRITE, Capability.METADATA)
-    for name, data in (("bytes", b"1"), ("stream", b.view.stream([b"1" * 1000]))):
-        result = await b.view.write(name, data)
-        info = await b.view.get_file_info(name)
+@probe(Capability.WRITE_RESULT_NATIVE, Capability.WRITE, Capability.METADATA)
+async def a_write_result_is_what_is_described_then(s: View) -> str:
+    """Etag, time and digest of a write's own result are those that `get_file_info` gives."""
+    for name, data in (("bytes", b"1"), ("stream", s.stream([b"1" * 1000]))):
+        result = await s.write(name, data)
+        info = await s.get_file_info(name)
         equal(result.source, "native", f"source of the result of writing {name}")
         true(result.etag, f"the result of writing {name} has no etag")
         equal(result.etag, info.etag, f"etag of the result of writing {name}, against get_file_info")
@@ -29,58 +30,58 @@ async def _native_result(b: Bench) -> None:
             equal(result.last_modified, info.modified_at, "its time, against get_file_info")
         if result.digest is not None:
             equal(result.digest, info.digest, "its digest, against get_file_info")
-    b.saw("the results of a put and of a stream had the etag that get_file_info then told")
+    return "the results of writing bytes and a stream had the etag that get_file_info then gave"
 
 
-@probe(Capability.SEEKABLE_READ)
-async def _seekable_read(b: Bench) -> None:
-    b.needs(Capability.WRITE, Capability.READ)
-    if isinstance(b.view.store, AsyncStore):
+@probe(Capability.SEEKABLE_READ, Capability.WRITE, Capability.READ)
+async def the_stream_of_read_seeks(s: View) -> str:
+    """The stream of `read` goes to any position."""
+    if isinstance(s.store, AsyncStore):
         raise Untried("an async read is an iterator; read_seekable seeks")
-    await b.view.write("f", b"0123456789")
-    with b.view.store.read("f") as stream:
+    await s.write("f", b"0123456789")
+    with s.store.read("f") as stream:
         true(stream.seekable(), "the stream of read() says that it does not seek")
         equal(stream.read(3), b"012", "its first bytes")
         stream.seek(-2, 2)
         equal(stream.read(), b"89", "its end")
         stream.seek(1)
         equal((stream.read(2), stream.tell()), (b"12", 3), "bytes 1 to 3, and the position")
-    b.saw("the stream of read() went to its end and back")
+    return "the stream of read() went to its end and back"
 
 
-@probe(Capability.LAZY_READ)
-async def _lazy_read(b: Bench) -> None:
-    b.needs(Capability.WRITE, Capability.READ)
+@probe(Capability.LAZY_READ, Capability.WRITE, Capability.READ)
+async def a_read_fetches_as_it_goes(s: View) -> str:
+    """The first chunk of a large file comes without most of the rest."""
     piece = os.urandom(MIB)  # A service may compress zeros.
     # Not read to the end, where some close their connection, and its count is gone.
-    await b.view.write("f", b.view.stream([piece] * (LARGE // MIB + 1)))
-    for _ in range(ROUNDS):  # What others receive may look like a lie, but hardly every time.
-        early, late = await _fetched(b)
+    await s.write("f", s.stream([piece] * (LARGE // MIB + 1)))
+    for _ in range(ATTEMPTS):  # Other processes' traffic may be counted too, but hardly every time.
+        early, late = await _fetched(s)
+        seen = f"{early / MIB:.1f} MiB came for the first chunk, {late / MIB:.1f} for the rest of {LARGE // MIB}"
         if early < LARGE // 2:
-            b.saw(f"{early / MIB:.1f} MiB came for the first chunk, {late / MIB:.1f} for the rest of {LARGE // MIB}")
-            return
-    broken(f"{early / MIB:.1f} MiB came for the first chunk of {LARGE // MIB}, {late / MIB:.1f} for the rest")
+            return seen
+    broken(seen)
 
 
-async def _fetched(b: Bench) -> tuple[int, int]:
+async def _fetched(s: View) -> tuple[int, int]:
     """Bytes fetched before and after the first chunk of a file was read, by the first count that has the whole."""
-    before = await _now(b)
-    async with aclosing(b.view.read("f")) as chunks:  # type: ignore[type-var]
+    before = await _now(s)
+    async with aclosing(s.read("f")) as chunks:  # type: ignore[type-var]
         read = len(await anext(chunks, b""))
-        first = await _now(b)
+        first = await _now(s)
         while read < LARGE and (chunk := await anext(chunks, b"")):
             read += len(chunk)
-        end = await _now(b)
+        end = await _now(s)
     if read < LARGE:
         broken(f"the content ended after {read} bytes")
     if not (before and first and end):
         raise Untried("this system does not tell how much a process receives")
     for early, late in zip(first.since(before), end.since(first), strict=True):
-        # Half of it twice is the whole and something that others received.
+        # Where both halves are large, other processes' traffic may be among them.
         if early + late >= LARGE and min(early, late) < LARGE // 2:
             return early, late
     raise Untried("no count of this system shows where the content came from")
 
 
-async def _now(b: Bench) -> Received | None:
-    return await asyncio.to_thread(received) if b.view.is_async else received()
+async def _now(s: View) -> Received | None:
+    return await asyncio.to_thread(received) if s.is_async else received()
