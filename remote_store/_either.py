@@ -7,10 +7,12 @@ the caller's thread.
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
+from remote_store._errors import DirectoryNotEmpty, InvalidPath
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
 from remote_store.engine.runners import run_to_end
@@ -64,6 +66,14 @@ class EitherStore:
         An exception among the pieces is raised; a function is awaited, for what happens while the content is read.
         """
         return _pieces(pieces) if self.is_async else io.BufferedReader(_Pieces(pieces))
+
+
+async def prune_empty(store: EitherStore, folder: str) -> None:
+    """Remove a folder, and those in it, as far as they are empty; what others put there meanwhile stays."""
+    below = [str(entry.path) async for entry in store.list_folders(folder, max_depth=sys.maxsize)]
+    for path in (*sorted(below, reverse=True), folder):
+        with suppress(DirectoryNotEmpty, InvalidPath):
+            await store.delete_folder(path, missing_ok=True)
 
 
 def _awaitable(method: Callable[..., T]) -> Callable[..., Awaitable[T]]:

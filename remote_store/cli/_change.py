@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from remote_store._errors import DirectoryNotEmpty, InvalidPath, NotFound, PermissionDenied
+from remote_store._either import EitherStore, prune_empty
+from remote_store._errors import InvalidPath, PermissionDenied
 from remote_store._models import FileInfo
 from remote_store._paths import below, join, printable
 from remote_store.cli import _show
@@ -19,6 +20,7 @@ from remote_store.cli._options import Force, Json, Recursive, Sources, Target, W
 from remote_store.cli._places import Place, Places
 from remote_store.cli._run import FAILED, Usage
 from remote_store.cli._transfer import Job, Transfer
+from remote_store.engine.runners import run_to_end
 
 
 def cp(
@@ -65,7 +67,9 @@ def _transfer(sources: list[str], target: str, moving: bool, recursive: bool, fo
             if as_json:
                 _show.document({"files": transfer.files, "size": transfer.size})
         for origin in origins if moving and recursive else ():
-            _prune(origin)
+            with origin.errors():
+                if origin.key and origin.store.is_folder(origin.key):
+                    run_to_end(prune_empty(EitherStore(origin.store), origin.key))
     if not as_json:
         _show.line(str(transfer))
 
@@ -115,16 +119,6 @@ def _contains(source: Place, target: Place, moving: bool) -> bool:
             return False
     real = os.path.realpath if plans[0].backend == "local" else str
     return below(*(real(plan.native_path) for plan in plans)) is not None
-
-
-def _prune(place: Place) -> None:
-    """Remove what is left of a folder whose files have moved; what others put there meanwhile stays."""
-    with place.errors():
-        if place.key and place.store.is_folder(place.key):
-            folders = [str(folder.path) for folder in place.store.list_folders(place.key, max_depth=sys.maxsize)]
-            for path in (*sorted(folders, reverse=True), place.key):
-                with suppress(DirectoryNotEmpty, NotFound):
-                    place.store.delete_folder(path)
 
 
 def rm(

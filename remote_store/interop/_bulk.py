@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from glob import has_magic
 from inspect import signature
@@ -19,9 +18,10 @@ from fsspec.implementations.local import LocalFileSystem, make_path_posix, trail
 from fsspec.utils import other_paths, stringify_path
 
 from remote_store import _errors as errors
-from remote_store._errors import DirectoryNotEmpty, InvalidPath
+from remote_store._either import prune_empty
+from remote_store._errors import InvalidPath
 from remote_store._paths import RemotePath
-from remote_store.interop._listing import DEEPEST, Found, ListingOperations, folder, is_folder
+from remote_store.interop._listing import Found, ListingOperations, folder, is_folder
 from remote_store.interop._operations import accepted, here, operation, takes
 from remote_store.interop._place import FileFound, folder_found
 
@@ -265,7 +265,9 @@ class BulkOperations(ListingOperations):
             await self._mv_file(source, target)
         for path in folders:
             if path and self._parent(path) not in folders:
-                await self._prune(path)
+                at = self._at(path)
+                with at.errors:
+                    await prune_empty(at.view, at.key)
 
     def _same(self, path: str, other: Any) -> bool:
         return not isinstance(listed(other), list) and self._spelled(path) == self._spelled(other)
@@ -274,14 +276,6 @@ class BulkOperations(ListingOperations):
         """The one spelling of a path."""
         spelled: str = self._strip_protocol(path).strip("/")
         return spelled
-
-    async def _prune(self, top: str) -> None:
-        """Remove a folder and those in it that are empty; what others put there meanwhile stays."""
-        at = self._at(top)
-        left = [entry.path.as_posix() async for entry in at.each("list_folders", max_depth=DEEPEST)]
-        for key in (*sorted(left, reverse=True), at.key):
-            with suppress(DirectoryNotEmpty, InvalidPath):
-                await at.to(key).call("delete_folder", missing_ok=True)
 
     @operation
     async def _rm(self, path: Paths, recursive: bool = False, maxdepth: int | None = None) -> None:

@@ -25,6 +25,7 @@ from remote_store import (
     RemotePath,
     Store,
 )
+from remote_store._either import prune_empty
 from remote_store._models import UNKNOWN_TIME
 from remote_store.aio import AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
@@ -524,13 +525,12 @@ async def test_any_iterable_is_a_list_of_paths(kind: Any, ops: Ops, tmp_path: Pa
 
 async def test_mv_keeps_what_others_put_there_meanwhile(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
     await ops.fill(*TREE)
-    prune = ops.fs._prune
 
-    async def late(path: str) -> None:
+    async def late(*folder: Any) -> None:
         await ops.fill("d/e/late")
-        await prune(path)
+        await prune_empty(*folder)
 
-    monkeypatch.setattr(ops.fs, "_prune", late)
+    monkeypatch.setattr("remote_store.interop._bulk.prune_empty", late)
     await ops.mv("d", "new", recursive=True)
     assert await ops.keys() == {"a", "h/i", "new/b", "new/e/c", "new/e/f/g", "d/e/late"}
 
