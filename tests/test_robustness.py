@@ -185,7 +185,7 @@ def in_child(work: Any) -> int:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
 def test_stores_over_loops_and_connections_work_in_a_forked_child(tmp_path: Path, ftp_server: tuple[str, int]) -> None:
-    from servers.ftp import ftp_kind
+    from servers.ftp import ftp_store
 
     (tmp_path / "f").write_bytes(b"1")
     looped = Store(FsspecBackend(AsyncFileSystemWrapper(DirFileSystem(str(tmp_path), LocalFileSystem()))))
@@ -197,9 +197,7 @@ def test_stores_over_loops_and_connections_work_in_a_forked_child(tmp_path: Path
 
     assert in_child(child) == 0
     assert stream.read() == b"1"
-    with ftp_kind(*ftp_server).view() as view:
-        store = view.store
-        assert isinstance(store, Store)
+    with ftp_store(*ftp_server) as store:
         for index in range(5):
             store.write(f"f{index}", b"%d" % index)
 

@@ -13,7 +13,7 @@ from fsspec.implementations.zip import ZipFileSystem
 from helpers.deadline import DEADLINE
 from helpers.kinds import unknown_filesystem
 from helpers.liars import LIARS, SUBTLE_LIARS, Liar, interrupted
-from servers.ftp import ftp_kind
+from servers.ftp import ftp_store
 from servers.s3 import BUCKET, S3Server
 
 from remote_store import Capability, FsspecBackend, PermissionDenied, RemoteStoreError, Store
@@ -100,8 +100,8 @@ async def test_s3_passes_from_a_loop(moto_server: S3Server) -> None:
 
 @pytest.mark.full
 def test_ftp_passes(ftp_server: tuple[str, int]) -> None:
-    with ftp_kind(*ftp_server).view() as view:
-        report = certify(view.store, workers=FEW)
+    with ftp_store(*ftp_server) as store:
+        report = certify(store, workers=FEW)
     assert report.ok, report.to_markdown()
     assert verdicts(report)["EXCLUSIVE_CREATE"] == "absent"
 

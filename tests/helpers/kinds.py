@@ -3,44 +3,61 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from servers.ftp import ftp_store
+from servers.s3 import BUCKET, S3Server
 
-from remote_store import FsspecBackend, Store
-from remote_store.aio import AsyncFsspecBackend, AsyncLocalBackend, AsyncMemoryBackend, AsyncStore
-from remote_store.backends import LocalBackend, MemoryBackend
+from remote_store import AsyncBackendSyncAdapter, FsspecBackend, Store
+from remote_store.aio import (
+    AsyncFsspecBackend,
+    AsyncLocalBackend,
+    AsyncMemoryBackend,
+    AsyncS3Backend,
+    AsyncStore,
+    SyncBackendAdapter,
+)
+from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify.view import View
 
+S = TypeVar("S")
 _serial = itertools.count()
 
 
 @dataclass(frozen=True)
-class Kind:
+class Kind(Generic[S]):
     """How to make a fresh, empty store of one kind.
 
     Args:
         name: shown in test ids.
-        make: the store, rooted in the temporary folder it is given where it needs one.
+        make: opens the store, given the value of the fixture that it needs.
+        needs: the name of that fixture: a folder, or a server.
+        flat: whether a name may be a file and a folder at once, as in object stores.
         empty_folders: whether folders outlive their files there.
+        child: whether the store is tried below its root.
+        often: whether it is tried each time, rather than in a full run only.
     """
 
     name: str
-    make: Callable[[str], Store | AsyncStore]
+    make: Callable[[Any], S]
+    needs: str = "tmp_path"
+    flat: bool = False
     empty_folders: bool = True
+    child: bool = False
+    often: bool = False
 
-    @contextmanager
-    def view(self, *, child: bool = False) -> Iterator[View]:
-        with tempfile.TemporaryDirectory() as folder:
-            store = self.make(folder)
-            yield View(store.child("in ner/ro*t") if child else store, empty_folders=self.empty_folders)
+    def view(self, store: Store | AsyncStore) -> View:
+        """What checks take."""
+        if self.child:
+            store = store.child(f"child-{next(_serial)}-{os.getpid()}/in ner/ro*t")
+        return View(store, hierarchical=not self.flat, empty_folders=self.empty_folders and not self.flat)
 
 
 def unknown_filesystem(folder: str | None = None) -> Any:
@@ -53,34 +70,68 @@ def unknown_filesystem(folder: str | None = None) -> Any:
     return DirFileSystem(root, fs)
 
 
-KINDS = [
-    Kind("local", lambda folder: Store(LocalBackend(folder))),
+def _shared_url() -> str:
+    return f"memory://shared-{next(_serial)}"
+
+
+def _s3(server: S3Server, root: str | None = None) -> S3Backend:
+    return S3Backend(BUCKET, server.fresh_prefix() if root is None else root, **server.options)
+
+
+def _async_s3(server: S3Server, root: str | None = None) -> AsyncS3Backend:
+    return AsyncS3Backend(BUCKET, server.fresh_prefix() if root is None else root, **server.options)
+
+
+def _looped() -> Any:
+    return AsyncFileSystemWrapper(unknown_filesystem())
+
+
+MOTO: dict[str, Any] = {"needs": "moto_server", "flat": True}
+MINISTACK: dict[str, Any] = {"needs": "ministack_server", "flat": True}
+
+KINDS: list[Kind[Any]] = [
+    Kind("local", lambda folder: Store(LocalBackend(folder)), often=True),
+    Kind("local-child", lambda folder: Store(LocalBackend(folder)), child=True, often=True),
     Kind("local-durable", lambda folder: Store(LocalBackend(folder, durable=True))),
-    Kind("memory", lambda _: Store(MemoryBackend())),
-    Kind("memory-shared", lambda _: Store.from_url(f"memory://shared-{next(_serial)}")),
-    Kind("generic", lambda _: Store(FsspecBackend(unknown_filesystem())), empty_folders=False),
-    Kind("generic-files", lambda folder: Store(FsspecBackend(unknown_filesystem(folder)))),
+    Kind("memory", lambda _: Store(MemoryBackend()), often=True),
+    Kind("memory-shared", lambda _: Store.from_url(_shared_url())),
+    Kind("generic", lambda _: Store(FsspecBackend(unknown_filesystem())), empty_folders=False, often=True),
+    Kind("generic-files", lambda folder: Store(FsspecBackend(unknown_filesystem(str(folder))))),
+    Kind("generic-async", lambda _: Store(FsspecBackend(_looped())), empty_folders=False),
+    Kind("ftp", lambda address: ftp_store(*address), needs="ftp_server"),
+    Kind("s3-moto", lambda server: Store(_s3(server)), **MOTO),
+    Kind("s3-child", lambda server: Store(_s3(server, "")), child=True, **MOTO),
+    Kind("s3-ministack", lambda server: Store(_s3(server)), **MINISTACK),
+    Kind("bridge", lambda _: Store(AsyncBackendSyncAdapter(AsyncMemoryBackend())), often=True),
     Kind(
-        "generic-async",
-        lambda _: Store(FsspecBackend(AsyncFileSystemWrapper(unknown_filesystem()))),
-        empty_folders=False,
+        "bridge-and-back",
+        lambda _: Store(AsyncBackendSyncAdapter(SyncBackendAdapter(MemoryBackend()))),
+        often=True,
     ),
+    Kind("bridge-s3", lambda server: Store(AsyncBackendSyncAdapter(_async_s3(server))), **MOTO),
 ]
 
-ASYNC_KINDS = [
-    Kind("local", lambda folder: AsyncStore(AsyncLocalBackend(folder))),
-    Kind("memory", lambda _: AsyncStore(AsyncMemoryBackend())),
+ASYNC_KINDS: list[Kind[Any]] = [
+    Kind("local", lambda folder: AsyncStore(AsyncLocalBackend(folder)), often=True),
+    Kind("local-child", lambda folder: AsyncStore(AsyncLocalBackend(folder)), child=True),
+    Kind("memory", lambda _: AsyncStore(AsyncMemoryBackend()), often=True),
     Kind("memory-threads", lambda _: AsyncStore(MemoryBackend())),
-    Kind("memory-shared", lambda _: AsyncStore.from_url(f"memory://shared-{next(_serial)}")),
+    Kind("memory-shared", lambda _: AsyncStore.from_url(_shared_url())),
     Kind("generic-threads", lambda _: AsyncStore(FsspecBackend(unknown_filesystem())), empty_folders=False),
     Kind(
         "generic",
         lambda _: AsyncStore(AsyncFsspecBackend(AsyncFileSystemWrapper(unknown_filesystem(), asynchronous=True))),
         empty_folders=False,
+        often=True,
     ),
+    Kind("generic-pinned", lambda _: AsyncStore(AsyncFsspecBackend(_looped())), empty_folders=False),
+    Kind("s3-moto", lambda server: AsyncStore(_async_s3(server)), often=True, **MOTO),
+    Kind("s3-child", lambda server: AsyncStore(_async_s3(server, "")), child=True, **MOTO),
+    Kind("s3-ministack", lambda server: AsyncStore(_async_s3(server)), **MINISTACK),
+    Kind("bridge", lambda _: AsyncStore(SyncBackendAdapter(MemoryBackend())), often=True),
     Kind(
-        "generic-pinned",
-        lambda _: AsyncStore(AsyncFsspecBackend(AsyncFileSystemWrapper(unknown_filesystem()))),
-        empty_folders=False,
+        "bridge-and-back",
+        lambda _: AsyncStore(SyncBackendAdapter(AsyncBackendSyncAdapter(AsyncMemoryBackend()))),
+        often=True,
     ),
 ]

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fsspec.implementations.ftp import FTPFileSystem
-from helpers.kinds import Kind
 
 from remote_store import FsspecBackend, Store
-from remote_store.certify.view import View
 
 USER, PASSWORD = "user", "ftp-s3cret"
 _serial = itertools.count()
@@ -46,23 +44,13 @@ def serve(folder: str) -> Iterator[tuple[str, int]]:
         thread.join(10)
 
 
-class _FTP(Kind):
-    @contextmanager
-    def view(self, *, child: bool = False) -> Iterator[View]:
-        with super().view(child=child) as view:
-            try:
-                yield view
-            finally:  # Left to the garbage collector, its socket may be found first.
-                view.unwrap(FTPFileSystem).ftp.close()
-
-
-def ftp_kind(host: str, port: int) -> Kind:
-    """A fresh folder on the server."""
-
-    def make(_: str) -> Store:
-        fs = FTPFileSystem(host, port, username=USER, password=PASSWORD, skip_instance_cache=True)
-        root = f"/store-{next(_serial)}"
-        fs.mkdir(root)
-        return Store(FsspecBackend(fs, root))
-
-    return _FTP("ftp", make)
+@contextmanager
+def ftp_store(host: str, port: int) -> Iterator[Store]:
+    """A store over a fresh folder on the server."""
+    fs = FTPFileSystem(host, port, username=USER, password=PASSWORD, skip_instance_cache=True)
+    root = f"/store-{next(_serial)}"
+    fs.mkdir(root)
+    try:
+        yield Store(FsspecBackend(fs, root))
+    finally:  # Left to the garbage collector, its socket may be found first.
+        fs.ftp.close()
