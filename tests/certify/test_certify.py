@@ -13,6 +13,7 @@ from fsspec.implementations.zip import ZipFileSystem
 from helpers.deadline import DEADLINE
 from helpers.kinds import unknown_filesystem
 from helpers.liars import LIARS, SUBTLE_LIARS, Liar, interrupted
+from helpers.scripted import hooked, refusing
 from servers.ftp import ftp_store
 from servers.s3 import BUCKET, S3Server
 
@@ -203,42 +204,30 @@ def test_what_seldom_shows_is_refuted_too(liar: type[Liar], capability: Capabili
 
 
 def test_a_broken_rule_fails_the_certificate() -> None:
-    class Invents(MemoryBackend):
-        """What would be far below a file is a folder."""
+    def invented(is_folder: Any, path: str) -> bool:
+        return is_folder(path) or path.endswith("/d/f/x/y")  # What would be far below a file is a folder.
 
-        def is_folder(self, path: str) -> bool:
-            return super().is_folder(path) or path.endswith("/d/f/x/y")
-
-    report = certify(Store(Invents()), workers=2)
+    report = certify(Store(hooked(MemoryBackend(), is_folder=invented)), workers=2)
     assert [rule.name for rule in report.broken] == ["questions_tell_files_from_folders"]
     assert report.refuted == report.litter == ()
     assert not report.ok
 
 
 def test_a_refusal_told_as_absence_is_caught() -> None:
-    class Hiding(MemoryBackend):
-        """What this client may not read it is told is not there."""
-
-    report = certify(Store(MemoryBackend()), workers=2, denied=Store(Hiding()))
+    report = certify(Store(MemoryBackend()), workers=2, denied=Store(MemoryBackend()))
     assert [rule.name for rule in report.broken] == ["a_refusal_is_no_absence"]
 
 
 def test_a_refusal_told_as_such_is_kept() -> None:
-    class Refusing(MemoryBackend):
-        def __getattribute__(self, name: str) -> Any:
-            def refuse(path: str, *args: Any, **options: Any) -> Any:
-                raise PermissionDenied("Permission denied", path=path, backend="memory")
-
-            asked = ("read_bytes", "exists", "is_file", "get_file_info", "list_files", "write")
-            return refuse if name in asked else super().__getattribute__(name)
-
-    report = certify(Store(MemoryBackend()), workers=2, missing=Store(Refusing()), denied=Store(Refusing()))
+    asked = ("read_bytes", "exists", "is_file", "get_file_info", "list_files", "write")
+    denied = Store(refusing(PermissionDenied, *asked))
+    report = certify(Store(MemoryBackend()), workers=2, missing=denied, denied=denied)
     assert report.ok, report.to_markdown()
-    missing, denied = report.rules[-2:]
-    assert (denied.name, denied.outcome) == ("a_refusal_is_no_absence", "kept")
+    elsewhere, refused = report.rules[-2:]
+    assert (refused.name, refused.outcome) == ("a_refusal_is_no_absence", "kept")
     # Credentials for one container are refused in others, whether they exist or not.
-    assert (missing.name, missing.outcome) == ("a_missing_container_reads_as_a_missing_path", "not applicable")
-    assert "these credentials" in missing.evidence[-1]
+    assert (elsewhere.name, elsewhere.outcome) == ("a_missing_container_reads_as_a_missing_path", "not applicable")
+    assert "these credentials" in elsewhere.evidence[-1]
 
 
 # --- interrupts, litter, arguments
@@ -267,13 +256,12 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, method: str, after: int, er
 async def test_a_cancellation_leaves_nothing(tmp_path: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    class Slow(LocalBackend):
-        def write(self, path: str, content: Any, **options: Any) -> Any:
-            begun.set()
-            assert go_on.wait(DEADLINE)
-            return super().write(path, content, **options)
+    def wait(write: Any, *args: Any, **options: Any) -> Any:
+        begun.set()
+        assert go_on.wait(DEADLINE)
+        return write(*args, **options)
 
-    backend = SyncBackendAdapter(Slow(tmp_path))
+    backend = SyncBackendAdapter(hooked(LocalBackend(tmp_path), write=wait))
     task = asyncio.ensure_future(certify_async(AsyncStore(backend), workers=FEW))
     await asyncio.to_thread(begun.wait, DEADLINE)
     task.cancel()
@@ -287,16 +275,13 @@ async def test_a_cancellation_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_removed_is_named() -> None:
-    class Clinging(MemoryBackend):
-        def delete_folder(self, path: str, **options: Any) -> None:
+    def cling(delete: Any, path: str, **options: bool) -> None:
+        if path.endswith("files_are_listed/a.txt"):
             raise RemoteStoreError("no", path=path, backend="memory")
+        delete(path, **options)
 
-        def delete(self, path: str, *, missing_ok: bool = False) -> None:
-            if path.endswith("files_are_listed/a.txt"):
-                raise RemoteStoreError("no", path=path, backend="memory")
-            super().delete(path, missing_ok=missing_ok)
-
-    report = certify(Store(Clinging()), workers=2)
+    backend = hooked(refusing(RemoteStoreError, "delete_folder"), delete=cling)
+    report = certify(Store(backend), workers=2)
     assert [path.partition("/")[2] for path in report.litter] == ["files_are_listed/a.txt"]
     assert not report.ok
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from helpers.recording import Recording
+from helpers.scripted import hooked, refusing
 from servers.s3 import BUCKET, Answer, Environ, Hook, S3Server, content, set_content
 
 from remote_store import Capability, FileInfo, FsspecBackend, PermissionDenied, Store, WriteResult
@@ -58,17 +59,13 @@ def test_a_service_that_loses_much_of_much_is_caught(
             run_to_end(probe(view))
 
 
-def failing(error: Exception, *methods: str) -> MemoryBackend:
-    """A backend some methods of which raise."""
+def failing(error: Exception, method: str) -> MemoryBackend:
+    """A backend of which a method raises."""
 
     def fail(*args: Any, **options: Any) -> Any:
         raise error
 
-    class Failing(MemoryBackend):
-        def __getattribute__(self, name: str) -> Any:
-            return fail if name in methods else super().__getattribute__(name)
-
-    return Failing()
+    return hooked(MemoryBackend(), **{method: fail})
 
 
 @pytest.mark.parametrize(
@@ -89,14 +86,8 @@ def test_what_always_fails_is_reported(backend: MemoryBackend, refuted: Capabili
 
 
 def test_credentials_that_may_not_list_get_a_report_and_leave_no_file(tmp_path: Path) -> None:
-    class Blind(LocalBackend):
-        def list_files(self, path: str, **options: Any) -> Any:
-            raise PermissionDenied("Permission denied", path=path, backend="local")
-
-        def delete_folder(self, path: str, **options: Any) -> None:
-            raise PermissionDenied("Permission denied", path=path, backend="local")
-
-    report = certify(Store(Blind(tmp_path)), workers=2)
+    backend = refusing(PermissionDenied, "list_files", "delete_folder", backend=LocalBackend(tmp_path))
+    report = certify(Store(backend), workers=2)
     assert Capability.LIST in [finding.capability for finding in report.refuted]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert list(report.litter) == [path.name for path in tmp_path.iterdir()]

@@ -1,17 +1,20 @@
-"""An asynchronous backend that does what a test tells it to."""
+"""Backends that do what a test tells them to."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from helpers.deadline import DEADLINE
-from remote_store import FileInfo, RemotePath
+from remote_store import FileInfo, RemotePath, RemoteStoreError
 from remote_store._models import UNKNOWN_TIME
 from remote_store.aio import AsyncMemoryBackend
 from remote_store.backends import MemoryBackend
+
+B = TypeVar("B")
 
 
 def entry(name: str) -> FileInfo:
@@ -69,6 +72,22 @@ class Scripted(AsyncMemoryBackend):
 
     async def __aenter__(self) -> Any:
         raise AssertionError("the async context was entered")
+
+
+def hooked(backend: B, **hooks: Callable[..., Any]) -> B:
+    """The backend, some methods of which are hooks that get the method itself, then its arguments."""
+    for name, hook in hooks.items():
+        setattr(backend, name, partial(hook, getattr(backend, name)))
+    return backend
+
+
+def refusing(error: type[RemoteStoreError], *methods: str, backend: Any = None) -> Any:
+    """A backend, in memory unless another is given, some methods of which raise an error of the path they get."""
+
+    def refuse(method: object, path: str, *args: object, **options: object) -> None:
+        raise error("refused", path=path, backend="memory")
+
+    return hooked(backend or MemoryBackend(), **dict.fromkeys(methods, refuse))
 
 
 class Producer:
