@@ -16,13 +16,13 @@ from remote_store.aio._store import AsyncStore
 from remote_store.certify.view import View
 
 PREFIX = "remote-store-certify-"
-"""How the scratch folder's name begins."""
+"""Beginning of the folder's name."""
 SHOWN = 60
-"""Calls of a check that are kept as evidence."""
+"""How many of the last calls of a check are kept as evidence."""
 Keys = set[tuple[Store | AsyncStore, str]]
 """Keys that may have been made, each with its store."""
 _TARGETS = {"write": 0, "write_text": 0, "write_atomic": 0, "move": 1, "copy": 1}
-"""Which argument is the key that a method makes."""
+"""Methods that make a file, and which of their arguments is its key."""
 
 
 class Recorder(View):
@@ -111,7 +111,7 @@ async def _remove(view: View, name: str, made: Keys, litter: list[str]) -> None:
 
 
 async def _left(view: View, name: str) -> list[str]:
-    """Files in a folder; the folder itself where there are none, or nobody may look."""
+    """Files in a folder; the folder itself where it has none, or cannot be listed."""
     try:
         lists = view.supports(Capability.LIST)
         files = [str(info.path) async for info in view.list_files(name, recursive=True)] if lists else []
@@ -154,7 +154,7 @@ async def sees(other: View, view: View) -> bool:
 
 
 def ungated(store: Store | AsyncStore) -> Store | AsyncStore:
-    """The same place through a backend that claims every capability, to see which hold undeclared."""
+    """The same place through a backend that declares every capability, to see which hold undeclared."""
     root: str = store._root
     return type(store)(_claiming(store._backend), root)
 

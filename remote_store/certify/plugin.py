@@ -1,4 +1,4 @@
-"""A pytest plugin: the contract as tests of somebody's own filesystem.
+"""A pytest plugin: the contract as tests of a filesystem.
 
     pytest --pyargs remote_store.certify --store-url=s3://bucket/scratch
 

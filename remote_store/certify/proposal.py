@@ -9,7 +9,7 @@ from remote_store.certify.report import CapabilityFinding
 
 RACED = frozenset({Capability.ATOMIC_MOVE, Capability.ATOMIC_WRITE})
 _SOURCE = '''\
-"""A driver for {protocol} filesystems, with what `certify` proved."""
+"""A driver for {protocol} filesystems, with the capabilities that `certify` proved."""
 
 from remote_store import Capability, CapabilitySet
 from remote_store.drivers.generic.driver import GenericDriver
@@ -40,6 +40,6 @@ def proposed_driver(store: Any, findings: tuple[CapabilityFinding, ...]) -> str 
 
 def _line(finding: CapabilityFinding) -> str:
     line = f"Capability.{finding.capability.name},"
-    if finding.capability in RACED and not finding.declared:  # Not to have seen it break is no proof.
-        line = f"# {line}  # held in every race; claim it if the service promises it"
+    if finding.capability in RACED and not finding.declared:  # That no race broke it is no proof.
+        line = f"# {line}  # held in every race; declare it if the service promises it"
     return "        " + line

@@ -74,7 +74,7 @@ def html(report: CertificationReport) -> str:
 
 
 def environment() -> Environment:
-    """What renders the page; an ImportError names the package that it takes."""
+    """What renders the page; raises an ImportError that says how to install jinja2."""
     try:
         from jinja2 import Environment
     except ImportError as error:

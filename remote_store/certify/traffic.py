@@ -28,7 +28,7 @@ class Received:
     files: int
 
     def since(self, before: Received) -> tuple[int, int, int]:
-        """Bytes received since then: over open connections, over the network by anybody, and from files.
+        """Bytes received since then: over open connections, over the network by any process, and from files.
 
         Files are last because what comes over the network may go through one.
         """
@@ -38,7 +38,7 @@ class Received:
 
 
 def received() -> Received | None:
-    """Totals of this process now, as Linux tells them; None elsewhere."""
+    """Totals of this process now, from Linux's counters; None on other systems."""
     if not sys.platform.startswith("linux"):
         return None
     with open("/proc/self/io", encoding="ascii") as file:
@@ -59,7 +59,7 @@ def _connections() -> dict[int, int]:
 
 
 def _network() -> int:
-    """What the network namespace has received, loopback included; 0 where it is not told."""
+    """What the network namespace has received, loopback included; 0 where Linux does not say."""
     with suppress(OSError, ValueError), open("/proc/self/net/netstat", encoding="ascii") as file:
         names, values = [line.split() for line in file if line.startswith("IpExt:")]
         return int(values[names.index("InOctets")])

@@ -45,14 +45,14 @@ class View(EitherStore):
         return self._other or self
 
     def child(self, path: str) -> Self:
-        """A view of a child store, which is in all else like this one."""
+        """The same view of a child store."""
         below = object.__new__(type(self))
         other = self._other and self._other.child(path)
         below.__dict__.update(self.__dict__, store=self.store.child(path), _other=other)
         return below
 
     async def pause(self) -> None:
-        """Let others run; a watcher of a store that never waits must."""
+        """Let other tasks run: one that polls a store in memory never waits."""
         if self.is_async:
             await asyncio.sleep(0)
 
@@ -77,7 +77,7 @@ class View(EitherStore):
             for thread in threads:
                 thread.join()
         except BaseException:
-            for thread in threads:  # An interrupt must not leave writers behind, whose files nobody removes.
+            for thread in threads:  # Files of writers that outlive an interrupt would never be removed.
                 thread.join()
             raise
         return results

@@ -19,7 +19,7 @@ def main() -> None:
     """Run the command line; it needs the extra `cli`."""
     signal.signal(signal.SIGTERM, _terminate)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # Closed. Nothing can be read here: a closed stdin is no empty one.
+        if getattr(sys, name) is None:  # Closed by the caller. To read a closed stdin must fail, not end at once.
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), mode))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names may hold anything
@@ -55,6 +55,6 @@ def _is_overlaid() -> bool:
 
 
 def _terminate(number: int, _: object) -> None:
-    """Interrupt as Ctrl-C does, with an exit code of its own."""
-    signal.signal(number, signal.SIG_IGN)  # `timeout` sends it twice, and the clean-up must end.
+    """Interrupt as Ctrl-C does, with the exit code of the signal."""
+    signal.signal(number, signal.SIG_IGN)  # `timeout` sends it twice; the second must not stop the clean-up.
     raise KeyboardInterrupt(128 + number)

@@ -20,9 +20,9 @@ from remote_store.cli._run import FAILED, Usage
 
 
 def caps(place: Where, json: Json = False) -> None:
-    """Show what can be done at a place."""
+    """Show the capabilities of a place."""
     with Places() as places:
-        where = places.open(place, "fill")
+        where = places.open(place, "write")
         has = {capability.value: where.store.supports(capability) for capability in Capability}
         known = {"place": str(where), "backend": where.store.resolve("").backend}
     if json:
@@ -32,7 +32,7 @@ def caps(place: Where, json: Json = False) -> None:
 
 
 def matrix(json: Json = False) -> None:
-    """Show what each kind of storage declares to do."""
+    """Show the capabilities that each kind of storage declares."""
     from remote_store.drivers.profiles import PROFILES
 
     if json:
@@ -48,17 +48,17 @@ def matrix(json: Json = False) -> None:
 
 
 def ping(place: Where, json: Json = False) -> None:
-    """Ask whether a place can be used."""
+    """Check that a place can be reached and used."""
     with Places() as places:
-        where = places.open(place, "fill")
+        where = places.open(place, "write")
         with where.errors(here=True):
             _rooted(places, place).ping()
         _show.answer({"place": str(where), "answers": True}, json)
 
 
 def _rooted(places: Places, text: str) -> Store:
-    """A place as a store; on this machine it must be there."""
-    place = places.open(text, "fill")
+    """A place as a store; a folder of this machine must exist."""
+    place = places.open(text, "write")
     with place.errors():
         if place.is_local and place.key:
             raise folder_missing(place.key, "local")
@@ -70,14 +70,14 @@ def certify(
     report: Annotated[list[Path] | None, typer.Option(help="Write it here: .json, .md or .html.")] = None,
     workers: Annotated[int, typer.Option(min=2, help="How many callers race.")] = 16,
     missing_url: Annotated[
-        str | None, typer.Option(help="A place in a container that does not exist; made up for S3.")
+        str | None, typer.Option(help="A place in a container that does not exist; chosen for S3 unless given.")
     ] = None,
     denied: Annotated[
-        str | None, typer.Option(help="A place that its credentials may not use.", autocompletion=store_names)
+        str | None, typer.Option(help="A place with credentials that may not use it.", autocompletion=store_names)
     ] = None,
     json: Json = False,
 ) -> None:
-    """Try every promise at a place, in a folder that is removed.
+    """Try every promise at a place, in a new folder that is removed afterwards.
 
     It takes a few thousand requests and about 200 MiB of traffic.
     """
@@ -120,7 +120,7 @@ def _missing(places: Places, store: Store) -> Store | None:
 
 
 def demo() -> None:
-    """Try the promises in a temporary folder."""
+    """Show the promises kept, in a temporary folder."""
     from remote_store.cli import _demo
 
     _demo.demo()

@@ -54,8 +54,8 @@ def _transfer(sources: list[str], target: str, moving: bool, recursive: bool, fo
     with Places() as places, _show.progress("moving" if moving else "copying", in_bytes=True) as tell:
         transfer = Transfer(moving, force, tell)
         try:
-            origins = [places.open(text, "take" if moving else "read") for text in sources if text != "-"]
-            goal = places.open(target, "fill")
+            origins = [places.open(text, "remove" if moving else "read") for text in sources if text != "-"]
+            goal = places.open(target, "write")
             if moving:
                 *origins, goal = places.together([*origins, goal])
             transfer.run(_jobs(origins, goal, moving, recursive))
@@ -75,7 +75,7 @@ def _transfer(sources: list[str], target: str, moving: bool, recursive: bool, fo
 
 
 def _jobs(origins: list[Place], goal: Place, moving: bool, recursive: bool) -> Iterator[Job]:
-    """What there is to do, found while it is being done; without origins it is to copy stdin."""
+    """The copy jobs, generated lazily; without origins, one that copies stdin."""
     into = goal.into or _is_folder(goal)
     if not origins and into:
         raise Usage("stdin has no name: give that of a file as target")
@@ -104,17 +104,17 @@ def _jobs(origins: list[Place], goal: Place, moving: bool, recursive: bool) -> I
 
 
 def _is_folder(place: Place) -> bool:
-    with suppress(PermissionDenied), place.errors():  # Who may write need not be allowed to list.
+    with suppress(PermissionDenied), place.errors():  # Credentials that may write need not be allowed to list.
         return place.store.is_folder(place.key)
     return False
 
 
 def _contains(source: Place, target: Place, moving: bool) -> bool:
-    """Whether a target is the source itself or below it; when moving, whether it may be, for what follows deletes."""
+    """Whether a target is the source itself or below it; when moving, which deletes, also where that is unknown."""
     plans = [place.store.resolve(place.key) for place in (source, target)]
     if source.store._backend is not target.store._backend:
         kinds = {(plan.backend, plan.details.get("endpoint_url")) for plan in plans}
-        # What other filesystems call a file need not tell on which machine it is.
+        # The path of a file on another filesystem may not say on which machine it is.
         if len(kinds) > 1 or not (moving or plans[0].backend in ("local", "s3")):
             return False
     real = os.path.realpath if plans[0].backend == "local" else str
@@ -131,7 +131,7 @@ def rm(
     deleted: list[str] = []
     with Places() as opened:
         try:
-            for place in [opened.open(text, "take") for text in places]:
+            for place in [opened.open(text, "remove") for text in places]:
                 with place.errors():
                     _remove(place, recursive, yes)
                 deleted.append(str(place))

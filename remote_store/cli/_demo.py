@@ -1,4 +1,4 @@
-"""What a store promises, tried before your eyes: everything printed was observed."""
+"""What a store promises, shown on temporary files: every line printed is the outcome of a check."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PromiseBroken(Exception):
 
 
 def demo() -> None:
-    """Run the demonstration; PromiseBroken where something observed differs from what is promised."""
+    """Run the demonstration; raises PromiseBroken where an outcome differs from the promise."""
     with tempfile.TemporaryDirectory(prefix="remote-store-demo-") as folder:
         url = f"file://{folder}/store"
         with Store.from_url(url) as store, Store.from_url(f"memory://{Path(folder).name}") as memory:

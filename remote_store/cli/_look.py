@@ -18,7 +18,7 @@ from remote_store.io.content import PART
 
 Entry = FileInfo | FolderEntry
 WHOLE = 8 << 20
-"""The beginning of a file is one request up to here, and a stream that is closed early beyond [bytes]."""
+"""Up to this size [bytes] the beginning of a file is one range request; beyond, a stream that is closed early."""
 
 
 def ls(
@@ -28,11 +28,11 @@ def ls(
     human: Human = False,
     json: Json = False,
 ) -> None:
-    """List a folder; in JSON a line per entry."""
+    """List a folder; in JSON, one entry a line."""
     with Places() as places:
         where = places.open(place)
         entries = where.entries(recursive)
-        # Sorted for people, unless that would take all levels into memory.
+        # Sorted for people, except where that would hold the files of all levels in memory.
         for entry in entries if json or recursive else sorted(entries, key=lambda entry: entry.name):
             if json:
                 _show.document(_show.facts(entry, where), indent=None)
@@ -68,7 +68,7 @@ def tree(
     with Places() as places:
         where = places.open(place)
         if json:
-            sys.setrecursionlimit(1 << 15)  # Folders may be as deep as a path is long.
+            sys.setrecursionlimit(1 << 15)  # As deep as a path may be long.
             return _show.document({"place": str(where), "children": _nested(where, depth)})
         marks = ("├── ", "└── ", "│   ") if _show.fits("├└│") else ("|-- ", "`-- ", "|   ")
         branches = list(_branches(where, depth, human, marks))
@@ -101,7 +101,7 @@ def _branches(place: Place, depth: int, human: bool, marks: tuple[str, ...]) -> 
 
 
 def _rows(place: Place, depth: int, indent: str) -> list[tuple[Entry, int, str, bool]]:
-    """What to draw of a folder, the last entry first."""
+    """The lines of a folder, as entry, depth left, indent and whether it is the last; the last one first."""
     return [(entry, depth, indent, i == 0) for i, entry in enumerate(reversed(_sorted(place, depth)))]
 
 
@@ -137,7 +137,7 @@ def head(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines.")] = 10,
     size: Annotated[int | None, typer.Option("--bytes", "-c", min=0, help="How many bytes, instead.")] = None,
 ) -> None:
-    """Print the beginning of a file, fetching little more."""
+    """Print the beginning of a file, and fetch little more."""
     with Places() as places:
         where = places.open(place)
         with where.errors():
@@ -149,7 +149,7 @@ def head(
 
 
 def _print(source: BinaryIO, lines: int | None = None, size: int | None = None) -> None:
-    """Copy to stdout: all, or so many lines, or so many bytes."""
+    """Copy to stdout: everything, or the first lines or bytes."""
     piece = PART if lines is None else PART // 16
     while size != 0 and lines != 0 and (data := source.read(piece if size is None else min(size, piece))):
         if lines is not None:

@@ -11,7 +11,7 @@ import typer
 
 
 def store_names(incomplete: str) -> list[str]:
-    """The names of configured stores that begin so, for the completion of a shell."""
+    """The names of configured stores that begin with a text, for shell completion."""
     with suppress(OSError, KeyError, TypeError, ValueError), open(os.environ["REMOTE_STORE_CONFIG"], "rb") as file:
         return [f"{name}:" for name in tomllib.load(file)["stores"] if name.startswith(incomplete)]
     return []

@@ -19,12 +19,12 @@ from remote_store.backends._named import LocalBackend
 from remote_store.cli._run import Usage
 
 NAMED = "remote-store://"
-Use = Literal["read", "take", "fill"]
-"""What for: to read it, to delete it or move it away, to put something there."""
+Use = Literal["read", "remove", "write"]
+"""What a place is opened for; "remove" is also for moves."""
 
 _SHORT = re.compile(r"([^/:\\]+):(?![/:\\])(.*)", re.S)
 _CACHES = frozenset({"blockcache", "filecache", "simplecache"})
-"""Parts of a chained URL that leave the path to the next one (fsspec)."""
+"""Parts of a chained URL whose path is that of the next part (fsspec)."""
 _NO_HOST = frozenset({"libarchive", "memory", "tar", "zip"})
 """Protocols whose path begins right after the `://`."""
 
@@ -36,9 +36,9 @@ class Place:
     Args:
         store: rooted at a container, a host, or a folder of this machine.
         key: in the store; `""` is its root.
-        prefix: what makes a key of the store a place again, put before it.
-        suffix: the same, put after it.
-        into: whether it is spelled as a folder.
+        prefix: the text of the place before the key.
+        suffix: the text of the place after the key.
+        into: whether its text ends in a slash, as that of a folder.
     """
 
     store: Store
@@ -65,7 +65,7 @@ class Place:
 
     @contextmanager
     def errors(self, *, here: bool = False) -> Iterator[None]:
-        """Let the errors of this store say where they happened: `here`, or at the paths that they have."""
+        """Add a place to the errors of this store: this one where `here`, else that of the path in the error."""
         try:
             yield
         except RemoteStoreError as error:
@@ -73,7 +73,7 @@ class Place:
             raise
 
     def look(self) -> FileInfo | None:
-        """The description of a file, None for a folder; the root is one, unseen."""
+        """The description of a file, None for a folder; the root is a folder without a request."""
         with self.errors():
             try:
                 return self.store.get_file_info(self.key) if self.key else None
@@ -83,7 +83,7 @@ class Place:
                 return None
 
     def entries(self, recursive: bool = False) -> Iterator[FileInfo | FolderEntry]:
-        """What is in a folder, or all files below it; a file itself.
+        """What is in a folder, or all files below it; of a file, the file.
 
         Raises:
             NotFound: nothing is there.
@@ -102,14 +102,14 @@ class Place:
 
 
 class Places(ExitStack):
-    """The stores that a command opens, each once; its `with` block closes them."""
+    """Opens places; a `with` block closes their stores, each of which is opened once."""
 
     def __init__(self) -> None:
         super().__init__()
         self._stores: dict[str, Store] = {}
 
     def open(self, text: str, use: Use = "read") -> Place:
-        """The place that a text spells. Nothing is asked, and only a configured local store creates its root.
+        """The place that a text names, without a request; only a configured local store creates its root.
 
         Raises:
             Usage: malformed, or an unknown name or protocol.
@@ -145,8 +145,8 @@ class Places(ExitStack):
         path = "/" + os.path.abspath(path).lstrip("/")
         if "\\" in path:
             raise Usage("a store cannot spell a name with a backslash in it")
-        # Reading follows links wherever they lead. What a file system can do is found out where it is written to.
-        root = "/" if use == "read" else path if use == "fill" else os.path.dirname(path)
+        # Reading may follow links out of the folder, so its root is /. Capabilities are those of the folder written to.
+        root = "/" if use == "read" else path if use == "write" else os.path.dirname(path)
         while not os.path.isdir(root):
             root = os.path.dirname(root)
         return self._rooted(root, path)
@@ -159,7 +159,7 @@ class Places(ExitStack):
         return Place(self._stores[prefix], path[len(prefix) :], prefix)
 
     def together(self, places: list[Place]) -> list[Place]:
-        """Places on one device of this machine in one store, between which a move is a rename; others as they are."""
+        """Local places on one device, in one store, so that a move is a rename; others unchanged."""
         if all(place.is_local for place in places):
             root = os.path.commonpath([place.prefix for place in places])
             if len({os.stat(path).st_dev for path in (root, *(place.prefix for place in places))}) == 1:

@@ -1,4 +1,4 @@
-"""How a command ends: what went wrong is a line on stderr, and an exit code."""
+"""How a command ends: an error is a line on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _NO_CREDENTIALS = (
 
 
 class Usage(Exception):
-    """What was asked for makes no sense; the message may have a line per problem."""
+    """The arguments cannot be used; the message may have a line per problem."""
 
 
 class Commands(TyperGroup):
-    """The commands, each run in the same way."""
+    """The commands, with one way to report errors."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Look at the arguments before anything can repeat a secret in them; without any, typer shows the help."""
+        """Refuse credentials before any message can repeat them; without arguments, typer shows the help."""
         with exit_codes(debug=False) if args else nullcontext():
             if any(map(has_credentials, args)):
                 raise Usage(_NO_CREDENTIALS)
@@ -46,7 +46,7 @@ class Commands(TyperGroup):
 
 @contextmanager
 def exit_codes(debug: bool) -> Iterator[None]:
-    """Turn whatever is raised into a line on stderr, with a traceback to `debug`, and an exit code."""
+    """Turn any exception into a line on stderr, with a traceback where `debug`, and an exit code."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("default", category=UserWarning, module="remote_store")
@@ -73,13 +73,13 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        with open(os.devnull, "w") as nowhere:  # The interpreter will flush what is still buffered.
+        with open(os.devnull, "w") as nowhere:  # At exit the interpreter flushes what is still buffered.
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         raise
 
 
 def _verdict(error: Any) -> tuple[str, int]:
-    """What to say of an error, and the exit code."""
+    """The message for an error, and the exit code."""
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return "interrupted", (*error.args, INTERRUPTED)[0]
     if isinstance(error, (Usage, ImportError)):

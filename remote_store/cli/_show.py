@@ -1,4 +1,4 @@
-"""What commands print: lines for people, JSON for programs, bars for whoever waits."""
+"""What commands print: lines for people, JSON for programs, progress bars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Tell = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is, 0 while that is unknown."""
+"""Called with what is being done, how much of it is done, and the total, 0 while that is unknown."""
 
 
 def line(text: str) -> None:
@@ -31,7 +31,7 @@ def document(value: Any, *, indent: int | None = 2) -> None:
 
 
 def answer(value: Mapping[str, Any], as_json: bool) -> None:
-    """Print facts: as JSON, or those that are known, one on a line."""
+    """Print facts: as JSON, or one a line without those that are None."""
     if as_json:
         return document(value)
     for name, fact in value.items():
@@ -44,7 +44,7 @@ def answer(value: Mapping[str, Any], as_json: bool) -> None:
 
 
 def facts(entry: FileInfo | FolderEntry, place: Place) -> dict[str, Any]:
-    """What is known of an entry of a listing, as JSON can hold it."""
+    """An entry of a listing as plain data."""
     known = {"place": place.url(str(entry.path)), "name": entry.name}
     if isinstance(entry, FolderEntry):
         return {"type": "folder", **known}
@@ -71,7 +71,7 @@ def readable(size: float) -> str:
 
 
 def fits(characters: str) -> bool:
-    """Whether stdout can print some characters."""
+    """Whether the encoding of stdout has some characters."""
     try:
         characters.encode(sys.stdout.encoding)
     except UnicodeEncodeError:
@@ -89,7 +89,7 @@ def draw(what: RenderableType, style: str | None = None) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    with console.capture() as drawn:  # rich would end the process itself where the reader has gone away.
+    with console.capture() as drawn:  # On a closed pipe rich would end the process itself.
         console.print(what, style=style)
     sys.stdout.write(drawn.get())
     sys.stdout.flush()

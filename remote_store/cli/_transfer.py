@@ -1,4 +1,4 @@
-"""How files get from one place to another: within a store on its side, else piece by piece."""
+"""How files get from one place to another: by the storage itself within one backend, else as a stream."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from remote_store.cli._places import Place
 from remote_store.cli._show import Tell, readable
 
 WORKERS = 4
-"""Files on their way at a time."""
+"""Files that are transferred at a time."""
 LOOK_AHEAD = 10_000
 """Files that are listed before the first of them is sent."""
 
@@ -29,11 +29,11 @@ Job = tuple[Place | None, Place, int]
 
 
 class Stopped(Exception):
-    """Another file failed, or the user wants no more."""
+    """Another file failed, or the user interrupted."""
 
 
 class Transfer:
-    """Files on their way, a few at a time; the first failure stops all.
+    """Transfers files, a few at a time; the first failure stops all.
 
     Attributes:
         files: how many have arrived.
@@ -50,7 +50,7 @@ class Transfer:
         return f"{'moved' if self._moving else 'copied'} {files}, size {readable(self.size)}"
 
     def run(self, jobs: Iterable[Job]) -> None:
-        """Do all jobs. They run in threads, so that an interrupt breaks none off halfway: each ends, or undoes."""
+        """Do all jobs, in threads: an interrupt stops none of them halfway, each is completed or undone."""
         with ThreadPoolExecutor(WORKERS) as pool:
             running: set[Future[None]] = set()
             try:
@@ -64,7 +64,7 @@ class Transfer:
                 self._stop.set()
 
     def _found(self, jobs: Iterator[Job]) -> Iterator[Job]:
-        """The jobs, with many found before the first is given out; the total is known once all are found."""
+        """The jobs, many of them listed before the first begins; the total is known once all are listed."""
         total = 0
         while ahead := list(islice(jobs, LOOK_AHEAD)):
             total += sum(size for _, _, size in ahead)
@@ -114,10 +114,10 @@ class Transfer:
 
     def _stdin(self, size: int) -> bytes:
         while not select.select([sys.stdin], [], [], 0.1)[0]:
-            self._go_on()  # Nothing may ever come.
+            self._go_on()  # There may never be any input.
         data = os.read(sys.stdin.fileno(), size)
         if not data:
-            self._go_on(0.2)  # Ctrl-C ends the writer too, and its end may be known before the interrupt.
+            self._go_on(0.2)  # Ctrl-C also ends the writer of the pipe, and that may show before the interrupt does.
         return data
 
     def _go_on(self, patience: float = 0) -> None:
@@ -131,9 +131,9 @@ class Transfer:
 
 
 def _settled(running: set[Future[None]]) -> set[Future[None]]:
-    """Wait for one to end; what is still running then."""
+    """Wait until at least one has ended, and return the others."""
     done: set[Future[None]] = set()
-    while not done:  # By and by, because an interrupt right before a thread begins to wait does not wake it.
+    while not done:  # With a timeout: an interrupt right before wait() does not end it.
         done, running = wait(running, 0.5, FIRST_COMPLETED)
     for future in done:
         future.result()

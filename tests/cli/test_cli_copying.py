@@ -395,7 +395,7 @@ def test_a_total_is_told_only_when_all_files_are_known(
     monkeypatch.setattr(_transfer, "LOOK_AHEAD", look_ahead)
     with Places() as places:
         transfer = _transfer.Transfer(False, False, lambda _, done, total: told.append((done, total)))
-        transfer.run(_jobs([places.open("tree")], places.open("copy", "fill"), False, True))
+        transfer.run(_jobs([places.open("tree")], places.open("copy", "write"), False, True))
     size = sum(1000 + number for number in range(9))
     assert told[-1][0] == size == transfer.size
     assert {total for _, total in told} <= {0, size}

@@ -178,7 +178,7 @@ def test_an_interrupt_that_the_writer_of_stdin_hears_first_publishes_nothing(
     transfer = _transfer.Transfer(False, False, lambda *_: None)
     with open(reader) as stdin, Places() as places:
         monkeypatch.setattr(sys, "stdin", stdin)
-        jobs = [(None, places.open("x", "fill"), 0)]
+        jobs = [(None, places.open("x", "write"), 0)]
         with pytest.raises(_transfer.Stopped):
             transfer.run(jobs)
     assert entries(workplace) == []
