@@ -178,11 +178,10 @@ class _Certification:
         return _summed_up(capability, declared, findings)
 
     async def _trial(self, check: Check, capability: Capability, declared: bool) -> RuleFinding:
+        if lacking := [need.name for need in check.lacks(View(self.store)) if need is not capability]:
+            return _not_applicable(check, f"not tried: it takes {' and '.join(lacking)} to see")
         if declared and check.name in self._rules:
             return self._rules[check.name]
-        if lacking := [need.name for need in check.lacks(View(self.store)) if need is not capability]:
-            why = f"not tried: it takes {' and '.join(lacking)} to see"
-            return _not_applicable(check, why)
         place = f"{capability.value}/{check.name}"
         view = self._view(place, None if declared else self._open) if self._writes else Recorder(self.store, set())
         return await _judged(check, view) if check.applies(view) else _not_applicable(check)

@@ -12,7 +12,7 @@ from helpers.recording import Recording
 from helpers.scripted import hooked, refusing
 from servers.s3 import BUCKET, Answer, Environ, Hook, S3Server, content, set_content
 
-from remote_store import Capability, FileInfo, FsspecBackend, PermissionDenied, Store, WriteResult
+from remote_store import Capability, CapabilitySet, FileInfo, FsspecBackend, PermissionDenied, Store, WriteResult
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify import certify
 from remote_store.certify.checks import CHECKS
@@ -96,6 +96,18 @@ def test_credentials_that_may_not_list_get_a_report_and_leave_no_file(tmp_path: 
 def test_a_filesystem_whose_copy_is_an_empty_world_passes() -> None:
     report = certify(Store(FsspecBackend(Recording())), workers=2)
     assert report.ok, report.to_markdown()
+
+
+def test_what_takes_a_capability_that_is_lacking_is_not_tried() -> None:
+    class WriteOnly(MemoryBackend):
+        @property
+        def capabilities(self) -> CapabilitySet:
+            return CapabilitySet(super().capabilities - {Capability.READ})
+
+    report = certify(Store(WriteOnly()), workers=2)
+    found = {finding.capability: finding for finding in report.capabilities}
+    assert (found[Capability.LIST].verdict, found[Capability.GLOB].verdict) == ("proved", "not tried")
+    assert found[Capability.GLOB].evidence == ("not tried: it takes READ to see",)
 
 
 class KeepsMetadataToItself(LocalBackend):

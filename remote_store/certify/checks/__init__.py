@@ -3,36 +3,18 @@
 `CHECKS` has them all; each takes a `View` of a fresh, empty store.
 """
 
-from remote_store.certify.checks import (
-    absent,
-    atomic,
-    deleting,
-    exclusive,
-    listing,
-    metadata,
-    moving,
-    paths,
-    questions,
-    reading,
-    values,
-    writing,
-)
-from remote_store.certify.rules import CHECKS, Check, RuleBroken
-
-__all__ = [
-    "CHECKS",
-    "Check",
-    "RuleBroken",
-    "absent",
-    "atomic",
-    "deleting",
-    "exclusive",
-    "listing",
-    "metadata",
-    "moving",
-    "paths",
-    "questions",
-    "reading",
-    "values",
-    "writing",
-]
+from remote_store.certify.checks import absent as absent
+from remote_store.certify.checks import atomic as atomic
+from remote_store.certify.checks import deleting as deleting
+from remote_store.certify.checks import exclusive as exclusive
+from remote_store.certify.checks import listing as listing
+from remote_store.certify.checks import metadata as metadata
+from remote_store.certify.checks import moving as moving
+from remote_store.certify.checks import paths as paths
+from remote_store.certify.checks import questions as questions
+from remote_store.certify.checks import reading as reading
+from remote_store.certify.checks import values as values
+from remote_store.certify.checks import writing as writing
+from remote_store.certify.rules import CHECKS as CHECKS
+from remote_store.certify.rules import Check as Check
+from remote_store.certify.rules import RuleBroken as RuleBroken
