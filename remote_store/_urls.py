@@ -15,7 +15,7 @@ from remote_store._errors import RemoteStoreError, with_errno
 from remote_store._hints import arguments, install, nearest
 from remote_store._paths import SECRET_NAME, has_credentials, redact, without
 from remote_store.aio._backend import AsyncBackend
-from remote_store.drivers.base import from_any_error
+from remote_store.drivers.errors import from_any_error
 from remote_store.drivers.names import PACKAGES, backend_name
 from remote_store.drivers.reasons import host_and_port
 

@@ -292,7 +292,7 @@ def test_a_store_made_before_a_fork_works_after_it(kind: str, tmp_path: Path, me
 
 def _lock_of(store: AnyStore) -> Any:
     driver = store._backend._driver  # type: ignore[union-attr]
-    return driver.turn if hasattr(driver, "turn") else driver._locks.tree
+    return driver.lock if hasattr(driver, "lock") else driver._locks.tree
 
 
 @pytest.mark.parametrize("kind", ["memory", "shared memory", "generic", "async store, memory"])

@@ -35,7 +35,7 @@ from remote_store import (
     StorageFull,
     WriteResult,
 )
-from remote_store.drivers.base import from_os_error
+from remote_store.drivers.errors import from_os_error
 
 BUILTINS: dict[type[RemoteStoreError], tuple[type[Exception], int]] = {
     NotFound: (FileNotFoundError, errno.ENOENT),

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import re
 import warnings
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from remote_store._capabilities import CapabilitySet
-from remote_store._errors import (
-    BackendUnavailable,
-    CapabilityNotSupported,
-    InvalidPath,
-    PermissionDenied,
-    PreconditionFailed,
-    RemoteStoreError,
-    ResourceLocked,
-    StorageFull,
-    below_file,
-    file_missing,
-    is_folder,
-    not_empty,
-    storage_full,
-    target_exists,
-    with_errno,
-)
 from remote_store._models import FileInfo, FolderEntry
 from remote_store._paths import below, join
-from remote_store.drivers import reasons
 from remote_store.drivers.profiles import Profile
 from remote_store.io.streams import Reader
 
@@ -54,7 +34,10 @@ class WriteOptions(NamedTuple):
 
 
 class Sink:
-    """A file being written by a driver, invisible until committed; `commit` returns the reply's own fields."""
+    """A file being written by a driver, invisible until committed; `commit` returns the fields of the service's reply.
+
+    `async with` aborts it when the block raises.
+    """
 
     async def write(self, data: bytes) -> None:
         raise NotImplementedError
@@ -64,6 +47,13 @@ class Sink:
 
     async def abort(self) -> None:
         raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, *exc_info: object) -> None:
+        if kind is not None:
+            await self.abort()
 
 
 class Driver:
@@ -117,7 +107,7 @@ class Driver:
     # --- verbs
 
     async def kind(self, key: str) -> EntryKind | None:
-        """What is there: `FILE`, `FOLDER` or None."""
+        """`FILE`, `FOLDER`, or None where nothing is."""
         entry = await self.info(key)
         return None if entry is None else FILE if isinstance(entry, FileInfo) else FOLDER
 
@@ -142,7 +132,7 @@ class Driver:
         raise NotImplementedError
 
     async def open_seekable(self, key: str) -> Reader:
-        """A reader for going to and fro; the same as any other where that costs nothing."""
+        """A reader that seeks well; the one of `open_read` where that one does."""
         return await self.open_read(key)
 
     async def open_write(self, key: str, options: WriteOptions) -> Sink:
@@ -150,23 +140,21 @@ class Driver:
 
     async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
         """Write `data` whole; through `open_write` unless the filesystem has a shorter way."""
-        sink = await self.open_write(key, options)
-        try:
+        async with await self.open_write(key, options) as sink:
             await sink.write(data)
             return await sink.commit()
-        except BaseException:
-            await sink.abort()
-            raise
 
     async def has_children(self, key: str) -> bool:
         """Whether a flat namespace has keys below `key`."""
         raise NotImplementedError
 
-    def list_pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
+    def list_pages(
+        self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""
+    ) -> AsyncGenerator[Page, None]:
         """What is below a folder, page by page: depth 0 is direct children, None all; nothing if it is no folder.
 
-        In a flat namespace no page at all means that no key was met. `starts` is how names in the folder begin that
-        are of interest; a driver may make use of it.
+        In a flat namespace no page at all means that no key was found. Only names in the folder that begin with
+        `name_prefix` are of interest; a driver may skip the others.
         """
         raise NotImplementedError
 
@@ -187,202 +175,6 @@ class Driver:
 
     async def close(self) -> None:
         """Let go of connections."""
-
-
-# --- error tables
-
-
-UNREACHABLE = "Storage cannot be reached"
-DENIED = "Permission denied"
-BUSY = "it asks for fewer requests"
-
-_MEANING: dict[type[RemoteStoreError], tuple[str, str]] = {
-    PermissionDenied: (DENIED, "EACCES EPERM EROFS"),
-    InvalidPath: ("Path is not valid on this filesystem", "ELOOP EILSEQ ENXIO ENODEV"),
-    ResourceLocked: ("File is locked by someone else", "EBUSY ETXTBSY EAGAIN EDEADLK ENOLCK"),
-    StorageFull: (storage_full("", "").message, "ENOSPC EDQUOT"),
-    BackendUnavailable: (
-        UNREACHABLE,
-        "ETIMEDOUT ECONNREFUSED ECONNRESET ECONNABORTED EPIPE EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN"
-        " ENOTCONN ESHUTDOWN ESTALE EIO EREMOTEIO",
-    ),
-}
-
-
-class _Verdict(NamedTuple):
-    error: type[RemoteStoreError]
-    message: str
-
-
-ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
-"""How a POSIX filesystem says that a name leads nowhere."""
-
-ERRNO_VERDICTS: dict[int, _Verdict] = {
-    number: _Verdict(error, message)
-    for error, (message, names) in _MEANING.items()
-    for name in names.split()
-    if (number := getattr(errno, name, None)) is not None
-}
-ERRNO_VERDICTS[errno.ENAMETOOLONG] = _Verdict(
-    InvalidPath, f"{_MEANING[InvalidPath][0]}: it is too long, or a name in it is too long"
-)
-"""errno → error, for those that mean the same wherever they occur."""
-
-STATUS_VERDICTS: dict[int, _Verdict] = {
-    401: _Verdict(PermissionDenied, "Permission denied: the credentials were not accepted"),
-    403: _Verdict(PermissionDenied, "Permission denied"),
-    412: _Verdict(PreconditionFailed, "A precondition of the request failed"),
-    423: _Verdict(ResourceLocked, "File is locked by someone else"),
-    408: _Verdict(BackendUnavailable, UNREACHABLE),
-    429: _Verdict(BackendUnavailable, BUSY),
-    **{status: _Verdict(BackendUnavailable, UNREACHABLE) for status in range(500, 600)},
-    507: _Verdict(StorageFull, storage_full("", "").message),
-}
-"""HTTP status → error, where a status is all there is."""
-
-FTP_VERDICTS: dict[int, _Verdict] = {
-    421: _Verdict(BackendUnavailable, UNREACHABLE),
-    425: _Verdict(BackendUnavailable, UNREACHABLE),
-    426: _Verdict(BackendUnavailable, UNREACHABLE),
-    450: _Verdict(ResourceLocked, "File is locked by someone else"),
-    452: _Verdict(StorageFull, storage_full("", "").message),
-    530: _Verdict(PermissionDenied, "Permission denied: the credentials were not accepted"),
-    552: _Verdict(StorageFull, storage_full("", "").message),
-    553: _Verdict(InvalidPath, "Path is not valid on this filesystem"),
-}
-"""FTP reply → error (RFC 959); 550 is ambiguous and not mapped."""
-
-
-_WORDS: dict[re.Pattern[str], _Verdict] = {
-    re.compile(r"storageQuotaExceeded|quotaLimitReached|insufficient_(?:space|storage)|storage_limit_exceeded"
-               r"|[DN]SQuotaExceeded|No space left on device|Disk quota exceeded"): STATUS_VERDICTS[507],
-    re.compile(r"[rR]ateLimitExceeded|too_many_requests|Too Many Requests"): STATUS_VERDICTS[429],
-    re.compile(r"^Forbidden: "): STATUS_VERDICTS[403],
-}  # fmt: skip
-"""What a service's words mean, where its status is none or 403 for several things: Google, Microsoft Graph, Dropbox,
-Box, Hadoop; gcsfs."""
-
-
-def _status(error: Exception) -> tuple[int, dict[int, _Verdict]]:
-    """The status a service replied with, 0 when there is none, and the table to read it by."""
-    if type(error).__module__ == "ftplib":
-        return int(str(error)[:3]) if str(error)[:3].isdecimal() else 0, FTP_VERDICTS
-    for name in ("status", "status_code", "code"):
-        if isinstance(status := getattr(error, name, None), int):
-            return status, STATUS_VERDICTS
-    return 0, STATUS_VERDICTS
-
-
-def _verdict_of(error: Exception) -> tuple[_Verdict | None, int]:
-    """What a reply of a service means, and its status."""
-    status, verdicts = _status(error)
-    if status in (0, 403) and not (isinstance(error, OSError) and error.errno):
-        text = str(error)
-        if (said := next((verdict for words, verdict in _WORDS.items() if words.search(text)), None)) is not None:
-            return said, status
-    return verdicts.get(status), status
-
-
-def unreachable(error: BaseException, key: str, backend: str, place: str = "", why: str = "") -> BackendUnavailable:
-    """The error for a storage that gave no usable answer: where it is, and why, without secrets.
-
-    Args:
-        error: what was raised.
-        key: what it was about.
-        backend: name of the backend.
-        place: host and port, or a name, as far as known.
-        why: the reason, where more than the error is known of it.
-    """
-    number = reasons.number_of(error)
-    message = UNREACHABLE + (f" at {place}" if place else "") + f": {why or reasons.reason(error)}"
-    known = number in ERRNO_VERDICTS and ERRNO_VERDICTS[number].error is BackendUnavailable
-    return with_errno(BackendUnavailable(message, path=key, backend=backend), number if known else None)
-
-
-def from_os_error(
-    error: OSError, key: str, backend: str, *, writing: bool = False, place: str = ""
-) -> RemoteStoreError:
-    """The contract's error for an `OSError`; a path below a file is missing to readers and refused to writers."""
-    number = error.errno
-    # Some packages raise plain OSErrors whose number says what they are (smbprotocol).
-    told = type(error), type(OSError(number, ""))
-    if NotADirectoryError in told and writing:
-        return below_file(key, backend)
-    if {FileNotFoundError, NotADirectoryError} & {*told} or (number == errno.ENAMETOOLONG and not writing):
-        return file_missing(key, backend)
-    if IsADirectoryError in told:
-        return is_folder(key, backend)
-    if FileExistsError in told:
-        return target_exists(key, backend)
-    if number == errno.ENOTEMPTY:
-        return not_empty(key, backend)
-    verdict = ERRNO_VERDICTS.get(number) if number is not None else None
-    if verdict is None and isinstance(error, PermissionError):
-        verdict = ERRNO_VERDICTS[errno.EACCES]
-    if verdict is None and isinstance(error, (ConnectionError, TimeoutError)):
-        verdict = ERRNO_VERDICTS[errno.ECONNRESET]
-    if verdict is None and number is None and reasons.is_outage(error):
-        verdict = ERRNO_VERDICTS[errno.ECONNREFUSED]
-    if verdict is not None and verdict.error is BackendUnavailable:
-        return unreachable(error, key, backend, place)
-    if verdict is not None:
-        return with_errno(verdict.error(verdict.message, path=key, backend=backend), number)
-    reason = errno.errorcode.get(number, "unknown") if number is not None else type(error).__name__
-    return with_errno(RemoteStoreError(f"The filesystem failed ({reason})", path=key, backend=backend), number)
-
-
-def from_any_error(
-    error: Exception, key: str, backend: str, *, writing: bool = False, place: str = ""
-) -> RemoteStoreError:
-    """The contract's error for whatever an unknown filesystem raises; its text stays in `__cause__` alone.
-
-    Args:
-        error: what was raised.
-        key: what it was about.
-        backend: name of the backend.
-        writing: whether the file was to be made or changed.
-        place: where the storage is, as far as known: host and port, or a name; no secrets.
-    """
-    if isinstance(error, RemoteStoreError):
-        return error
-    if isinstance(error, NotImplementedError):
-        return CapabilityNotSupported("This is not supported by the filesystem", path=key, backend=backend)
-    verdict, status = _verdict_of(error)
-    if status == 404:
-        return file_missing(key, backend)
-    if verdict is not None and verdict.error is BackendUnavailable:
-        why = BUSY if verdict.message == BUSY else f"it answered {status}"
-        return unreachable(error, key, backend, place, why)
-    if verdict is not None:
-        stem = _MEANING[PermissionDenied][0]
-        message = verdict.message.replace(stem, f"{stem} at {place}") if place else verdict.message
-        return verdict.error(message, path=key, backend=backend)
-    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
-        # Some filesystems call any failure a missing file, and keep what it was as the cause (http).
-        cause = from_any_error(error.__cause__, key, backend, writing=writing, place=place)
-        if isinstance(cause, (PermissionDenied, BackendUnavailable, ResourceLocked)):
-            return cause
-    return _by_class(error, key, backend, writing, place)
-
-
-def _by_class(error: Exception, key: str, backend: str, writing: bool, place: str) -> RemoteStoreError:
-    names = reasons.kinds(error)
-    if isinstance(error, PermissionError):  # Of a refused login, too (sshfs).
-        names |= reasons.kinds(error.__cause__) & reasons.DENIED
-    if names & reasons.DENIED:
-        at = f" at {place}" if place else ""
-        return PermissionDenied(f"Permission denied{at}: no credentials were accepted", path=key, backend=backend)
-    if names & reasons.FULL:
-        return storage_full(key, backend)
-    if names & reasons.OUTAGES:
-        return unreachable(error, key, backend, place)
-    if isinstance(error, OSError):
-        return from_os_error(error, key, backend, writing=writing, place=place)
-    if reasons.is_outage(error):
-        return unreachable(error, key, backend, place)
-    if isinstance(error, ValueError) and not key.isprintable():
-        return InvalidPath("This filesystem cannot carry such a name", path=key, backend=backend)
-    return RemoteStoreError(f"The filesystem failed ({type(error).__name__})", path=key, backend=backend)
 
 
 def warn_unspellable(name: str, backend: str) -> None:

@@ -18,7 +18,7 @@ class Glob:
 
     Attributes:
         prefix: the folder that the pattern fixes; everything that matches is below it.
-        starts: how everything of interest in `prefix` begins.
+        name_prefix: how the names in the folder `prefix` begin that may match.
         max_depth: levels below `prefix` that can match, None for any number, -1 when the pattern is a plain key.
 
     Raises:
@@ -39,7 +39,7 @@ class Glob:
             fixed += 1
         self.prefix = "/".join(_LITERAL_CLASS.sub(r"\1", segment) for segment in segments[:fixed])
         rest = segments[fixed:]
-        self.starts = _MAGIC.split(rest[0], maxsplit=1)[0] if rest else ""
+        self.name_prefix = _MAGIC.split(rest[0], maxsplit=1)[0] if rest else ""
         self.max_depth = None if "**" in rest else len(rest) - 1
         try:
             self._regex = re.compile(_translate(segments), re.DOTALL)

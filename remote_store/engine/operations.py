@@ -37,19 +37,19 @@ T = TypeVar("T")
 
 
 class Upload:
-    """A file being written: counts what goes in, one piece after the other, and tells the result.
+    """A file being written, one piece after the other; counts the bytes and makes the result.
 
-    After a write that failed, or was cancelled, something is missing: there are no more, and there is no file.
+    After a write that failed or was cancelled a piece is missing: further writes and the commit raise.
     """
 
     def __init__(self, engine: Engine, key: str, options: WriteOptions, sink: Sink) -> None:
         self._engine, self._key, self._options, self._sink = engine, key, options, sink
         self._size = 0
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._broken: BaseException | None = None
 
     async def write(self, data: bytes) -> None:
-        async with self._turn:
+        async with self._lock:
             self._check_whole()
             try:
                 await self._sink.write(data)
@@ -59,7 +59,7 @@ class Upload:
             self._size += len(data)
 
     async def commit(self) -> WriteResult:
-        async with self._turn:
+        async with self._lock:
             self._check_whole()
             return self._engine.written(self._key, self._size, self._options, await self._sink.commit())
 
@@ -87,7 +87,7 @@ class Engine:
     # --- questions
 
     async def kind(self, key: str) -> EntryKind | None:
-        """What is there. In a flat namespace a folder is asked for only where no file was found."""
+        """`FILE`, `FOLDER` or None. In a flat namespace a folder is asked for only where no file was found."""
         found = await self.driver.kind(key)
         return FOLDER if found is None and await self._has_keys_below(key) else found
 
@@ -130,15 +130,15 @@ class Engine:
         if kind == FOLDER:
             raise is_folder(key, self.name)
 
-    async def _missed_file(self, key: str, told: NotFound | None = None) -> RemoteStoreError:
+    async def _missed_file(self, key: str, reported: NotFound | None = None) -> RemoteStoreError:
         """The verdict on a file that was not found: in a flat namespace it may be a folder.
 
         Args:
             key: of the file.
-            told: the service's error for it. Without one all that is known is a HEAD's 404, which any web server may
+            reported: the service's error for it. Without one there is only a HEAD's 404, which any web server may
                 answer: then the question for a folder must be answered, or refused for lack of rights.
         """
-        miss = told or file_missing(key, self.name)
+        miss = reported or file_missing(key, self.name)
         if self._flat and not is_container_missing(miss):
             try:
                 if await self.driver.has_children(key):
@@ -146,7 +146,7 @@ class Engine:
             except NotFound as probe:
                 return probe  # It names the missing container, which a HEAD cannot.
             except BackendUnavailable:
-                if told is None:
+                if reported is None:
                     raise
             except RemoteStoreError:
                 pass  # The first error stands when the probe fails.
@@ -184,16 +184,14 @@ class Engine:
     # --- writing
 
     async def write(self, key: str, source: Source, options: WriteOptions) -> WriteResult:
-        if source.data is None:
-            upload = await self.open_upload(key, options)
-            try:
-                while chunk := await source.read(PART):
-                    await upload.write(chunk)
-                return await upload.commit()
-            except BaseException:
-                await upload.abort()
-                raise
         await self._before_write(key, options.replaces)
+        if source.data is None:
+            size = 0
+            async with await self.driver.open_write(key, options) as sink:
+                while chunk := await source.read(PART):
+                    await sink.write(chunk)
+                    size += len(chunk)
+                return self.written(key, size, options, await sink.commit())
         reply = await self.driver.put(key, source.data, options)
         return self.written(key, len(source.data), options, reply)
 
@@ -256,11 +254,11 @@ class Engine:
             if not missing_ok:
                 raise
 
-    async def _require_folder(self, key: str, met: bool | None = None) -> None:
-        """Raise unless a folder is there; `met` tells whether a flat listing of it found any key."""
-        if met and self._flat:
+    async def _require_folder(self, key: str, found: bool | None = None) -> None:
+        """Raise unless a folder is there; `found`: whether a flat listing of it had any key, where one was made."""
+        if found and self._flat:
             return
-        if met is not None and self._flat:
+        if found is not None and self._flat:
             raise (is_file if await self._is_known_file(key) else folder_missing)(key, self.name)
         kind = await self.kind(key)
         if kind is None:
@@ -292,8 +290,8 @@ class Engine:
             if not self._flat:
                 raise
             # A move knows its source from a HEAD, whose 404 decides nothing by itself.
-            told = miss if verb == "copy" or is_container_missing(miss) else None
-            raise await self._missed_file(src, told) from miss.__cause__
+            reported = miss if verb == "copy" or is_container_missing(miss) else None
+            raise await self._missed_file(src, reported) from miss.__cause__
 
     async def _before_flat_transfer(self, src: str, dst: str, overwrite: bool) -> None:
         """Look no further than needed: the service itself reports a missing source."""
@@ -307,13 +305,13 @@ class Engine:
     # --- listing
 
     async def pages(
-        self, key: str, max_depth: int | None, want: Want, starts: str = "", strict: bool = False
+        self, key: str, max_depth: int | None, want: Want, name_prefix: str = "", strict: bool = False
     ) -> AsyncGenerator[Page, None]:
         """Pages of a listing; what is missing is empty, but for a container if it is `strict`."""
         if "list" in self.driver.profile.look_first and key and await self.driver.kind(key) != FOLDER:
             return
         first = True
-        async with aclosing(self.driver.list_pages(key, max_depth, want, starts)) as pages:
+        async with aclosing(self.driver.list_pages(key, max_depth, want, name_prefix)) as pages:
             try:
                 async for page in pages:
                     first = False
@@ -325,7 +323,7 @@ class Engine:
     async def glob(self, pattern: str) -> AsyncGenerator[Page, None]:
         glob = Glob(pattern)
         if glob.max_depth is None or glob.max_depth >= 0:
-            async with aclosing(self.pages(glob.prefix, glob.max_depth, "files", glob.starts)) as pages:
+            async with aclosing(self.pages(glob.prefix, glob.max_depth, "files", glob.name_prefix)) as pages:
                 async for page in pages:
                     yield [entry for entry in page if glob.matches(entry.path.as_posix())]
         else:
@@ -336,13 +334,13 @@ class Engine:
                     await self._missed_file(glob.prefix)
 
     async def get_folder_info(self, key: str) -> FolderInfo:
-        totals, met = FolderTotals(), False
+        totals, found = FolderTotals(), False
         async with aclosing(self.pages(key, None, "files", strict=bool(key))) as pages:
             async for page in pages:
-                met = True
+                found = True
                 for entry in page:
                     if isinstance(entry, FileInfo):
                         totals.add(entry)
         if not totals.count and key:
-            await self._require_folder(key, met)
+            await self._require_folder(key, found)
         return totals.info(key)

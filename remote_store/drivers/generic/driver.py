@@ -26,14 +26,8 @@ from remote_store._errors import (
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join, redact
-from remote_store.drivers.base import (
-    ABSENT,
-    Driver,
-    Page,
-    Want,
-    WriteOptions,
-    from_any_error,
-)
+from remote_store.drivers.base import Driver, Page, Want, WriteOptions
+from remote_store.drivers.errors import ABSENT, from_any_error
 from remote_store.drivers.generic.files import GenericReader, GenericSink, Whole
 from remote_store.drivers.generic.filesystem import (
     capabilities_of,
@@ -41,9 +35,9 @@ from remote_store.drivers.generic.filesystem import (
     first,
     is_async,
     layers_of,
+    lock_of,
     place_of,
     time_of,
-    turn_of,
 )
 from remote_store.drivers.names import protocols_of
 from remote_store.drivers.profiles import GENERIC
@@ -91,7 +85,7 @@ class GenericDriver(Driver):
         self._async = is_async(fs)
         self.runs = "native" if self._async else "thread"
         self.capabilities = capabilities_of(fs) if capabilities is None else capabilities
-        self.turn = turn_of(fs)
+        self.lock = lock_of(fs)
         self._takes_ranges = False
 
     @property
@@ -133,7 +127,7 @@ class GenericDriver(Driver):
                 if method is None:
                     raise NotImplementedError(verb)
                 return await method(*args, **options)
-            with self.turn:
+            with self.lock:
                 if self._connected is not None and self._connected.ftp.sock is None:  # Closed, or lost.
                     self._connected._connect()
                 return getattr(self._fs, verb)(*args, **options)
@@ -160,13 +154,13 @@ class GenericDriver(Driver):
     def _disconnect(self) -> None:
         """Close such a connection; the next call makes it again."""
         if self._connected is not None:
-            with suppress(Exception), self.turn:
+            with suppress(Exception), self.lock:
                 self._connected.ftp.close()
 
     async def _fresh(self, verb: str, key: str) -> Any:
         """Ask about `key` with no remembered listing in between."""
         try:
-            with self.turn:
+            with self.lock:
                 for layer in layers_of(self._fs):
                     layer.invalidate_cache()
         except Exception as error:
@@ -267,13 +261,13 @@ class GenericDriver(Driver):
             own = isinstance(cause, NotImplementedError) or "ChannelOpenError" in kinds(cause)
             if not (own or type(error) is RemoteStoreError):
                 raise
-            sink, reader = GenericSink(self, dst), await self.open_read(src)
+            reader = await self.open_read(src)
             try:
-                while data := await reader.read(PART):
-                    await sink.write(data)
-                await sink.commit()
+                async with GenericSink(self, dst) as sink:
+                    while data := await reader.read(PART):
+                        await sink.write(data)
+                    await sink.commit()
             finally:
-                await sink.abort()
                 await reader.close()
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
@@ -334,7 +328,9 @@ class GenericDriver(Driver):
         named = [(str(entry["name"]).rstrip("/"), entry) for entry in entries]
         return [(name, entry) for name, entry in named if name.strip("/") != own]
 
-    def list_pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
+    def list_pages(
+        self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""
+    ) -> AsyncGenerator[Page, None]:
         return walk(self._entries, key, max_depth, want, self.name)
 
     async def _entries(self, folder: str) -> Iterable[tuple[str, FileInfo | FolderEntry]]:

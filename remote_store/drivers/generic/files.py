@@ -30,7 +30,7 @@ class Whole:
 
 
 class GenericReader:
-    """An open fsspec file, read one turn at a time."""
+    """An open fsspec file, read one call at a time."""
 
     def __init__(self, driver: GenericDriver, key: str, file: Any) -> None:
         self._driver, self._key, self._file = driver, key, file
@@ -40,7 +40,7 @@ class GenericReader:
         try:
             if self._async:
                 return await getattr(self._file, verb)(*args)
-            with self._driver.turn:
+            with self._driver.lock:
                 return getattr(self._file, verb)(*args)
         except Exception as error:
             raise self._driver.verdict(error, self._key) from error

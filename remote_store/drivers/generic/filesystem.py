@@ -28,16 +28,16 @@ CONTAINERS = frozenset({"abfs", "abfss", "az", "gcs", "gs", "obs", "oss", "s3", 
 """Protocols where the first part of a path is a container, and folders need not be there."""
 _URLS = ("url", "base_url", "account_url", "endpoint_url", "_endpoint")
 """Attributes in which filesystems keep the URL of their service."""
-_making_turns = threading.Lock()
+_making_locks = threading.Lock()
 
 
-def turn_of(fs: Any) -> threading.RLock:
+def lock_of(fs: Any) -> threading.RLock:
     """One connection, one call at a time: the lock that all backends over one filesystem share."""
-    with _making_turns:
-        turn: threading.RLock | None = getattr(fs, "_remote_store_turn", None)
-        if turn is None:
-            fs._remote_store_turn = turn = threading.RLock()
-        return turn
+    with _making_locks:
+        lock: threading.RLock | None = getattr(fs, "_remote_store_lock", None)
+        if lock is None:
+            fs._remote_store_lock = lock = threading.RLock()
+        return lock
 
 
 def layers_of(fs: Any) -> list[Any]:

@@ -26,14 +26,8 @@ from remote_store._errors import (
     source_changed,
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
-from remote_store.drivers.base import (
-    FILE,
-    FOLDER,
-    Page,
-    Want,
-    WriteOptions,
-    from_os_error,
-)
+from remote_store.drivers.base import FILE, FOLDER, Page, Want, WriteOptions
+from remote_store.drivers.errors import from_os_error
 from remote_store.drivers.local import system
 from remote_store.drivers.local.root import LocalRoot
 from remote_store.drivers.local.steps import RACES, has, identity
@@ -179,17 +173,13 @@ class LocalDriver(LocalRoot):
         try:
             with self.errors(src):
                 metadata = system.read_metadata(fd) if self._keeps_metadata else None
-            sink = LocalSink(self, dst, WriteOptions(overwrite, metadata), Origin(status, moving))
-            try:
+            async with LocalSink(self, dst, WriteOptions(overwrite, metadata), Origin(status, moving)) as sink:
                 with self.errors(src):
                     while data := os.read(fd, 1 << 20):
                         await sink.write(data)
                     if moving and not is_unchanged(os.fstat(fd), status):
                         raise source_changed(src, dst, self.name)
                 await sink.commit()
-            except BaseException:
-                await sink.abort()
-                raise
         finally:
             os.close(fd)
         return status
@@ -318,7 +308,7 @@ class LocalDriver(LocalRoot):
     # --- listing
 
     async def list_pages(
-        self, key: str, max_depth: int | None, want: Want, starts: str = ""
+        self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""
     ) -> AsyncGenerator[Page, None]:
         with closing(Scan(self, want).pages(key, max_depth)) as pages:
             for page in pages:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from remote_store._errors import InvalidPath, NotFound, RemoteStoreError, escapes_root, not_regular
-from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, from_os_error
+from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind
+from remote_store.drivers.errors import from_os_error
 from remote_store.drivers.local import system
 from remote_store.drivers.local.steps import identity, open_steps
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from remote_store._errors import InvalidPath, RemoteStoreError
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join
-from remote_store.drivers.base import ABSENT, PAGE_SIZE, Page, Want, from_os_error, warn_unspellable
+from remote_store.drivers.base import PAGE_SIZE, Page, Want, warn_unspellable
+from remote_store.drivers.errors import ABSENT, from_os_error
 from remote_store.drivers.local.steps import FOLDER_FLAGS, GONE, RACES, Walk
 
 if TYPE_CHECKING:

@@ -25,16 +25,7 @@ from remote_store._errors import (
 )
 from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join
-from remote_store.drivers.base import (
-    FILE,
-    FOLDER,
-    Driver,
-    EntryKind,
-    Page,
-    Sink,
-    Want,
-    WriteOptions,
-)
+from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Sink, Want, WriteOptions
 from remote_store.drivers.memory.tree import Folders
 from remote_store.drivers.profiles import MEMORY
 from remote_store.drivers.trees.walk import walk
@@ -318,7 +309,9 @@ class MemoryDriver(Driver):
     def _listed(self, key: str, file: MemoryFile | None) -> FileInfo | FolderEntry:
         return folder_entry(key) if file is None else self._describe(key, file, listed=True)
 
-    def list_pages(self, key: str, max_depth: int | None, want: Want, starts: str = "") -> AsyncGenerator[Page, None]:
+    def list_pages(
+        self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""
+    ) -> AsyncGenerator[Page, None]:
         return walk(self._entries, key, max_depth, want, self.name)
 
     async def check(self) -> None:

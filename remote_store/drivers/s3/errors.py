@@ -24,7 +24,7 @@ from remote_store._errors import (
     storage_full,
 )
 from remote_store.drivers import reasons
-from remote_store.drivers.base import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error, unreachable
+from remote_store.drivers.errors import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error, unreachable
 from remote_store.drivers.objects.wire import Malformed, Meaning
 from remote_store.drivers.s3.replies import NOT_S3, code_of, last_failure, unreadable
 

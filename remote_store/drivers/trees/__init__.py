@@ -1,1 +1,1 @@
-"""What trees of folders share."""
+"""What drivers of folder trees share."""
