@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import errno
 import os
 import stat
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import closing
 from functools import cached_property
 from typing import Any
 
@@ -25,21 +24,18 @@ from remote_store._errors import (
     not_regular,
     source_changed,
 )
-from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
+from remote_store._models import FileInfo, FolderEntry, folder_entry
 from remote_store.drivers.base import FILE, FOLDER, Page, Want, WriteOptions
 from remote_store.drivers.errors import from_os_error
 from remote_store.drivers.local import system
-from remote_store.drivers.local.root import LocalRoot
+from remote_store.drivers.local.root import LocalRoot, described
 from remote_store.drivers.local.steps import RACES, has, identity
 from remote_store.drivers.local.tree import Scan, remove_empty, remove_tree
 from remote_store.drivers.local.writing import LocalSink, NewParent, Origin, check_replaceable, is_unchanged
 from remote_store.drivers.profiles import LOCAL
 from remote_store.io.streams import before_start
 
-TEMP_PREFIX = LOCAL.temp_prefix
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
-_UTC = dt.UTC
-_from_timestamp = dt.datetime.fromtimestamp
 
 
 class LocalReader:
@@ -80,7 +76,7 @@ class LocalDriver(LocalRoot):
                     os.makedirs(self.root, exist_ok=True)
                 except (FileExistsError, NotADirectoryError) as error:
                     raise InvalidPath(f"Root {self.root!r} is not a folder", path=".", backend=name) from error
-        self.features = system.probe(self.root, TEMP_PREFIX)
+        self.features = system.probe(self.root, LOCAL.temp_prefix)
         self.capabilities = CapabilitySet(LOCAL.capabilities - self.features.missing)
         self._keeps_metadata = Capability.USER_METADATA in self.capabilities
 
@@ -128,7 +124,7 @@ class LocalDriver(LocalRoot):
                 metadata = system.read_metadata(path, follow=follow)
             except OSError as error:
                 raise from_os_error(error, key, self.name) from error
-        return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC), None, None, metadata)
+        return described(key, status, metadata)
 
     # --- reading
 
@@ -185,24 +181,16 @@ class LocalDriver(LocalRoot):
         return status
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
-        source, name = self.open_parent(src)
-        try:
-            with self.errors(src):
-                entry = os.stat(name, dir_fd=source, follow_symlinks=False)
+        with self.changing(src) as (source, name):
+            entry = os.stat(name, dir_fd=source, follow_symlinks=False)
             is_link = stat.S_ISLNK(entry.st_mode)
             if is_link or not self._rename(source, name, src, dst, overwrite):
-                # A link may lose its target by moving, and another device cannot be renamed to: move the content.
+                # A link may lose its target by moving, and no file is renamed to another device: move the content.
                 copied = await self._copy(src, dst, overwrite, moving=True)
-                with self.errors(src):
-                    now = os.stat(name, dir_fd=source, follow_symlinks=False)
-                    if not is_unchanged(now, entry if is_link else copied):  # What a link leads to is not deleted.
-                        raise source_changed(src, dst, self.name)
-                    os.unlink(name, dir_fd=source)
-            if self.durable:
-                with self.errors(src):
-                    os.fsync(source)
-        finally:
-            os.close(source)
+                now = os.stat(name, dir_fd=source, follow_symlinks=False)
+                if not is_unchanged(now, entry if is_link else copied):  # The target of a link is not deleted.
+                    raise source_changed(src, dst, self.name)
+                os.unlink(name, dir_fd=source)
 
     def _rename(self, source: int, name: str, src: str, dst: str, overwrite: bool) -> bool:
         """Rename in one step; False on another device."""
@@ -237,57 +225,43 @@ class LocalDriver(LocalRoot):
     def _is_other_name(self, source: int, name: str, target: NewParent, dst: str) -> bool:
         """Whether the target is the same file by a second hard link, and not by another spelling of the only one."""
         try:
-            there = os.stat(target.name, dir_fd=target.fd, follow_symlinks=False)
+            old = os.stat(target.name, dir_fd=target.fd, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        check_replaceable(there, dst, self.name)
-        if not os.path.samestat(os.stat(name, dir_fd=source, follow_symlinks=False), there) or there.st_nlink < 2:
+        check_replaceable(old, dst, self.name)
+        if old.st_nlink < 2 or not os.path.samestat(os.stat(name, dir_fd=source, follow_symlinks=False), old):
             return False
         return name != target.name or identity(source) != identity(target.fd)
 
     # --- deleting
 
     async def remove(self, key: str) -> None:
-        folder, name = self.open_parent(key)
-        try:
-            with self.errors(key):
-                mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-                if stat.S_ISDIR(mode) or (stat.S_ISLNK(mode) and self.kind_now(key) == FOLDER):
-                    raise is_folder(key, self.name)
-                os.unlink(name, dir_fd=folder)
-                if self.durable:
-                    os.fsync(folder)
-        finally:
-            os.close(folder)
+        with self.changing(key) as (folder, name):
+            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode) or (stat.S_ISLNK(mode) and self.kind_now(key) == FOLDER):
+                raise is_folder(key, self.name)
+            os.unlink(name, dir_fd=folder)
 
     async def remove_folder(self, key: str, recursive: bool) -> None:
         kind = await self.kind(key)
         if kind != FOLDER:
             raise (is_file if kind == FILE else folder_missing)(key, self.name)
-        folder, name = self.open_parent(key)
         try:
-            with self.errors(key), self._one_kind(key):
-                if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                    self._remove_link(key, folder, name, recursive)
-                elif recursive:
-                    if not remove_tree(folder, name):
-                        raise self._contended(key)
-                else:
-                    remove_empty(folder, name, LOCAL.temp_prefix)
-                if self.durable:
-                    os.fsync(folder)
+            with self.changing(key) as (folder, name):
+                try:
+                    self._remove_folder(key, folder, name, recursive)
+                except (NotADirectoryError, IsADirectoryError) as error:  # Others replaced it: it is not missing.
+                    raise self._contended(key) from error
         except NotFound as error:
             raise folder_missing(key, self.name) from error.__cause__
-        finally:
-            os.close(folder)
 
-    @contextmanager
-    def _one_kind(self, key: str) -> Iterator[None]:
-        """Say that others put something else in the place of a folder; it is not that the folder is missing."""
-        try:
-            yield
-        except (NotADirectoryError, IsADirectoryError) as error:
-            raise self._contended(key) from error
+    def _remove_folder(self, key: str, folder: int, name: str, recursive: bool) -> None:
+        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            self._remove_link(key, folder, name, recursive)
+        elif not recursive:
+            remove_empty(folder, name, LOCAL.temp_prefix)
+        elif not remove_tree(folder, name):
+            raise self._contended(key)
 
     def _contended(self, key: str) -> DirectoryNotEmpty:
         message = "Folder is not empty: others write there while it is being deleted"

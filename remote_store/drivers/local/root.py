@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import os
 import stat
@@ -9,19 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from remote_store._errors import InvalidPath, NotFound, RemoteStoreError, escapes_root, not_regular
+from remote_store._models import FileInfo, file_info
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind
 from remote_store.drivers.errors import from_os_error
 from remote_store.drivers.local import system
 from remote_store.drivers.local.steps import identity, open_steps
 
-_SEE = system.O_PATH | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-_lstat = os.lstat
+_LOOK = system.O_PATH | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_UTC = dt.UTC
+_lstat, _from_timestamp = os.lstat, dt.datetime.fromtimestamp
+
+
+def described(key: str, status: os.stat_result, metadata: dict[str, str] | None = None) -> FileInfo:
+    """The description of a file from its status."""
+    return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC), metadata=metadata)
 
 
 class LocalRoot(Driver):
     """The part of the local driver that finds things.
 
-    Where a file really is, is read from its open descriptor, so neither a link nor a race leads out of the root.
+    The system tells from an open descriptor where the file really is, so neither a link nor a race leads outside.
     """
 
     durable: bool
@@ -73,14 +81,14 @@ class LocalRoot(Driver):
         else:
             return self._admit(fd, key, path)
         # No system call takes the whole path: go down name by name, following no link.
-        root = self.open_at("", _SEE | os.O_DIRECTORY)
+        root = self.open_at("", _LOOK | os.O_DIRECTORY)
         try:
             return open_steps(root, key.split("/"), flags)
         finally:
             os.close(root)
 
     def _admit(self, fd: int, key: str, path: str) -> int:
-        """The descriptor, if the file or folder open as `fd` (by the name `path`) really lies below the root."""
+        """`fd`, opened by the name `path`, if its file or folder really lies inside the root; else it is closed."""
         where = system.path_of(fd, path)
         if where.startswith(self.prefix) or where == self.root:
             return fd
@@ -91,11 +99,18 @@ class LocalRoot(Driver):
         """Descriptor of a folder inside the root."""
         return self.open_at(key, flags | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def open_parent(self, key: str) -> tuple[int, str]:
-        """Descriptor of the folder that holds `key`, and the name in it; a missing folder is a missing file."""
+    @contextmanager
+    def changing(self, key: str) -> Iterator[tuple[int, str]]:
+        """Descriptor of the folder that holds `key`, and the name in it; `durable` fsyncs the folder at the end."""
         folder, _, name = key.rpartition("/")
         with self.errors(key):
-            return self.open_folder(folder, self.folder_flags), name
+            fd = self.open_folder(folder, self.folder_flags)
+            try:
+                yield fd, name
+                if self.durable:
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
 
     @property
     def folder_flags(self) -> int:
@@ -103,7 +118,7 @@ class LocalRoot(Driver):
         return os.O_RDONLY if self.durable else system.O_PATH
 
     def unreadable(self, error: OSError, key: str) -> RemoteStoreError:
-        """What it means that `key` could not be opened."""
+        """The contract's error for `key`, which could not be opened."""
         path = self.prefix + key
         if isinstance(error, FileNotFoundError) and os.path.islink(path):
             return not_regular(key, self.name)
@@ -114,7 +129,7 @@ class LocalRoot(Driver):
     def locate(self, key: str) -> int | None:
         """Descriptor (O_PATH) of what `key` leads to inside the root; None where nothing is."""
         try:
-            return self.open_at(key, _SEE)
+            return self.open_at(key, _LOOK)
         except OSError as error:
             verdict = self.unreadable(error, key)
             if isinstance(verdict, NotFound):
@@ -124,7 +139,11 @@ class LocalRoot(Driver):
     # --- looking
 
     def peek(self, key: str) -> os.stat_result | None:
-        """Status of an entry of the root itself, for half the cost: only the root could be a link."""
+        """Status of a file or folder directly in the root, by two calls of the system instead of four.
+
+        The path leads through no other link than the root itself, and that is recognized by its inode. None where this
+        does not tell: for a deeper key, a link, or a name that cannot be looked up.
+        """
         if "/" in key:
             return None
         try:
@@ -138,7 +157,7 @@ class LocalRoot(Driver):
     def _recognize_root(self) -> bool:
         """Whether the root's path leads through no link; remembers which folder that is."""
         with suppress(OSError):
-            fd = os.open(self.root, _SEE | os.O_DIRECTORY)
+            fd = os.open(self.root, _LOOK | os.O_DIRECTORY)
             try:
                 if system.path_of(fd, self.root) == self.root:
                     self._root_device, self._root_inode = identity(fd)
@@ -158,9 +177,9 @@ class LocalRoot(Driver):
         if status is None:
             try:
                 if folder is None:
-                    fd = self.open_at(key, _SEE)
+                    fd = self.open_at(key, _LOOK)
                 else:
-                    fd = self._admit(os.open(key.rpartition("/")[2], _SEE, dir_fd=folder), key, self.prefix + key)
+                    fd = self._admit(os.open(key.rpartition("/")[2], _LOOK, dir_fd=folder), key, self.prefix + key)
             except (FileNotFoundError, NotADirectoryError, InvalidPath):
                 return None
             except OSError as error:

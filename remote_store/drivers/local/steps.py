@@ -12,15 +12,15 @@ from remote_store.drivers.local.system import O_PATH
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a folder is opened to be read, unless it is a link."""
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""How a system says that a name which was a folder is none by now."""
+"""Errors that say that a name which was a folder no longer is one."""
 RACES = 100
-"""How often what others get in the way of is tried again."""
-_KEPT = 2
-"""Descriptors of the folders above that a walk keeps open."""
+"""Attempts at what other threads and processes keep interfering with."""
+_OPEN_ABOVE = 2
+"""How many folders above its own a walk keeps open."""
 
 
 def identity(fd: int) -> tuple[int, int]:
-    """What tells an open file or folder from all others."""
+    """Device and inode of an open file or folder, which no other has."""
     status = os.fstat(fd)
     return status.st_dev, status.st_ino
 
@@ -50,13 +50,13 @@ def open_steps(top: int, names: Sequence[str], flags: int) -> int:
 
 
 class Walk:
-    """A way through a folder tree of any depth on a handful of descriptors.
+    """Visits the folders of a tree of any depth, with a few descriptors open at a time.
 
     Args:
         top: descriptor of the folder at the top, which the walk closes in the end.
 
     Attributes:
-        names: of the folders from the top, without it, to the one where the walk is.
+        names: of the folders on the way from the top, exclusive, to the current one.
     """
 
     def __init__(self, top: int) -> None:
@@ -66,14 +66,14 @@ class Walk:
 
     @property
     def fd(self) -> int:
-        """Descriptor of the folder where the walk is."""
+        """Descriptor of the current folder."""
         return self._fds[-1]
 
     def folders(self, after: Callable[[int, str], object] | None = None) -> Generator[list[str], None, None]:
-        """Be in every folder once, the top first.
+        """Visit every folder once, the top first.
 
-        Yields a list to which the caller adds the names to go into from there. `after` is called with an open folder
-        and the name of one in it that is done.
+        Yields a list to which the caller adds the names of the subfolders to visit. `after` is called with a
+        descriptor of the folder above, and the name, of each folder that is done.
         """
         try:
             waiting: list[list[str]] = [[]]
@@ -96,7 +96,7 @@ class Walk:
                     os.close(fd)
 
     def _enter(self, name: str) -> bool:
-        """Go into a subfolder; False if it is gone, or a link by now."""
+        """Go into a subfolder; False if it is gone or has become a link."""
         try:
             fd = os.open(name, FOLDER_FLAGS, dir_fd=self.fd)
         except OSError as error:
@@ -106,14 +106,14 @@ class Walk:
         self._fds.append(fd)
         self.names.append(name)
         self._seen.append(identity(fd))
-        far = len(self._fds) - _KEPT - 2
+        far = len(self._fds) - _OPEN_ABOVE - 2
         if far > 0 and self._fds[far] >= 0:
             os.close(self._fds[far])
             self._fds[far] = -1
         return True
 
     def _leave(self) -> bool:
-        """Go back to the folder above; False if that is gone by now."""
+        """Go back to the folder above; False if that is gone."""
         below = self._fds.pop()
         self.names.pop()
         self._seen.pop()
@@ -130,7 +130,7 @@ class Walk:
         return True
 
     def _above(self, below: int) -> int:
-        """The folder where the walk is, opened again; step by step from the top if `below` was moved out of it."""
+        """The current folder, opened again: from `below`, or step by step from the top if that was moved elsewhere."""
         if below >= 0:
             with suppress(OSError):
                 fd = os.open("..", FOLDER_FLAGS, dir_fd=below)

@@ -28,7 +28,7 @@ _UNABLE = frozenset(
     for name in ("EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EMLINK", "EISDIR", "ENOENT")
     if hasattr(errno, name)
 )
-"""How filesystems say that they have no hard links, unnamed files or attributes at all."""
+"""Errors by which filesystems say that they have no hard links, unnamed files or attributes."""
 _RENAME_NOREPLACE = 1
 
 
@@ -53,7 +53,7 @@ class Features:
 
 
 def probe(root: str, temp_prefix: str) -> Features:
-    """Try with an empty temporary file what the filesystem of `root` can do; assume the best where none can be made."""
+    """Try with an empty temporary file what the filesystem of `root` can do; where that fails, assume all of it."""
     name = temp_prefix + secrets.token_hex(8)
     try:
         folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -105,7 +105,7 @@ def _try_attribute(folder: int, name: str) -> None:
 
 
 def path_of(fd: int, path: str) -> str:
-    """Where the file open as `fd` (by the name `path`) really is; `""` where that is too long to be told."""
+    """The real path of the file open as `fd` (by the name `path`); `""` where that is too long for the system."""
     try:
         return os.readlink(f"/proc/self/fd/{fd}")
     except OSError as error:
@@ -175,13 +175,13 @@ def _renameat2(source: int, old: str, target: int, new: str) -> None:
 
 
 def read_metadata(file: int | str, *, follow: bool = True) -> dict[str, str] | None:
-    """User metadata of an open file, or of a path; None where the attribute holds what no store has written."""
-    # An attribute that is not there costs an exception, a list without it does not.
+    """User metadata of an open file, or of a path; None where it has none, or none that a store has written."""
+    # Asking for an attribute that is missing raises, which takes longer than a list without it.
     if ATTRIBUTE not in os.listxattr(file, follow_symlinks=follow):
         return None
     try:
-        kept = os.getxattr(file, ATTRIBUTE, follow_symlinks=follow)
-        pairs = [item.split(_EQUALS) for item in kept.split(_NEXT)]
+        value = os.getxattr(file, ATTRIBUTE, follow_symlinks=follow)
+        pairs = [item.split(_EQUALS) for item in value.split(_NEXT)]
         return check_metadata({key.decode(): value.decode("utf-8", "surrogatepass") for key, value in pairs})
     except ValueError:
         return None
@@ -192,7 +192,7 @@ def read_metadata(file: int | str, *, follow: bool = True) -> dict[str, str] | N
 
 
 def write_metadata(fd: int, metadata: Mapping[str, str]) -> None:
-    """Keep user metadata with an open file."""
+    """Store user metadata with an open file."""
     if not hasattr(os, "setxattr"):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
     pairs = (key.encode() + _EQUALS + value.encode("utf-8", "surrogatepass") for key, value in metadata.items())

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import errno
 import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING
 
 from remote_store._errors import InvalidPath, RemoteStoreError
-from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
+from remote_store._models import FileInfo, FolderEntry, folder_entry
 from remote_store._paths import join
 from remote_store.drivers.base import PAGE_SIZE, Page, Want, warn_unspellable
 from remote_store.drivers.errors import ABSENT, from_os_error
+from remote_store.drivers.local.root import LocalRoot, described
 from remote_store.drivers.local.steps import FOLDER_FLAGS, GONE, RACES, Walk
 
-if TYPE_CHECKING:
-    from remote_store.drivers.local.root import LocalRoot
-
-_UTC = dt.UTC
-_from_timestamp = dt.datetime.fromtimestamp
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
 
@@ -34,7 +28,7 @@ class Scan:
         self._warned = False
 
     def pages(self, key: str, max_depth: int | None) -> Generator[Page, None, None]:
-        """Pages of a folder and of those below it, links not entered; of one that is gone, or none, nothing."""
+        """Pages of a folder and of those below it, not entering links; nothing where there is no such folder."""
         driver = self._driver
         try:
             walk = Walk(driver.open_folder(key, os.O_RDONLY))
@@ -55,7 +49,7 @@ class Scan:
                 raise from_os_error(error, join(key, "/".join(walk.names)), driver.name) from error
 
     def _folder(self, walk: Walk, top: str, deeper: list[str] | None) -> Iterator[Page]:
-        """Pages of the folder where the walk is; the names of real subfolders are added to `deeper`."""
+        """Pages of the folder that the walk has reached; adds the names of its subfolders to `deeper`."""
         page, key, fd = [], join(top, "/".join(walk.names)), walk.fd
         with os.scandir(fd) as entries:
             for entry in entries:
@@ -97,14 +91,13 @@ class Scan:
                 return None
         if not self._files or not stat.S_ISREG(status.st_mode):
             return None
-        return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC))
+        return described(key, status)
 
 
 def remove_tree(parent: int, name: str) -> bool:
     """Remove a folder with all that is in it, links and unspellable names included, without entering links.
 
-    What others remove meanwhile is as good as removed. What they add is removed too, until it has been tried often
-    enough: then the answer is False.
+    What others remove meanwhile is fine. What they add meanwhile is removed too; False after `RACES` attempts.
     """
     for _ in range(RACES):
         try:
@@ -123,13 +116,13 @@ def remove_tree(parent: int, name: str) -> bool:
 
 
 def _clear(fd: int) -> Iterator[str]:
-    """Remove what is in a folder but for its subfolders, whose names are given."""
+    """Remove all that is in an open folder except its subfolders; yields the names of those."""
     with os.scandir(fd) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 yield entry.name
                 continue
-            # Others may be faster; what they put there instead is seen the next time.
+            # Others may be faster; the next attempt sees what they put there instead.
             with suppress(FileNotFoundError, IsADirectoryError):
                 os.unlink(entry.name, dir_fd=fd)
 
@@ -148,7 +141,7 @@ def _remove_emptied(parent: int, name: str) -> bool:
 
 
 def remove_empty(parent: int, name: str, temp_prefix: str) -> None:
-    """Remove a folder in which there is nothing but what killed writers left."""
+    """Remove a folder that is empty, or holds only temporary files of killed writers."""
     try:
         return os.rmdir(name, dir_fd=parent)
     except OSError as error:

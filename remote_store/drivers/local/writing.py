@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class NewParent:
-    """The open folder for a new key, created with those above it, which go again when the block fails.
+    """The open folder for a new key. Missing folders are created, and removed again when the block raises.
 
     Attributes:
         fd: descriptor of the folder.
@@ -41,7 +41,7 @@ class NewParent:
         self._folder, _, self.name = key.rpartition("/")
         self._names = self._folder.split("/") if self._folder else []
         self._depth = 0
-        self._made: dict[int, tuple[int, int]] = {}
+        self._created: dict[int, tuple[int, int]] = {}
         self.fd = -1
         try:
             with driver.errors(key, writing=True):
@@ -51,12 +51,12 @@ class NewParent:
             raise
 
     def reopen(self) -> None:
-        """Make the folder again after somebody deleted it."""
+        """Create the folder again after somebody deleted it."""
         self.close()
         self._open()
 
     def check_place(self) -> None:
-        """Raise `NotFound` if the folder was moved away; one that was deleted can be made again."""
+        """Raise `NotFound` if the folder was moved elsewhere; one that was deleted can be created again."""
         driver = self._driver
         if system.path_of(self.fd, driver.native(self._folder)) == driver.native(self._folder):
             return
@@ -71,8 +71,8 @@ class NewParent:
             raise folder_deleted(self._key, driver.name)
 
     def close(self, *, undo: bool = False) -> None:
-        """Let go of the folder; `undo` removes what was created and is still empty."""
-        if undo and self._made and self.fd >= 0:
+        """Close the folder; `undo` removes the created ones that are still empty."""
+        if undo and self._created and self.fd >= 0:
             with suppress(OSError):
                 self._undo()
         if self.fd >= 0:
@@ -80,7 +80,7 @@ class NewParent:
             self.fd = -1
 
     def _undo(self) -> None:
-        while self._depth and self._made.get(self._depth) == identity(self.fd):
+        while self._depth and self._created.get(self._depth) == identity(self.fd):
             above = os.open("..", O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
             below, self.fd, self._depth = self.fd, above, self._depth - 1
             try:
@@ -90,7 +90,7 @@ class NewParent:
 
     @staticmethod
     def _remove(above: int, name: str, fd: int) -> None:
-        """Remove the folder open as `fd`, not what others have put in its place."""
+        """Remove the folder open as `fd`, but not what others have put in its place."""
         with suppress(FileNotFoundError):
             if os.path.samestat(os.stat(name, dir_fd=above, follow_symlinks=False), os.fstat(fd)):
                 os.rmdir(name, dir_fd=above)
@@ -115,19 +115,19 @@ class NewParent:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _make(self) -> None:
-        """Create what is missing of the folder, as far as others let it."""
+        """Create the missing folders; returns early where others delete one meanwhile."""
         self.close()
         self._open_nearest()
         flags = self._driver.folder_flags | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         for name in self._names[self._depth :]:
-            made = False
+            created = False
             try:
                 with suppress(FileExistsError):
                     os.mkdir(name, dir_fd=self.fd)
-                    made = True
+                    created = True
                 below = os.open(name, flags, dir_fd=self.fd)
             except OSError as error:
-                if made:
+                if created:
                     with suppress(OSError):
                         os.rmdir(name, dir_fd=self.fd)
                 if error.errno in GONE:
@@ -135,15 +135,15 @@ class NewParent:
                 raise
             above, self.fd, self._depth = self.fd, below, self._depth + 1
             try:
-                if made:
-                    self._made[self._depth] = identity(below)
+                if created:
+                    self._created[self._depth] = identity(below)
                     if self._driver.durable:
                         os.fsync(above)
             finally:
                 os.close(above)
 
     def _open_nearest(self) -> None:
-        """Open the nearest folder above that is there."""
+        """Open the nearest folder above that exists."""
         driver, key = self._driver, self._folder
         while True:
             try:
@@ -166,7 +166,7 @@ class NewParent:
 
 
 def check_replaceable(old: os.stat_result, key: str, backend: str) -> None:
-    """Raise `InvalidPath` for a device, a pipe or a socket, which no file may take the place of."""
+    """Raise `InvalidPath` for a device, a pipe or a socket, which no file may replace."""
     if not (stat.S_ISREG(old.st_mode) or stat.S_ISLNK(old.st_mode) or stat.S_ISDIR(old.st_mode)):
         raise not_regular(key, backend)
 
@@ -175,8 +175,8 @@ class Origin(NamedTuple):
     """The file whose content is written.
 
     Attributes:
-        status: of it; a new file takes its mode.
-        moving: whether the new file takes its place, with owner and times, whatever was there before.
+        status: of that file; the new one gets its mode.
+        moving: whether the new file gets its owner and times too.
     """
 
     status: os.stat_result
@@ -184,12 +184,12 @@ class Origin(NamedTuple):
 
 
 def is_unchanged(now: os.stat_result, before: os.stat_result) -> bool:
-    """Whether a file still is what it was, as far as size and time tell."""
+    """Whether it is the same file, of the same size and time of modification."""
     return os.path.samestat(now, before) and (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
 class LocalSink(Sink):
-    """A file being written next to where it will be."""
+    """A temporary file in the target folder, renamed or linked to its name when it is committed."""
 
     def __init__(self, driver: LocalDriver, key: str, options: WriteOptions, origin: Origin | None = None) -> None:
         self._driver, self._key, self._options, self._origin = driver, key, options, origin
@@ -198,17 +198,17 @@ class LocalSink(Sink):
         self._parent = NewParent(driver, key)
         try:
             with driver.errors(key, writing=True):
-                self._old = self._look()
+                self._old = self._check_target()
                 self._fd = self._open()
                 if options.metadata:
                     system.write_metadata(self._fd, options.metadata)
-                self._take_over()
+                self._set_mode_and_owner()
         except BaseException:
             self._discard()
             raise
 
-    def _look(self) -> os.stat_result | None:
-        """What is at the target; refuses early what could not be published anyway."""
+    def _check_target(self) -> os.stat_result | None:
+        """Status of what the target replaces; refuses early what could not be published anyway."""
         try:
             old = os.stat(self._parent.name, dir_fd=self._parent.fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -248,10 +248,10 @@ class LocalSink(Sink):
     def _new_name(self) -> str:
         return self._driver.profile.temp_prefix + secrets.token_hex(8)
 
-    def _take_over(self) -> None:
-        """Mode, and owner where permitted, of the file that is replaced or moved; of one that is copied the mode.
+    def _set_mode_and_owner(self) -> None:
+        """Mode, and owner where permitted, of the file that is replaced or moved; only the mode of one that is copied.
 
-        Like any write, it clears set-id bits.
+        Clears set-id bits, as any write does.
         """
         model, origin = self._old, self._origin
         if origin is not None and origin.moving:
@@ -306,7 +306,7 @@ class LocalSink(Sink):
             raise verdict(self._key, self._driver.name) from error
 
     def _create(self, fd: int) -> None:
-        """Publish under a name that must be free."""
+        """Publish under a name that must not exist."""
         folder, name = self._parent.fd, self._parent.name
         if self._temp is None:
             system.link_open(fd, folder, name)
