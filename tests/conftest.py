@@ -108,6 +108,14 @@ def ministack_server() -> Iterator[S3Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def seaweedfs_server() -> Iterator[S3Server]:
+    from servers.seaweedfs import seaweedfs
+
+    with starting("SeaweedFS"), seaweedfs() as server:
+        yield server
+
+
 @contextmanager
 def starting(name: str) -> Iterator[None]:
     """A server that cannot be started is a visible skip on a laptop and a failure in CI."""

@@ -30,9 +30,11 @@ def listening(pid: int) -> set[str]:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/net/tcp"), reason="needs Linux's list of open ports")
-def test_ministack_is_reached_on_loopback_only(ministack_server: S3Server) -> None:
-    assert ministack_server.pid
-    found = listening(ministack_server.pid)
+@pytest.mark.parametrize("name", ["ministack", pytest.param("seaweedfs", marks=pytest.mark.soak)])
+def test_a_server_is_reached_on_loopback_only(name: str, request: pytest.FixtureRequest) -> None:
+    server: S3Server = request.getfixturevalue(f"{name}_server")
+    assert server.pid
+    found = listening(server.pid)
     assert found
     assert found <= LOOPBACK
 

@@ -15,8 +15,12 @@ every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.n
 
 
 def kinds(known: list[Kind[Any]]) -> pytest.MarkDecorator:
-    """Run over these, over all but a few of them in a full run only."""
-    each = [pytest.param(kind, marks=[] if kind.often else pytest.mark.full, id=kind.name) for kind in known]
+    """Run over these; most of them are left to full runs or to soaks."""
+
+    def marks(kind: Kind[Any]) -> list[pytest.MarkDecorator]:
+        return [pytest.mark.soak] if kind.soak else [] if kind.often else [pytest.mark.full]
+
+    each = [pytest.param(kind, marks=marks(kind), id=kind.name) for kind in known]
     return pytest.mark.parametrize("kind", each)
 
 
@@ -25,7 +29,8 @@ def kinds(known: list[Kind[Any]]) -> pytest.MarkDecorator:
 def test_store_keeps(kind: Kind[Any], check: Check, request: pytest.FixtureRequest) -> None:
     with kind.make(request.getfixturevalue(kind.needs)) as store:
         view = kind.view(store)
-        run_to_end(check(view) if check.applies(view) else refuses_what_it_lacks(view))
+        with kind.breaking(check):
+            run_to_end(check(view) if check.applies(view) else refuses_what_it_lacks(view))
 
 
 @every_check
@@ -33,7 +38,8 @@ def test_store_keeps(kind: Kind[Any], check: Check, request: pytest.FixtureReque
 async def test_async_store_keeps(kind: Kind[Any], check: Check, request: pytest.FixtureRequest) -> None:
     async with kind.make(request.getfixturevalue(kind.needs)) as store:
         view = kind.view(store)
-        await (check(view) if check.applies(view) else refuses_what_it_lacks(view))
+        with kind.breaking(check):
+            await (check(view) if check.applies(view) else refuses_what_it_lacks(view))
 
 
 def test_rules_are_named_and_stated() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
@@ -25,6 +27,8 @@ from remote_store.aio import (
     SyncBackendAdapter,
 )
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+from remote_store.certify.checks import Check
+from remote_store.certify.rules import RuleBroken
 from remote_store.certify.view import View
 
 S = TypeVar("S")
@@ -43,6 +47,8 @@ class Kind(Generic[S]):
         empty_folders: whether folders outlive their files there.
         child: whether the store is tried below its root.
         often: whether it is tried each time, rather than in a full run only.
+        soak: whether only `tox -e soak` tries it.
+        breaks: rules that the service breaks, as `docs/guarantees.md` says, and what the check then says (a pattern).
     """
 
     name: str
@@ -52,12 +58,19 @@ class Kind(Generic[S]):
     empty_folders: bool = True
     child: bool = False
     often: bool = False
+    soak: bool = False
+    breaks: Mapping[str, str] = field(default_factory=dict)
 
     def view(self, store: Store | AsyncStore) -> View:
         """What checks take."""
         if self.child:
             store = store.child(f"child-{next(_serial)}-{os.getpid()}/in ner/ro*t")
         return View(store, hierarchical=not self.flat, empty_folders=self.empty_folders and not self.flat)
+
+    def breaking(self, check: Check) -> AbstractContextManager[object]:
+        """Expects the rule to be broken where the service is known to break it, and only there."""
+        said = self.breaks.get(check.name)
+        return nullcontext() if said is None else pytest.raises(RuleBroken, match=said)
 
 
 def unknown_filesystem(folder: str | None = None) -> Any:
@@ -88,6 +101,13 @@ def _looped() -> Any:
 
 MOTO: dict[str, Any] = {"needs": "moto_server", "flat": True}
 MINISTACK: dict[str, Any] = {"needs": "ministack_server", "flat": True}
+NO_EMPTY_VALUES = r"'empty': ''\}, found \{'note': '[^']+', 'owner': 'ana'\}$"
+SEAWEEDFS: dict[str, Any] = {
+    "needs": "seaweedfs_server",
+    "flat": True,
+    "soak": True,
+    "breaks": {"metadata_is_kept": NO_EMPTY_VALUES, "metadata_goes_along": NO_EMPTY_VALUES},
+}
 
 KINDS: list[Kind[Any]] = [
     Kind("local", lambda folder: Store(LocalBackend(folder)), often=True),
@@ -102,6 +122,7 @@ KINDS: list[Kind[Any]] = [
     Kind("s3-moto", lambda server: Store(_s3(server)), **MOTO),
     Kind("s3-child", lambda server: Store(_s3(server, "")), child=True, **MOTO),
     Kind("s3-ministack", lambda server: Store(_s3(server)), **MINISTACK),
+    Kind("s3-seaweedfs", lambda server: Store(_s3(server)), **SEAWEEDFS),
     Kind("bridge", lambda _: Store(AsyncBackendSyncAdapter(AsyncMemoryBackend())), often=True),
     Kind(
         "bridge-and-back",
@@ -128,6 +149,7 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("s3-moto", lambda server: AsyncStore(_async_s3(server)), often=True, **MOTO),
     Kind("s3-child", lambda server: AsyncStore(_async_s3(server, "")), child=True, **MOTO),
     Kind("s3-ministack", lambda server: AsyncStore(_async_s3(server)), **MINISTACK),
+    Kind("s3-seaweedfs", lambda server: AsyncStore(_async_s3(server)), **SEAWEEDFS),
     Kind("bridge", lambda _: AsyncStore(SyncBackendAdapter(MemoryBackend())), often=True),
     Kind(
         "bridge-and-back",

@@ -145,13 +145,22 @@ def move_big(store: Store, number: int) -> None:
     store.move("source", "key", overwrite=True)
 
 
+@pytest.fixture(params=["ministack", "seaweedfs"])
+def server(request: pytest.FixtureRequest) -> S3Server:
+    served: S3Server = request.getfixturevalue(f"{request.param}_server")
+    return served
+
+
 @pytest.mark.parametrize("operation", [upload, upload_atomic, copy_big, move_big], ids=lambda one: one.__name__)
 def test_a_killed_writer_on_s3_tears_and_loses_nothing(
-    operation: Callable[[Store, int], None], ministack_server: S3Server, record_property: Record
+    operation: Callable[[Store, int], None],
+    server: S3Server,
+    request: pytest.FixtureRequest,
+    record_property: Record,
 ) -> None:
-    prefix = ministack_server.fresh_prefix()
-    options: dict[str, Any] = {**ministack_server.options, "part_size": 5 << 20}
-    look = client(ministack_server)
+    prefix = server.fresh_prefix()
+    options: dict[str, Any] = {**server.options, "part_size": 5 << 20}
+    look = client(server)
     killer, torn, lost, orphans = Killer(operation.__name__, 1), 0, 0, 0
     with Store(S3Backend(BUCKET, prefix, **options)) as store:
         store.write("key", Stream(1))  # type: ignore[arg-type]
@@ -177,7 +186,7 @@ def test_a_killed_writer_on_s3_tears_and_loses_nothing(
             for left in uploads:
                 look.abort_multipart_upload(Bucket=BUCKET, Key=left["Key"], UploadId=left["UploadId"])
     told = (
-        f"S3, {operation.__name__}: {rounds} rounds, {killer.kills} killed midway, {torn} torn, {lost} lost, "
+        f"S3, {request.node.callspec.id}: {rounds} rounds, {killer.kills} killed midway, {torn} torn, {lost} lost, "
         f"{orphans} unfinished uploads left, as documented"
     )
     record_property("figures", told)
