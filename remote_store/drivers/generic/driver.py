@@ -1,4 +1,4 @@
-"""Any fsspec filesystem, trusted with nothing: literal single-key verbs, a look before each step.
+"""Any fsspec filesystem, by methods that take one literal key; nothing a filesystem reports is relied on unchecked.
 
 The facts behind each choice: `exists`, `isfile` and `isdir` hide outages; `rm`, `copy` and `mv` expand globs;
 `mode="create"` and `"xb"` are ignored by many; `open("wb")` publishes a half-written file when its block raises.
@@ -63,7 +63,7 @@ _TYPE_KEYS = ("content_type", "ContentType", "contentType", "mimetype")
 
 
 def _facts(entry: FileInfo | FolderEntry | None) -> tuple[Any, ...]:
-    """What is the same for one file by any name."""
+    """What an entry has in common with the same file under another name."""
     return (entry.size, entry.modified_at, entry.etag) if isinstance(entry, FileInfo) else (entry,)
 
 
@@ -74,7 +74,7 @@ class GenericDriver(Driver):
         fs: the filesystem.
         root: folder of it that is the root, as it spells it.
         name: of the backend.
-        capabilities: what `certify` proved of this kind of filesystem; what any has, unless given.
+        capabilities: what `certify` proved of this kind of filesystem; by default what all have.
     """
 
     profile = GENERIC
@@ -115,7 +115,7 @@ class GenericDriver(Driver):
 
     @cached_property
     def place(self) -> str:
-        """Where the filesystem asks: host and port, as far as it tells."""
+        """Host and port of the service, where the filesystem tells."""
         return place_of(self._fs, self.root)
 
     async def call(self, verb: str, key: str, *args: Any, writing: bool = False, **options: Any) -> Any:
@@ -147,7 +147,7 @@ class GenericDriver(Driver):
 
     @cached_property
     def _connected(self) -> Any:
-        """The filesystem below that would neither close its one connection nor make a lost one again."""
+        """The innermost filesystem, if it neither closes its one connection nor makes a lost one again."""
         inner = layers_of(self._fs)[-1]
         return inner if _ONE_CONNECTION.intersection(protocols_of(inner)) else None
 
@@ -158,7 +158,7 @@ class GenericDriver(Driver):
                 self._connected.ftp.close()
 
     async def _fresh(self, verb: str, key: str) -> Any:
-        """Ask about `key` with no remembered listing in between."""
+        """Ask about `key`, after the filesystem has dropped its cached listings."""
         try:
             with self.lock:
                 for layer in layers_of(self._fs):
@@ -228,7 +228,7 @@ class GenericDriver(Driver):
         return {}
 
     async def store(self, key: str, verb: str, *args: Any) -> None:
-        """Write through `verb`, making the folder above only where its absence was the trouble."""
+        """Write through `verb`, and again after creating the folder above if that was missing."""
         try:
             await self.call(verb, key, *args, writing=True)
             return
@@ -236,14 +236,14 @@ class GenericDriver(Driver):
             if isinstance(error, NotFound) and self.container:
                 await self._ask_container(key)
                 raise
-            # Filesystems tell a missing folder in many ways (FTP: 550), so ask instead of guessing.
-            parent, there = key.rpartition("/")[0], None
+            # Filesystems report a missing folder in many ways (FTP: 550), so ask instead of guessing.
+            parent, exists = key.rpartition("/")[0], None
             with suppress(RemoteStoreError):  # The first error stands when the question fails.
-                there = await self.info(parent) is not None
-            # Another writer may have made it meanwhile; errors that tell it was not that need no second try.
-            if there is None or (there and (not parent or type(error) not in (RemoteStoreError, NotFound))):
+                exists = await self.info(parent) is not None
+            # Another writer may have made it meanwhile; other kinds of error are not for want of a folder.
+            if exists is None or (exists and (not parent or type(error) not in (RemoteStoreError, NotFound))):
                 raise
-        if not there:
+        if not exists:
             try:
                 await self.call("makedirs", key, self.native(parent), exist_ok=True, writing=True)
             except RemoteStoreError:
@@ -255,11 +255,11 @@ class GenericDriver(Driver):
         try:
             await self.store(dst, "cp_file", self.native(src), self.native(dst))
         except RemoteStoreError as error:
-            # A failure of no known kind is one of the filesystem's own copying; sshfs runs `cp` on the server, which
-            # may have none, or refuse the session for it.
+            # An error of no known kind comes from how the filesystem copies: sshfs runs `cp` on the server, which may
+            # have none, or refuse the session for it.
             cause = error.__cause__
-            own = isinstance(cause, NotImplementedError) or "ChannelOpenError" in kinds(cause)
-            if not (own or type(error) is RemoteStoreError):
+            cannot_copy = isinstance(cause, NotImplementedError) or "ChannelOpenError" in kinds(cause)
+            if not (cannot_copy or type(error) is RemoteStoreError):
                 raise
             reader = await self.open_read(src)
             try:
@@ -273,7 +273,7 @@ class GenericDriver(Driver):
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
         if not overwrite or _facts(await self.info(src)) != _facts(await self.info(dst)):
             return await self._move(src, dst, overwrite)
-        # Through a link it may be one file by two names: it goes by way of a third, which surely is another.
+        # A link may make it one file by two names: move it through a third name, which certainly is another file.
         aside = f"{dst}.{secrets.token_hex(8)}"
         await self._move(src, aside, overwrite)
         try:
@@ -319,14 +319,14 @@ class GenericDriver(Driver):
     # --- listing
 
     async def _children(self, key: str) -> list[tuple[str, Mapping[str, Any]]]:
-        """Native name and description of what is in a folder; nothing when it is not there."""
+        """Native name and description of what is in a folder; nothing for a missing one."""
         try:
             entries = await self._fresh("ls", key)
         except NotFound:
             return []
-        own = self.native(key).strip("/")
+        folder = self.native(key).strip("/")
         named = [(str(entry["name"]).rstrip("/"), entry) for entry in entries]
-        return [(name, entry) for name, entry in named if name.strip("/") != own]
+        return [(name, entry) for name, entry in named if name.strip("/") != folder]
 
     def list_pages(
         self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""
@@ -343,17 +343,17 @@ class GenericDriver(Driver):
         except NotFound as error:
             if not self.container:
                 raise NotFound(f"Folder {redact(self.root)!r} not found", path="", backend=self.name) from error
-            await self._ask_container("")  # A prefix is there as soon as something is below it.
+            await self._ask_container("")  # A prefix exists only while something is below it.
 
     async def _ask_container(self, key: str) -> None:
-        """Raise `NotFound` that names the container, if that is not there."""
+        """Raise `NotFound` that names the container, if that is missing."""
         try:
             await self.call("info", key, self.container)
         except NotFound as error:
             raise container_missing(self.container, key, self.name) from error
 
     async def close(self) -> None:
-        """Close the filesystem, if it was made for this driver and knows how."""
+        """Close the filesystem, if it was made for this driver and can be closed."""
         if not self.owned:
             return
         if (stack := vars(self._fs).get("_stack")) is not None:  # sshfs

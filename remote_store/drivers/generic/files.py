@@ -56,7 +56,7 @@ class GenericReader:
 
 
 class GenericSink(Sink):
-    """Content of unknown length, complete on this side before the filesystem sees any of it."""
+    """Content of unknown length, collected here before the filesystem is given any of it."""
 
     def __init__(self, driver: GenericDriver, key: str) -> None:
         self._driver, self._key = driver, key

@@ -1,4 +1,4 @@
-"""What a filesystem is, and says of its files, that nobody has written a driver for."""
+"""What can be told of a filesystem that has no driver of its own, and of its files."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from remote_store.drivers.profiles import GENERIC
 from remote_store.drivers.reasons import host_and_port, host_of
 
 READ_ONLY = frozenset({"http", "https", "github", "git", "reference", "tar", "libarchive", "data", "jlab", "gist"})
-"""Protocols whose filesystems cannot write, or not without hazard."""
+"""Protocols whose filesystems cannot write, or not safely."""
 ARCHIVES = frozenset({"zip"})
 """Archives that are open either for reading, or for writing what is not in them yet."""
 NO_FOLDERS = frozenset({"http", "https"})
-"""Protocols that know files only; what a server's index page links to is no listing to rely on."""
+"""Protocols without folders; the links on a server's index page are no reliable listing."""
 CONTAINERS = frozenset({"abfs", "abfss", "az", "gcs", "gs", "obs", "oss", "s3", "s3a"})
-"""Protocols where the first part of a path is a container, and folders need not be there."""
+"""Protocols where the first part of a path is a container, and folders need not exist."""
 _URLS = ("url", "base_url", "account_url", "endpoint_url", "_endpoint")
 """Attributes in which filesystems keep the URL of their service."""
 _making_locks = threading.Lock()
 
 
 def lock_of(fs: Any) -> threading.RLock:
-    """One connection, one call at a time: the lock that all backends over one filesystem share."""
+    """The lock that all backends over one filesystem share, as it has one connection for one call at a time."""
     with _making_locks:
         lock: threading.RLock | None = getattr(fs, "_remote_store_lock", None)
         if lock is None:
@@ -43,33 +43,34 @@ def lock_of(fs: Any) -> threading.RLock:
 def layers_of(fs: Any) -> list[Any]:
     """A filesystem and those it wraps, outermost first."""
     layers = [fs]
-    while (inner := _own(layers[-1], "sync_fs") or _own(layers[-1], "fs")) is not None:
+    while (inner := _inner(layers[-1], "sync_fs") or _inner(layers[-1], "fs")) is not None:
         layers.append(inner)
     return layers
 
 
-def _own(fs: Any, name: str) -> Any:
+def _inner(fs: Any, name: str) -> Any:
     # Caching filesystems answer for the ones they wrap.
     inner = object.__getattribute__(fs, "__dict__").get(name)
     return inner if isinstance(inner, AbstractFileSystem) else None
 
 
 def container_of(fs: Any, root: str) -> str:
-    """The bucket or container that a root is in; `""` for a filesystem that has none."""
+    """The bucket or container of a root; `""` for a filesystem that has none."""
     return root.strip("/").partition("/")[0] if CONTAINERS.intersection(protocols_of(layers_of(fs)[-1])) else ""
 
 
 def place_of(fs: Any, root: str) -> str:
-    """Where a filesystem asks, as it tells: host and port; `""` where it does not. No secrets."""
+    """Host and port of a filesystem's service, `""` where it tells none; no secrets."""
     for layer in reversed(layers_of(fs)):
-        own = object.__getattribute__(layer, "__dict__")
-        arguments = zip([*signature(type(layer).__init__).parameters][1:], own.get("storage_args") or (), strict=False)
-        told = {**dict(arguments), **(own.get("storage_options") or {}), **own}
-        host, port = told.get("host"), told.get("port")
+        attributes = object.__getattribute__(layer, "__dict__")
+        names = [*signature(type(layer).__init__).parameters][1:]
+        arguments = zip(names, attributes.get("storage_args") or (), strict=False)
+        options = {**dict(arguments), **(attributes.get("storage_options") or {}), **attributes}
+        host, port = options.get("host"), options.get("port")
         if isinstance(host, str) and host and "/" not in host:
             return host_and_port(host, port)
-        client = getattr(told.get("service_client"), "url", None)
-        for url in (*(told.get(name) for name in _URLS), client, root):
+        client = getattr(options.get("service_client"), "url", None)
+        for url in (*(options.get(name) for name in _URLS), client, root):
             if isinstance(url, str) and "://" in url and (place := host_of(url)):
                 return place
     return ""
@@ -83,12 +84,12 @@ def is_async(fs: Any) -> bool:
 
 
 def first(info: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    """The first of these keys that tells something."""
+    """The first of these values that is not None."""
     return next((info[key] for key in keys if info.get(key) is not None), None)
 
 
 def time_of(value: Any) -> dt.datetime:
-    """A modification time in any of the shapes filesystems give it; unknown rather than invented."""
+    """A modification time, from any of the forms in which filesystems give it; `UNKNOWN_TIME` for others."""
     try:
         if isinstance(value, (int, float)):
             return dt.datetime.fromtimestamp(value, dt.UTC)
@@ -104,7 +105,7 @@ def time_of(value: Any) -> dt.datetime:
 
 
 def _implements(fs: Any, *names: str) -> bool:
-    """Whether a filesystem brings its own version of a method that fsspec leaves unimplemented."""
+    """Whether a filesystem overrides a method that fsspec leaves unimplemented."""
     unimplemented = [getattr(cls, name, None) for cls in (AbstractFileSystem, AsyncFileSystem) for name in names]
     methods = [getattr(fs, name, None) for name in names]
     return any(method is not None and getattr(method, "__func__", method) not in unimplemented for method in methods)

@@ -175,13 +175,13 @@ def _renameat2(source: int, old: str, target: int, new: str) -> None:
 
 
 def read_metadata(file: int | str, *, follow: bool = True) -> dict[str, str] | None:
-    """User metadata of an open file, or of a path; None where it has none, or none that a store has written."""
-    # Asking for an attribute that is missing raises, which takes longer than a list without it.
+    """User metadata of an open file, or of a path; None where the attribute holds what no store has written."""
+    # An attribute that is not there costs an exception, a list without it does not.
     if ATTRIBUTE not in os.listxattr(file, follow_symlinks=follow):
         return None
     try:
-        value = os.getxattr(file, ATTRIBUTE, follow_symlinks=follow)
-        pairs = [item.split(_EQUALS) for item in value.split(_NEXT)]
+        kept = os.getxattr(file, ATTRIBUTE, follow_symlinks=follow)
+        pairs = [item.split(_EQUALS) for item in kept.split(_NEXT)]
         return check_metadata({key.decode(): value.decode("utf-8", "surrogatepass") for key, value in pairs})
     except ValueError:
         return None
@@ -192,7 +192,7 @@ def read_metadata(file: int | str, *, follow: bool = True) -> dict[str, str] | N
 
 
 def write_metadata(fd: int, metadata: Mapping[str, str]) -> None:
-    """Store user metadata with an open file."""
+    """Keep user metadata with an open file."""
     if not hasattr(os, "setxattr"):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
     pairs = (key.encode() + _EQUALS + value.encode("utf-8", "surrogatepass") for key, value in metadata.items())
