@@ -1,8 +1,8 @@
-"""What fsspec does with many keys at once, less what breaks the contract.
+"""fsspec's operations on many keys at once, without those parts that break the contract.
 
-The loops are fsspec's own: one key after another in a synchronous filesystem, side by side in an asynchronous one.
-What they loop over is decided here. A key that exists is meant literally, whatever characters it has; only where there
-is none is a pattern expanded, and never in order to delete.
+The loops are fsspec's own: one key after another in a synchronous filesystem, concurrently in an asynchronous one.
+This module decides what they loop over. A key that exists is meant literally, whatever characters it has; only where
+none exists is it expanded as a pattern, and never in order to delete.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from remote_store._either import prune_empty
 from remote_store._errors import InvalidPath
 from remote_store._paths import RemotePath
 from remote_store.interop._listing import Found, ListingOperations, folder, is_folder
-from remote_store.interop._operations import accepted, here, operation, takes
+from remote_store.interop._operations import accepted, operation, run_inline, takes
 from remote_store.interop._place import FileFound, folder_found
 
 Paths = Any
@@ -33,15 +33,15 @@ WITH = ("metadata", "if_match")
 """Options of whatever writes files."""
 
 
-def listed(paths: Paths) -> Any:
+def as_text(paths: Paths) -> Any:
     """A path as text, others as a list."""
     path = str(paths) if isinstance(paths, RemotePath) else stringify_path(paths)
     return path if isinstance(path, str) else [stringify_path(one) for one in path]
 
 
-def local(paths: Paths) -> Any:
+def local_paths(paths: Paths) -> Any:
     """A path of this machine from its root, others as a list."""
-    path = listed(paths)
+    path = as_text(paths)
     return make_path_posix(path) if isinstance(path, str) else path
 
 
@@ -61,17 +61,17 @@ def one_to_one(files: list[str], targets: list[str], spelled: Callable[[str], st
 
 
 def without_ancestors(files: list[str], targets: list[str]) -> Plan:
-    """A plan for this machine, where a file cannot be a folder too: what is recursive means the folder."""
+    """A plan for this machine, where a file cannot be a folder too: keeps the folder."""
     folders = {os.path.dirname(target) for target in targets}
     for path in list(folders):
         while (path := os.path.dirname(path)) not in folders:
             folders.add(path)
-    kept = [(file, target) for file, target in zip(files, targets, strict=True) if target not in folders]
-    return [file for file, _ in kept], [target for _, target in kept]
+    pairs = [(file, target) for file, target in zip(files, targets, strict=True) if target not in folders]
+    return [file for file, _ in pairs], [target for _, target in pairs]
 
 
-def pair(source: Paths, found: Found, target: str, inside: bool, shallow: bool, literal: bool) -> dict[str, str]:
-    """Where each path found goes, by the rules of fsspec's documentation ("Copying files and directories").
+def targets_of(source: Paths, found: Found, target: str, inside: bool, shallow: bool, literal: bool) -> dict[str, str]:
+    """The target of each path found, by the rules of fsspec's documentation ("Copying files and directories").
 
     Args:
         source: as the caller gave it.
@@ -81,13 +81,13 @@ def pair(source: Paths, found: Found, target: str, inside: bool, shallow: bool, 
         shallow: whether folders are left out.
         literal: whether `source` is one path rather than a pattern or a list.
     """
-    listed = isinstance(source, list)
-    paths = [path for path, info in found.items() if listed or not (shallow and is_folder(info))]
+    is_list = isinstance(source, list)
+    paths = [path for path, info in found.items() if is_list or not (shallow and is_folder(info))]
     if not paths:
         return {}
-    keeps_name = inside and not trailing_sep(source) if literal else len(paths) == 1 and not listed
+    keeps_name = inside and not trailing_sep(source) if literal else len(paths) == 1 and not is_list
     rooted = ["/" + path.lstrip("/") for path in paths]  # It takes a name without a slash for a folder.
-    return dict(zip(paths, other_paths(rooted, target, exists=keeps_name, flatten=listed), strict=True))
+    return dict(zip(paths, other_paths(rooted, target, exists=keeps_name, flatten=is_list), strict=True))
 
 
 def _planned(name: str, plan: Callable[..., Any], *more: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -105,7 +105,7 @@ def _planned(name: str, plan: Callable[..., Any], *more: str) -> tuple[Callable[
     @wraps(plan)
     def method(self: Any, *args: Any, **options: Any) -> Any:
         own, others = split(options)
-        files, targets = here(self, plan(self, *args, **own))
+        files, targets = run_inline(self, plan(self, *args, **own))
         return getattr(super(BulkOperations, self), name)(files, targets, **others)
 
     @wraps(plan)
@@ -124,7 +124,7 @@ class BulkOperations(ListingOperations):
     # --- what is meant
 
     async def _expand(self, path: Paths, recursive: bool, maxdepth: int | None, literal: bool = False) -> Found:
-        """What paths stand for. Of plain ones, unless `recursive`, nothing is known, not even that they exist."""
+        """What paths stand for. Plain paths are not looked up unless `recursive`: their info is empty."""
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         found: Found = {}
@@ -141,7 +141,7 @@ class BulkOperations(ListingOperations):
         return dict(sorted(found.items()))
 
     def _keys(self, paths: Paths) -> list[str]:
-        keys = self._strip_protocol(listed(paths))
+        keys = self._strip_protocol(as_text(paths))
         return keys if isinstance(keys, list) else [keys]
 
     async def _all_of(self, key: str, maxdepth: int | None) -> Found:
@@ -166,7 +166,7 @@ class BulkOperations(ListingOperations):
             found[key] = await self._info(key)
         inside = trailing_sep(target) or await exists(target)
         shallow = not recursive or maxdepth is not None
-        pairs = pair(source, found, target, inside, shallow, key in found)
+        pairs = targets_of(source, found, target, inside, shallow, key in found)
         folders = {path: pairs.pop(path) for path in list(pairs) if is_folder(found[path])}
         return one_to_one(list(pairs), list(pairs.values())), folders
 
@@ -174,7 +174,7 @@ class BulkOperations(ListingOperations):
         self, path1: Paths, path2: Paths, recursive: bool = False, *, maxdepth: int | None = None
     ) -> Plan:
         """Copy files: within a store on the server's side where that can, from one store to another by streaming."""
-        return (await self._plan(listed(path1), listed(path2), recursive, maxdepth, self._isdir))[0]
+        return (await self._plan(as_text(path1), as_text(path2), recursive, maxdepth, self._isdir))[0]
 
     async def _downloads(
         self, rpath: Paths, lpath: Paths, recursive: bool = False, *, maxdepth: int | None = None
@@ -184,7 +184,7 @@ class BulkOperations(ListingOperations):
         async def exists(target: str) -> bool:
             return os.path.isdir(target)
 
-        sources, targets = listed(rpath), local(lpath)
+        sources, targets = as_text(rpath), local_paths(lpath)
         if isinstance(sources, list) and isinstance(targets, list):
             plan, folders = one_to_one(sources, targets), dict[str, str]()
         else:  # None of the names leads out of the target: keys have no ".." and are never absolute.
@@ -197,7 +197,7 @@ class BulkOperations(ListingOperations):
         self, lpath: Paths, rpath: Paths, recursive: bool = False, *, maxdepth: int | None = None
     ) -> Plan:
         """Copy files from this machine."""
-        source, target = local(lpath), listed(rpath)
+        source, target = local_paths(lpath), as_text(rpath)
         if isinstance(source, list) and isinstance(target, list):
             return one_to_one(source, target, self._spelled)
         disk, found = LocalFileSystem(), dict[str, dict[str, Any]]()
@@ -209,7 +209,7 @@ class BulkOperations(ListingOperations):
             found |= {name: {"type": "directory" if os.path.isdir(name) else "file"} for name in names}
         inside = trailing_sep(target) or await self._isdir(target)
         literal = not isinstance(source, list) and os.path.lexists(source)
-        pairs = pair(source, found, target, inside, not recursive or maxdepth is not None, literal)
+        pairs = targets_of(source, found, target, inside, not recursive or maxdepth is not None, literal)
         files = [path for path in pairs if not is_folder(found[path])]
         return one_to_one(files, [pairs[path] for path in files])
 
@@ -231,7 +231,7 @@ class BulkOperations(ListingOperations):
     @takes("start", "end")
     def cat(self, path: Paths, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
         """The content of a file, or a dict of the contents of files."""
-        return super().cat(here(self, self._contents(path, recursive)), on_error=on_error, **options)
+        return super().cat(run_inline(self, self._contents(path, recursive)), on_error=on_error, **options)
 
     @takes("max_gap", "on_error")
     def cat_ranges(self, paths: Any, starts: Any, ends: Any, **options: Any) -> Any:
@@ -248,17 +248,17 @@ class BulkOperations(ListingOperations):
 
     async def _contents(self, path: Paths, recursive: bool) -> Paths:
         """The files among what `path` stands for; `path` where that is just what it says."""
-        path = listed(path)
+        path = as_text(path)
         files = [name for name, info in (await self._expand(path, recursive, None)).items() if not is_folder(info)]
         return path if isinstance(path, str) and files == [self._strip_protocol(path)] else files
 
     @operation
     async def _mv(self, path1: Paths, path2: Paths, recursive: bool = False, maxdepth: int | None = None) -> None:
-        sources = listed(path1)
+        sources = as_text(path1)
         if recursive and isinstance(sources, str) and self._same(sources, path2):
             await self._info(sources)
             return
-        (files, targets), folders = await self._plan(sources, listed(path2), recursive, maxdepth, self._isdir)
+        (files, targets), folders = await self._plan(sources, as_text(path2), recursive, maxdepth, self._isdir)
         if not files and not folders and sources != []:
             raise folder_found(str(sources), self.backend_name)
         for source, target in zip(files, targets, strict=True):
@@ -270,7 +270,7 @@ class BulkOperations(ListingOperations):
                     await prune_empty(at.view, at.key)
 
     def _same(self, path: str, other: Any) -> bool:
-        return not isinstance(listed(other), list) and self._spelled(path) == self._spelled(other)
+        return not isinstance(as_text(other), list) and self._spelled(path) == self._spelled(other)
 
     def _spelled(self, path: Any) -> str:
         """The one spelling of a path."""

@@ -159,7 +159,7 @@ class FileOperations(BulkOperations):
             FileExistsError: mode `x`, and the file exists; from `close` if another writer was first.
             PreconditionFailed: what is read was replaced meanwhile; `if_match` does not match.
             NotImplementedError: mode `a`, or `+`.
-            TypeError: an option that means nothing here.
+            TypeError: an option that has no meaning for this mode, or for a store.
         """
         if "r" in mode:
             _only_for("write", options, WITH)
@@ -192,8 +192,8 @@ class FileOperations(BulkOperations):
         at = self._here(path)
         with at.errors:
             details = described(at.store.get_file_info(at.key), at) if size is None else {"size": size}
-        same: dict[str, Any] = {"cache_type": cache_type, "cache_options": cache_options, "etag": details.get("etag")}
-        reader = StoreReader(self, path, at, details["size"], block_size, told=size is not None, **same, **options)
+        options |= {"cache_type": cache_type, "cache_options": cache_options, "etag": details.get("etag")}
+        reader = StoreReader(self, path, at, details["size"], block_size, size_given=size is not None, **options)
         reader._details = details if size is None else None
         return reader
 
@@ -206,7 +206,7 @@ class FileOperations(BulkOperations):
         return writer
 
     def _here(self, path: str) -> Place:
-        """Where a path leads for what works in the caller's thread."""
+        """Where a path leads, for operations in the caller's thread."""
         with inline:
             return self._at(path)
 

@@ -133,7 +133,7 @@ class ListingOperations(AsyncFileSystem):  # type: ignore[misc]
         return found
 
     async def _alone(self, at: Place, folders: bool = False) -> Found:
-        """What is there where nothing is below: a file, or an empty folder."""
+        """The entry itself, where nothing is below it: a file, or an empty folder."""
         info = await self._info(at.path)
         return {at.path: info} if folders or not is_folder(info) else {}
 
@@ -142,7 +142,7 @@ class ListingOperations(AsyncFileSystem):  # type: ignore[misc]
         return await self._collect(at, "list_files", **depth)
 
     async def _tree(self, at: Place, maxdepth: int | None) -> Found:
-        """Files and folders. Where one listing has to do, folders below the first level are those of files."""
+        """Files and folders. Of a far store in one listing; below the first level it has only folders with files."""
         if maxdepth == 1:
             return await self._collect(at, "iter_children")
         if at.backend_name in NEAR:
@@ -180,7 +180,7 @@ class ListingOperations(AsyncFileSystem):  # type: ignore[misc]
 
 
 def _reporting(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of a walk that by default omits what is missing, but not what fails."""
+    """Options of a walk: by default it omits what is missing and raises what fails."""
 
     def omit(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):

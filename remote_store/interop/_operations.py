@@ -1,4 +1,4 @@
-"""How an operation is written once: as a coroutine that is awaited, or run on the spot in the caller's thread."""
+"""How an operation is written once: as a coroutine, either awaited or run at once in the caller's thread."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def takes(*more: str) -> Callable[[F], F]:
 
 
 class _Inline(threading.local):
-    """Whether this thread runs an operation on the spot, rather than awaits it; a context manager that makes it so."""
+    """Whether this thread runs an operation at once rather than awaits it; a context manager makes it so."""
 
     depth = 0
 
@@ -75,8 +75,8 @@ class _Inline(threading.local):
 inline = _Inline()
 
 
-def here(fs: Any, coroutine: Any) -> Any:
-    """Run a coroutine of a filesystem that may be called without `await` to its end in this thread.
+def run_inline(fs: Any, coroutine: Any) -> Any:
+    """Run a coroutine of a filesystem to its end in this thread; only of one that is not asynchronous.
 
     Not on fsspec's I/O loop, where its own `sync` would: a `Store` over S3 needs that loop itself.
     """
@@ -91,7 +91,7 @@ def blocking(name: str) -> Callable[..., Any]:
     """A method that runs the coroutine method `name` in the caller's thread."""
 
     def method(self: Any, *args: Any, **options: Any) -> Any:
-        return here(self, getattr(self, name)(*args, **options))
+        return run_inline(self, getattr(self, name)(*args, **options))
 
     method.__name__ = name[1:]
     method.__doc__ = getattr(getattr(AbstractFileSystem, name[1:], None), "__doc__", None)

@@ -57,7 +57,7 @@ _BUILTINS: dict[str, type[InvalidPath]] = {
 
 
 def folder_found(path: str, backend: str) -> FolderFound:
-    """What is raised where a path is a folder, told without asking the store."""
+    """The error for a path that is known to be a folder."""
     return FolderFound(is_folder("", "").message, path=path, backend=backend)
 
 
@@ -142,7 +142,7 @@ class Place:
             return await anext(entries, None) is None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The content."""
+        """The content, piece by piece."""
         with self.errors:
             async with aclosing(self.view.read(self.key)) as chunks:  # type: ignore[type-var]
                 async for chunk in chunks:
@@ -158,7 +158,7 @@ class Place:
         if _identity.same_store(self.store, target.store):
             await self.call(verb, target.key, overwrite=True)
         elif _identity.location(self.store, self.key) == _identity.location(target.store, target.key):
-            await self.call(verb, self.key, overwrite=True)  # Two names of one file: there is nothing to do.
+            await self.call(verb, self.key, overwrite=True)  # Two names of one file: the store only checks it.
         else:
             before = await self.call("get_file_info") if self.view.supports(Capability.METADATA) else None
             if verb == "move" and before:

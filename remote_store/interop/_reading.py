@@ -31,9 +31,9 @@ LINE = 64 << 10
 class Windows(BaseCache):  # type: ignore[misc]
     """fsspec's "readahead" with a memory: pyarrow's threads read a file in any order.
 
-    It fetches only what "readahead" would have fetched by then, in one piece and without what is there already at
-    either end; so for no sequence of reads does it take more requests, or more bytes. While a file is read from front
-    to back one block is kept, else four.
+    It fetches only what "readahead" would have fetched by then, in one piece and without what it already has at either
+    end; so no sequence of reads takes more requests, or more bytes. It keeps one block while a file is read from front
+    to back, else four.
     """
 
     name = "windows"
@@ -61,7 +61,7 @@ class Windows(BaseCache):  # type: ignore[misc]
         return self._take(start, stop)
 
     def _lacking(self, start: int, stop: int) -> tuple[int, int]:
-        """A range without what is there already at its ends."""
+        """A range without what is in memory already at its ends."""
         for first, data in sorted(self._kept):
             if first <= start < first + len(data):
                 start = first + len(data)
@@ -93,8 +93,8 @@ register_cache(Windows, clobber=True)
 class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
     """A file being read in ranges, a block ahead.
 
-    That it was replaced is noticed by its etag where the store takes `if_match`, else by its size. Files nearby are
-    read from one stream, which stays with one version.
+    A file that was replaced meanwhile is noticed by its etag where the store takes `if_match`, else by its size. Local
+    files and those in memory are read from one stream, which stays with one version.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
         size: int,
         block_size: int | None,
         *,
-        told: bool,
+        size_given: bool,
         cache_type: str = Windows.name,
         cache_options: dict[str, Any] | None = None,
         etag: str | None = None,
@@ -114,18 +114,18 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
         if version_id is not None:
             raise NotImplementedError("versions of files are not supported")
         self._stream: BinaryIO | None = None
-        self._at, self._near, self._told = at, at.backend_name in NEAR, told
+        self._at, self._near, self._size_given = at, at.backend_name in NEAR, size_given
         self._same = {"if_match": etag} if etag and at.store.supports(Capability.CONDITIONAL_WRITE) else {}
         block = block_size or BLOCKS.get(at.backend_name, BLOCK)
         super().__init__(fs, path, "rb", block, size=size, cache_type=cache_type, cache_options=cache_options)
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         end = min(end, self.size)
-        # A byte beyond the end costs nothing, and tells whether the file has grown.
+        # One byte more costs nothing, and shows whether the file has grown.
         data = self._read(start, end + (end == self.size))
         if len(data) != end - start:
             message = "The file was replaced while it was being read"
-            if self._told:
+            if self._size_given:
                 message = f"The file does not have the {self.size} bytes that open() was told by size="
             raise PreconditionFailed(message, path=self.path, backend=self._at.backend_name)
         return data
@@ -173,7 +173,7 @@ class AsyncStoreReader(AbstractAsyncStreamedFile):  # type: ignore[misc]
         await self._stream.aclose()
 
     def __del__(self) -> None:
-        """Nothing: there may be no loop left to close it on."""
+        """Do nothing: the loop to close it on may be gone."""
 
 
 @contextmanager

@@ -9,11 +9,11 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from opcode import opmap
 from typing import TYPE_CHECKING, Any
 
 from remote_store._capabilities import Capability
 from remote_store._errors import RemoteStoreError
+from remote_store.interop._callers import raised_since
 from remote_store.io.content import spool
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class _Discarded(Exception):
-    """Tells a context manager that nothing is to be published."""
+    """Thrown into a context manager so that it publishes nothing."""
 
 
 class _Publishing:
-    """What files being written have in common: only closing them in peace publishes them."""
+    """What all files being written share: they are published only if they are closed without an exception."""
 
     closed: bool
     close: Callable[[], None]
@@ -34,7 +34,7 @@ class _Publishing:
         return True
 
     def abandon(self) -> None:
-        """Give up what was written, and ignore what comes until the file is closed."""
+        """Drop what was written, and ignore what is written until the file is closed."""
         raise NotImplementedError
 
     def discard(self) -> None:
@@ -80,7 +80,7 @@ class StoreWriter(_Publishing, io.RawIOBase):
         if self.closed:
             raise ValueError("I/O operation on closed file.")
         if self._opened is None:
-            return memoryview(data).nbytes  # What a codec still has to say is of no interest.
+            return memoryview(data).nbytes  # Ignore what a codec flushes after a failure.
         try:
             with self._errors:
                 written: int = self._file.write(data)
@@ -96,7 +96,7 @@ class StoreWriter(_Publishing, io.RawIOBase):
     def close(self) -> None:
         if self.closed:
             return
-        if _raised_since(self._before):
+        if raised_since(self._before):
             self.abandon()
         super().close()
         if self.autocommit and not self._given_up:
@@ -123,9 +123,9 @@ class StoreWriter(_Publishing, io.RawIOBase):
         if opened is not None:
             self._given_up = True
             if not self.autocommit and (transaction := self.fs._transaction) is not None:
-                with suppress(ValueError):  # It may not have got that far.
+                with suppress(ValueError):  # The transaction may not have it yet.
                     transaction.files.remove(self)
-            with suppress(RemoteStoreError):  # What made the caller give up comes first.
+            with suppress(RemoteStoreError):  # The error that made the caller give up matters more.
                 opened.__exit__(_Discarded, _Discarded(), None)
 
     def discard(self) -> None:
@@ -202,38 +202,8 @@ class TextWriter(_Publishing, io.TextIOWrapper):
         self.buffer.discard()  # type: ignore[attr-defined]
 
 
-_UNTOLD = frozenset(
-    {
-        ("contextlib", "closing.__exit__"),
-        ("fsspec.core", "OpenFile.__exit__"),
-        ("pandas.io.common", "IOHandles.__exit__"),
-        ("pyarrow.parquet.core", "ParquetWriter.__exit__"),
-    }
-)
-"""Where files are closed without being told that the block of `with` around them has raised."""
-_WRAPPING = frozenset(
-    {"bz2", "contextlib", "fsspec", "gzip", "lzma", "pandas", "pyarrow", "remote_store", "tarfile", "zipfile"}
-)
-"""Packages that close a file because what they have wrapped around it is closed."""
-_WITH_HAS_RAISED = opmap["WITH_EXCEPT_START"]
-
-
-def _raised_since(before: BaseException | None) -> bool:
-    """Whether a file is being closed because a block of `with` raised something else than `before`."""
-    error = sys.exc_info()[1]
-    frame = sys._getframe(2) if error is not None else None
-    if frame is not None and error is not before and frame.f_code.co_code[frame.f_lasti] == _WITH_HAS_RAISED:
-        return True  # The `__exit__` in between has no frame, being in C, as that of pyarrow's streams.
-    while frame is not None and (module := frame.f_globals.get("__name__", "")).partition(".")[0] in _WRAPPING:
-        if (module, frame.f_code.co_qualname) in _UNTOLD:
-            told = [each for value in frame.f_locals.values() for each in (value if type(value) is tuple else (value,))]
-            return any(isinstance(each, BaseException) and each is not before for each in told)
-        frame = frame.f_back
-    return False  # Not if code of others is in between: that closes what it takes for whole.
-
-
 def pieces_of(path: str, callback: Any, size: int = 1 << 20) -> Iterator[bytes]:
-    """The content of a file of this machine; `callback` is told what has been taken."""
+    """The content of a file of this machine; `callback` counts what has been taken."""
     with open(path, "rb") as file:
         callback.set_size(os.fstat(file.fileno()).st_size)
         while piece := file.read(size):
