@@ -29,74 +29,75 @@ UNREACHABLE = "Storage cannot be reached"
 DENIED = "Permission denied"
 BUSY = "it asks for fewer requests"
 
-_MEANING: dict[type[RemoteStoreError], tuple[str, str]] = {
-    PermissionDenied: (DENIED, "EACCES EPERM EROFS"),
-    InvalidPath: ("Path is not valid on this filesystem", "ELOOP EILSEQ ENXIO ENODEV"),
-    ResourceLocked: ("File is locked by someone else", "EBUSY ETXTBSY EAGAIN EDEADLK ENOLCK"),
-    StorageFull: (storage_full("", "").message, "ENOSPC EDQUOT"),
-    BackendUnavailable: (
-        UNREACHABLE,
-        "ETIMEDOUT ECONNREFUSED ECONNRESET ECONNABORTED EPIPE EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN"
-        " ENOTCONN ESHUTDOWN ESTALE EIO EREMOTEIO",
-    ),
-}
 
+class Verdict(NamedTuple):
+    """What a number means: the class of the error, and its message."""
 
-class _Verdict(NamedTuple):
     error: type[RemoteStoreError]
     message: str
 
 
-ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
-"""How a POSIX filesystem says that a name leads nowhere."""
+_REFUSED = Verdict(PermissionDenied, DENIED)
+_LOGIN = Verdict(PermissionDenied, f"{DENIED}: the credentials were not accepted")
+_INVALID = Verdict(InvalidPath, "Path is not valid on this filesystem")
+_TOO_LONG = Verdict(InvalidPath, f"{_INVALID.message}: it is too long, or a name in it is too long")
+_LOCKED = Verdict(ResourceLocked, "File is locked by someone else")
+_FULL = Verdict(StorageFull, storage_full("", "").message)
+_LOST = Verdict(BackendUnavailable, UNREACHABLE)
+_BUSY = Verdict(BackendUnavailable, BUSY)
 
-ERRNO_VERDICTS: dict[int, _Verdict] = {
-    number: _Verdict(error, message)
-    for error, (message, names) in _MEANING.items()
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+"""The numbers by which a POSIX filesystem says that a name leads nowhere."""
+
+ERRNO_VERDICTS: dict[int, Verdict] = {
+    number: verdict
+    for names, verdict in (
+        ("EACCES EPERM EROFS", _REFUSED),
+        ("ELOOP EILSEQ ENXIO ENODEV", _INVALID),
+        ("ENAMETOOLONG", _TOO_LONG),
+        ("EBUSY ETXTBSY EAGAIN EDEADLK ENOLCK", _LOCKED),
+        ("ENOSPC EDQUOT", _FULL),
+        ("ETIMEDOUT ECONNREFUSED ECONNRESET ECONNABORTED EPIPE EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN", _LOST),
+        ("ENOTCONN ESHUTDOWN ESTALE EIO EREMOTEIO", _LOST),
+    )
     for name in names.split()
     if (number := getattr(errno, name, None)) is not None
 }
-ERRNO_VERDICTS[errno.ENAMETOOLONG] = _Verdict(
-    InvalidPath, f"{_MEANING[InvalidPath][0]}: it is too long, or a name in it is too long"
-)
 """errno → error, for those that mean the same wherever they occur."""
 
-STATUS_VERDICTS: dict[int, _Verdict] = {
-    401: _Verdict(PermissionDenied, "Permission denied: the credentials were not accepted"),
-    403: _Verdict(PermissionDenied, "Permission denied"),
-    412: _Verdict(PreconditionFailed, "A precondition of the request failed"),
-    423: _Verdict(ResourceLocked, "File is locked by someone else"),
-    408: _Verdict(BackendUnavailable, UNREACHABLE),
-    429: _Verdict(BackendUnavailable, BUSY),
-    **{status: _Verdict(BackendUnavailable, UNREACHABLE) for status in range(500, 600)},
-    507: _Verdict(StorageFull, storage_full("", "").message),
+STATUS_VERDICTS: dict[int, Verdict] = {
+    401: _LOGIN,
+    403: _REFUSED,
+    408: _LOST,
+    412: Verdict(PreconditionFailed, "A precondition of the request failed"),
+    423: _LOCKED,
+    429: _BUSY,
+    **dict.fromkeys(range(500, 600), _LOST),
+    507: _FULL,
 }
-"""HTTP status → error, where a status is all there is."""
+"""HTTP status → error, where the service tells nothing else."""
 
-FTP_VERDICTS: dict[int, _Verdict] = {
-    421: _Verdict(BackendUnavailable, UNREACHABLE),
-    425: _Verdict(BackendUnavailable, UNREACHABLE),
-    426: _Verdict(BackendUnavailable, UNREACHABLE),
-    450: _Verdict(ResourceLocked, "File is locked by someone else"),
-    452: _Verdict(StorageFull, storage_full("", "").message),
-    530: _Verdict(PermissionDenied, "Permission denied: the credentials were not accepted"),
-    552: _Verdict(StorageFull, storage_full("", "").message),
-    553: _Verdict(InvalidPath, "Path is not valid on this filesystem"),
+FTP_VERDICTS: dict[int, Verdict] = {
+    **dict.fromkeys((421, 425, 426), _LOST),
+    450: _LOCKED,
+    **dict.fromkeys((452, 552), _FULL),
+    530: _LOGIN,
+    553: _INVALID,
 }
 """FTP reply → error (RFC 959); 550 is ambiguous and not mapped."""
 
 
-_WORDS: dict[re.Pattern[str], _Verdict] = {
+_WORDS: dict[re.Pattern[str], Verdict] = {
     re.compile(r"storageQuotaExceeded|quotaLimitReached|insufficient_(?:space|storage)|storage_limit_exceeded"
-               r"|[DN]SQuotaExceeded|No space left on device|Disk quota exceeded"): STATUS_VERDICTS[507],
-    re.compile(r"[rR]ateLimitExceeded|too_many_requests|Too Many Requests"): STATUS_VERDICTS[429],
-    re.compile(r"^Forbidden: "): STATUS_VERDICTS[403],
+               r"|[DN]SQuotaExceeded|No space left on device|Disk quota exceeded"): _FULL,
+    re.compile(r"[rR]ateLimitExceeded|too_many_requests|Too Many Requests"): _BUSY,
+    re.compile(r"^Forbidden: "): _REFUSED,
 }  # fmt: skip
-"""What a service's words mean, where its status is none or 403 for several things: Google, Microsoft Graph, Dropbox,
-Box, Hadoop; gcsfs."""
+"""Text → error, for services that give no status, or 403 for several things: Google, Microsoft Graph, Dropbox, Box,
+Hadoop; gcsfs."""
 
 
-def _status(error: Exception) -> tuple[int, dict[int, _Verdict]]:
+def _status(error: Exception) -> tuple[int, dict[int, Verdict]]:
     """The status a service replied with, 0 when there is none, and the table to read it by."""
     if type(error).__module__ == "ftplib":
         return int(str(error)[:3]) if str(error)[:3].isdecimal() else 0, FTP_VERDICTS
@@ -106,13 +107,13 @@ def _status(error: Exception) -> tuple[int, dict[int, _Verdict]]:
     return 0, STATUS_VERDICTS
 
 
-def _verdict_of(error: Exception) -> tuple[_Verdict | None, int]:
+def _verdict_of(error: Exception) -> tuple[Verdict | None, int]:
     """What a reply of a service means, and its status."""
     status, verdicts = _status(error)
     if status in (0, 403) and not (isinstance(error, OSError) and error.errno):
         text = str(error)
-        if (said := next((verdict for words, verdict in _WORDS.items() if words.search(text)), None)) is not None:
-            return said, status
+        if (verdict := next((verdict for words, verdict in _WORDS.items() if words.search(text)), None)) is not None:
+            return verdict, status
     return verdicts.get(status), status
 
 
@@ -137,31 +138,34 @@ def from_os_error(
 ) -> RemoteStoreError:
     """The contract's error for an `OSError`; a path below a file is missing to readers and refused to writers."""
     number = error.errno
-    # Some packages raise plain OSErrors whose number says what they are (smbprotocol).
-    told = type(error), type(OSError(number, ""))
-    if NotADirectoryError in told and writing:
+    # Some packages raise plain OSErrors whose number tells the class they should have (smbprotocol).
+    classes = {type(error), type(OSError(number, ""))}
+    if NotADirectoryError in classes and writing:
         return below_file(key, backend)
-    if {FileNotFoundError, NotADirectoryError} & {*told} or (number == errno.ENAMETOOLONG and not writing):
+    if classes & {FileNotFoundError, NotADirectoryError} or (number == errno.ENAMETOOLONG and not writing):
         return file_missing(key, backend)
-    if IsADirectoryError in told:
+    if IsADirectoryError in classes:
         return is_folder(key, backend)
-    if FileExistsError in told:
+    if FileExistsError in classes:
         return target_exists(key, backend)
     if number == errno.ENOTEMPTY:
         return not_empty(key, backend)
-    verdict = ERRNO_VERDICTS.get(number) if number is not None else None
-    if verdict is None and isinstance(error, PermissionError):
-        verdict = ERRNO_VERDICTS[errno.EACCES]
-    if verdict is None and isinstance(error, (ConnectionError, TimeoutError)):
-        verdict = ERRNO_VERDICTS[errno.ECONNRESET]
-    if verdict is None and number is None and reasons.is_outage(error):
-        verdict = ERRNO_VERDICTS[errno.ECONNREFUSED]
-    if verdict is not None and verdict.error is BackendUnavailable:
+    verdict = _os_verdict(error)
+    if verdict.error is BackendUnavailable:
         return unreachable(error, key, backend, place)
-    if verdict is not None:
-        return with_errno(verdict.error(verdict.message, path=key, backend=backend), number)
+    return with_errno(verdict.error(verdict.message, path=key, backend=backend), number)
+
+
+def _os_verdict(error: OSError) -> Verdict:
+    number = error.errno
+    if number in ERRNO_VERDICTS:
+        return ERRNO_VERDICTS[number]
+    if isinstance(error, PermissionError):
+        return _REFUSED
+    if isinstance(error, (ConnectionError, TimeoutError)) or (number is None and reasons.is_outage(error)):
+        return _LOST
     reason = errno.errorcode.get(number, "unknown") if number is not None else type(error).__name__
-    return with_errno(RemoteStoreError(f"The filesystem failed ({reason})", path=key, backend=backend), number)
+    return Verdict(RemoteStoreError, f"The filesystem failed ({reason})")
 
 
 def from_any_error(
@@ -184,14 +188,13 @@ def from_any_error(
     if status == 404:
         return file_missing(key, backend)
     if verdict is not None and verdict.error is BackendUnavailable:
-        why = BUSY if verdict.message == BUSY else f"it answered {status}"
+        why = BUSY if verdict is _BUSY else f"it answered {status}"
         return unreachable(error, key, backend, place, why)
     if verdict is not None:
-        stem = _MEANING[PermissionDenied][0]
-        message = verdict.message.replace(stem, f"{stem} at {place}") if place else verdict.message
+        message = verdict.message.replace(DENIED, f"{DENIED} at {place}") if place else verdict.message
         return verdict.error(message, path=key, backend=backend)
     if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
-        # Some filesystems call any failure a missing file, and keep what it was as the cause (http).
+        # Some filesystems report any failure as a missing file; the cause tells what it was (http).
         cause = from_any_error(error.__cause__, key, backend, writing=writing, place=place)
         if isinstance(cause, (PermissionDenied, BackendUnavailable, ResourceLocked)):
             return cause
