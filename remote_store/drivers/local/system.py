@@ -15,7 +15,7 @@ from remote_store._capabilities import Capability
 from remote_store._models import check_metadata
 
 O_PATH: int = getattr(os, "O_PATH", os.O_RDONLY)
-O_TMPFILE: int | None = getattr(os, "O_TMPFILE", None)
+O_TMPFILE: int = getattr(os, "O_TMPFILE", 0)
 PATH_MAX: int = os.pathconf("/", "PC_PATH_MAX") if hasattr(os, "pathconf") else 4096
 """The shortest path [bytes] that is too long for a system call."""
 ATTRIBUTE = "user.remote_store"
@@ -58,19 +58,19 @@ def probe(root: str, temp_prefix: str) -> Features:
     try:
         folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        return Features(unnamed=O_TMPFILE is not None)
+        return Features(unnamed=bool(O_TMPFILE))
     try:
         unnamed = _able(lambda: _publish_unnamed(folder, name))
         if not unnamed:
             os.close(open_named(folder, name))
         return Features(
             unnamed,
-            links=_able(lambda: link(folder, name, name + "-1")),
+            links=_able(lambda: link(folder, name, folder, name + "-1")),
             attributes=_able(lambda: _try_attribute(folder, name)),
             noreplace=_able(lambda: _renameat2(folder, name, folder, name + "-2")),
         )
     except OSError:
-        return Features(unnamed=O_TMPFILE is not None)
+        return Features(unnamed=bool(O_TMPFILE))
     finally:
         for left in (name, name + "-1", name + "-2"):
             with suppress(OSError):
@@ -120,8 +120,7 @@ def path_of(fd: int, path: str) -> str:
 
 def open_unnamed(folder: int) -> int:
     """A new file without a name in `folder`: gone with its descriptor unless a link publishes it."""
-    if O_TMPFILE is None:
-        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    # Without this flag, as with it where the filesystem has none, it fails with EISDIR.
     return os.open(".", os.O_WRONLY | O_TMPFILE | os.O_CLOEXEC, 0o666, dir_fd=folder)
 
 
@@ -135,17 +134,17 @@ def link_open(fd: int, folder: int, name: str) -> None:
     os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=folder, follow_symlinks=True)
 
 
-def link(folder: int, old: str, new: str) -> None:
-    """Give the file `old` in `folder` the second name `new`; FileExistsError if it is taken."""
-    os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+def link(source: int, old: str, target: int, new: str) -> None:
+    """Give the file `old` a second name `new`; FileExistsError if it is taken."""
+    os.link(old, new, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
 
 
 def rename_new(source: int, old: str, target: int, new: str, features: Features) -> None:
-    """Rename, or FileExistsError if `new` is taken; looks first where the filesystem cannot decide it."""
+    """Rename, or FileExistsError if `new` is taken; checks before where the filesystem cannot do both in one."""
     if features.noreplace:
         return _renameat2(source, old, target, new)
     if features.links:
-        os.link(old, new, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+        link(source, old, target, new)
         return os.unlink(old, dir_fd=source)
     with suppress(FileNotFoundError):
         os.stat(new, dir_fd=target, follow_symlinks=False)

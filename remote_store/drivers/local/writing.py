@@ -310,9 +310,6 @@ class LocalSink(Sink):
         folder, name = self._parent.fd, self._parent.name
         if self._temp is None:
             system.link_open(fd, folder, name)
-        elif self._driver.features.links:
-            system.link(folder, self._temp, name)
-            os.unlink(self._temp, dir_fd=folder)
         else:
             system.rename_new(folder, self._temp, folder, name, self._driver.features)
 
