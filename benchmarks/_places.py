@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,6 +20,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.implementations.zip import ZipFileSystem
 from helpers.kinds import unknown_filesystem
 from servers import ftp, rclone, s3
+from servers.ports import free_port
+from servers.processes import connect, running, wait_until_up
 
 from remote_store import FsspecBackend, Store
 from remote_store.backends import LocalBackend, S3Backend
@@ -77,23 +76,17 @@ def over_s3(start: Callable[[], AbstractContextManager[Any]]) -> Iterator[Place]
 @contextmanager
 def served_by_rclone(protocol: str, *options: str) -> Iterator[int]:
     """Serve a folder `matrix` of files; gives the port."""
-    with socket.socket() as probe, tempfile.TemporaryDirectory() as folder:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
         for key, data in FILES.items():
             path = Path(folder, "root", "matrix", key)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        command = [str(Path(sys.executable).with_name("rclone")), "--config", os.devnull, "--cache-dir", folder]
-        command += ["serve", protocol, "--addr", f"127.0.0.1:{port}", *options, str(Path(folder, "root"))]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            rclone._wait_for(port, process)
+        arguments = ["--config", os.devnull, "--cache-dir", folder, "serve", protocol]
+        arguments += ["--addr", f"127.0.0.1:{port}", *options, str(Path(folder, "root"))]
+        with running("rclone", *arguments) as process:
+            wait_until_up(process, lambda: connect(port))
             yield port
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 @contextmanager

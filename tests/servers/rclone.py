@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from servers.ports import free_port
+from servers.processes import connect, running, wait_until_up
 
 KEY, SECRET, BUCKET = "rclone", "s3cret-rclone", "bucket"
 
@@ -23,11 +20,10 @@ def rclone() -> Iterator[dict[str, Any]]:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         os.mkdir(os.path.join(folder, BUCKET))
-        command = [os.path.join(os.path.dirname(sys.executable), "rclone"), "--config", os.devnull, "serve", "s3"]
-        command += ["--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off", folder]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            _wait_for(port, process)
+        arguments = ["--config", os.devnull, "serve", "s3", "--addr", f"127.0.0.1:{port}"]
+        arguments += ["--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off", folder]
+        with running("rclone", *arguments) as process:
+            wait_until_up(process, lambda: connect(port))
             yield {
                 "bucket": BUCKET,
                 "key": KEY,
@@ -41,21 +37,3 @@ def rclone() -> Iterator[dict[str, Any]]:
                     "request_checksum_calculation": "when_required",
                 },
             }
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        if process.poll() is not None:
-            raise RuntimeError(f"rclone ended with {process.returncode}")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return

@@ -8,14 +8,11 @@ import itertools
 import logging
 import os
 import socket
-import subprocess
-import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
@@ -24,6 +21,7 @@ from remote_store.aio import AsyncS3Backend, AsyncStore
 from remote_store.backends import S3Backend
 from remote_store.certify.view import View
 from servers.ports import free_port
+from servers.processes import running, wait_until_up
 
 KEY, SECRET = "AKIATESTKEY", "s3cret-access-key"
 BUCKET = "test-bucket"
@@ -182,38 +180,17 @@ def ministack() -> Iterator[S3Server]:
     port = free_port()
     settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3"}
     settings["IOT_MTLS_ENABLED"] = "0"  # Its MQTT port would be open on every interface.
-    command = [os.path.join(os.path.dirname(sys.executable), "ministack")]
-    process = subprocess.Popen(
-        command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
+    with running("ministack", env={**os.environ, **settings}) as process:
         served = S3Server(f"http://127.0.0.1:{port}", pid=process.pid)
-        _wait_until_up(process, served.endpoint)
+        wait_until_up(process, lambda: _ask(served.endpoint))
         _create_bucket(served)
         yield served
         client(served).close()
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], endpoint: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(endpoint, timeout=1).close()
-            return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            if process.poll() is not None:
-                raise RuntimeError(f"the server ended with {process.returncode}") from None
-            time.sleep(0.05)
-    raise TimeoutError("the server did not start")
+def _ask(endpoint: str) -> None:
+    with suppress(urllib.error.HTTPError):  # Which is an answer.
+        urllib.request.urlopen(endpoint, timeout=1).close()
 
 
 def client(server: S3Server) -> Any:

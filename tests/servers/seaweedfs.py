@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +12,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from servers.ports import free_port
+from servers.processes import connect, running, wait_until_up
 from servers.s3 import BUCKET, KEY, SECRET, S3Server, client
 
 ACTIONS = ["Admin", "Read", "Write", "List"]
@@ -46,36 +43,25 @@ def seaweedfs() -> Iterator[S3Server]:
             "master.telemetry": "false",
             "master.volumeSizeLimitMB": 4096,
         }
-        command = [os.path.join(os.path.dirname(sys.executable), "weed"), "server", "-filer", "-s3"]
-        command += [f"-{name}={value}" for name, value in options.items()]
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        served = S3Server(f"http://127.0.0.1:{ports['s3.port']}", pid=process.pid)
+        arguments = ["server", "-filer", "-s3", *(f"-{name}={value}" for name, value in options.items())]
+        served = S3Server(f"http://127.0.0.1:{ports['s3.port']}")
         try:
-            _wait_until_up(process, served, ports["s3.port"])
-            yield served
+            # To stop in peace takes it more than 10 s, and its content goes anyway.
+            with running("weed", *arguments, patience=0, cwd=folder) as process:
+                served.pid = process.pid
+                wait_until_up(process, lambda: _store(served, ports["s3.port"]), (OSError, ClientError), START)
+                yield served
         finally:
             client(served).close()
-            process.kill()  # Its content goes anyway, and to stop in peace takes it more than 10 s.
-            process.wait()
             for role, port in ports.items():  # Not in the folder, whatever it is told.
                 with suppress(FileNotFoundError):
                     os.unlink(f"/tmp/seaweedfs-{role.removesuffix('.port.grpc')}-grpc-{port}.sock")
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], server: S3Server, port: int) -> None:
-    """The gateway listens before the volume server has told the master where there is space."""
-    deadline = time.monotonic() + START
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            with suppress(client(server).exceptions.BucketAlreadyOwnedByYou):
-                client(server).create_bucket(Bucket=BUCKET)
-            client(server).put_object(Bucket=BUCKET, Key="up", Body=b"1")
-            client(server).delete_object(Bucket=BUCKET, Key="up")
-            return
-        except (OSError, ClientError):
-            if process.poll() is not None:
-                raise RuntimeError(f"SeaweedFS ended with {process.returncode}") from None
-            if time.monotonic() > deadline:
-                raise TimeoutError("SeaweedFS did not start") from None
-            time.sleep(0.1)
+def _store(server: S3Server, port: int) -> None:
+    """Store an object: the gateway listens before the volume server has told the master where there is space."""
+    connect(port)
+    with suppress(client(server).exceptions.BucketAlreadyOwnedByYou):
+        client(server).create_bucket(Bucket=BUCKET)
+    client(server).put_object(Bucket=BUCKET, Key="up", Body=b"1")
+    client(server).delete_object(Bucket=BUCKET, Key="up")
