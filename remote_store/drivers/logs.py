@@ -1,4 +1,4 @@
-"""Logs of the SDKs without what gives access: one filter, on each logger that may tell it."""
+"""Hides secrets in the logs of the SDKs: one filter, on each logger that may show them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOGGERS = {
     "aiohttp": ".client .internal",
     "urllib3": ".connection .connectionpool .poolmanager .response .util.retry",
 }
-"""Packages, and what the names of their loggers add to theirs; a filter does not apply to the loggers below."""
+"""Packages, and the loggers below each by their suffixes; a filter on a logger does not apply to those below it."""
 
 NAMES = {
     "HTTP": "password",
@@ -44,11 +44,11 @@ PATTERNS = (
     # <name>value</name>
     (re.compile(rf"(?i)({_NAME}>)[^<]+"), r"\1***"),
 )
-"""What is hidden, and by what it is replaced."""
+"""What is hidden, and what replaces it."""
 
 
 def hide_secrets() -> None:
-    """Take what gives access out of what the SDKs loaded so far log from now on. May be called again."""
+    """Hide secrets in what the SDKs that are loaded log from now on. May be called again."""
     for package, below in LOGGERS.items():
         if package in sys.modules:
             for name in ("", *below.split()):
@@ -56,14 +56,14 @@ def hide_secrets() -> None:
 
 
 def redacted(text: str) -> str:
-    """A text without what gives access."""
+    """A text without secrets."""
     for pattern, replacement in PATTERNS:
         text = pattern.sub(replacement, text)
     return text
 
 
 def _hide(record: logging.LogRecord) -> bool:
-    """A filter that lets all records pass, and changes only those with secrets."""
+    """A filter that passes all records, and changes those with secrets."""
     try:
         _clean(record)
     except Exception:  # It cannot be formatted; no call of the SDK may fail because of its log.
@@ -82,7 +82,7 @@ def _clean(record: logging.LogRecord) -> None:
 
 
 def _message(record: logging.LogRecord) -> str:
-    """The text of a record; of one whose arguments do not fit, all there is."""
+    """The text of a record; where its arguments do not fit, both."""
     with suppress(Exception):
         return record.getMessage()
     return f"{record.msg} {record.args!r}"

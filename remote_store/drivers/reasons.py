@@ -1,4 +1,4 @@
-"""Why a storage cannot be reached, told from whatever a package raises; importable without any of them."""
+"""Why a storage cannot be reached, worked out from what a package raised; imports none of the packages."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _REASONS: tuple[tuple[str, frozenset[str]], ...] = (
         "SFTPConnectionLost", "SFTPNoConnection", "ServerDisconnectedError", "WriteError",
     })),
 )  # fmt: skip
-"""Reason, and the classes and error numbers that tell it; the most telling first, as a proxy's refusal is no host's."""
+"""Reason, and the classes and error numbers that mean it; the most specific first: a proxy's refusal is no host's."""
 
 _NUMBER = re.compile(r"\[Errno (\d+)\]")
 _DEPTH = 20
@@ -73,7 +73,7 @@ def kinds(error: BaseException | None) -> set[str]:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what brought it about, wherever the packages keep that."""
+    """An error and its causes, wherever the packages keep those."""
     waiting, seen = [error], set[int]()
     while waiting and len(seen) < _DEPTH:
         one = waiting.pop(0)
@@ -93,7 +93,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def number_of(error: BaseException | None) -> int | None:
-    """The `errno` of an error; of several tries to connect, only the text tells it."""
+    """The `errno` of an error; where several attempts to connect failed, it is only in the text."""
     if not isinstance(error, OSError):
         return None
     if error.errno is None and (found := _NUMBER.search(str(error))):
@@ -102,24 +102,24 @@ def number_of(error: BaseException | None) -> int | None:
 
 
 def reason(error: BaseException) -> str:
-    """Why there is no connection, in words without secrets; the name of the class where nothing tells."""
+    """Why there is no connection, in words without secrets; the name of the class where nothing else is known."""
     links = list(chain(error))
-    told = set().union(*map(kinds, links)) | {errno.errorcode.get(number_of(one) or 0, "") for one in links}
-    found = next((reason for reason, names in _REASONS if told & names), "")
-    if (tell := {_PROXY: _proxy, _TLS: _tls, _NO_HOST: _lookup}.get(found)) is not None:
-        return tell(links)
+    signs = set().union(*map(kinds, links)) | {errno.errorcode.get(number_of(one) or 0, "") for one in links}
+    found = next((reason for reason, names in _REASONS if signs & names), "")
+    if (detail := {_PROXY: _proxy, _TLS: _tls, _NO_HOST: _lookup}.get(found)) is not None:
+        return detail(links)
     number = number_of(error) or 0
     return found or (os.strerror(number) if number in errno.errorcode else type(error).__name__)
 
 
 def _arguments(error: BaseException) -> dict[str, Any]:
-    """What botocore makes the text of its errors of."""
+    """The values that botocore puts into the text of an error."""
     arguments = getattr(error, "kwargs", None)
     return arguments if isinstance(arguments, dict) else {}
 
 
 def _proxy(links: list[BaseException]) -> str:
-    """Which proxy failed, as botocore and aiohttp tell."""
+    """Which proxy failed, where botocore or aiohttp names it."""
     for one in links:
         if proxy := host_of(str(_arguments(one).get("proxy_url", ""))):
             return f"the proxy {proxy} failed"
@@ -129,7 +129,7 @@ def _proxy(links: list[BaseException]) -> str:
 
 
 def _tls(links: list[BaseException]) -> str:
-    """What OpenSSL said, which names neither a host nor a file."""
+    """What OpenSSL reported, which names neither a host nor a file."""
     for name in ("verify_message", "reason"):
         for one in links:
             if isinstance(text := getattr(one, name, None), str) and "SSLError" in kinds(one):
@@ -144,14 +144,14 @@ def _lookup(links: list[BaseException]) -> str:
 
 
 def host_and_port(host: str, port: object) -> str:
-    """A place as errors name it, without the user that may stand before a host."""
+    """A place as errors name it, without a user name before the host."""
     host = host.rpartition("@")[2]
     host = f"[{host}]" if ":" in host else host
     return f"{host}:{port}" if port else host
 
 
 def host_of(url: str) -> str:
-    """Host and port of a URL, and nothing else that stands in it; `""` where it names no host."""
+    """Host and port of a URL, and nothing else of it; `""` where it names no host."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -1,8 +1,8 @@
 """Every operation of the contract, written once over the verbs of a driver.
 
 The coroutines run inline for synchronous filesystems, on a loop for asynchronous ones (`engine.runners`); nothing here
-knows which. A rule that all filesystems share stands here; what one filesystem can decide better itself (an atomic
-create, a native wrong-type error) its driver decides, and `Profile.look_first` tells where it cannot.
+knows which. Rules that all filesystems share are here. What one filesystem decides better itself (an atomic create, a
+native wrong-type error) is left to its driver; `Profile.look_first` names the verbs that cannot decide it.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class _Locks:
     """The lock of the process-wide tree; a child forked while it was held gets a new one.
 
     Attributes:
-        moving: whether a file is being moved, the one change that takes two steps; readers, who take no lock else,
-            wait then.
+        moving: whether a file is being moved, the only change in two steps. Readers take no lock otherwise; they
+            wait for the end of a move.
     """
 
     def __init__(self) -> None:
