@@ -121,6 +121,7 @@ async def globs_match_by_segment(s: View) -> None:
     """`*`, `?` and classes stay in a segment; `**` is any number of whole segments."""
     await _grow(s)
     await s.write("w*/a[1].txt", b"1")
+    await s.write("wx/b.txt", b"1")
     for pattern, expected in (
         ("*.txt", ["a.txt"]),
         ("*/a.txt", ["d/a.txt", "x/a.txt"]),
