@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Self, TypeVar
 
 from remote_store._capabilities import CapabilitySet
 from remote_store._errors import CapabilityNotSupported, etag_differs
+from remote_store._methods import Method, make_methods
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, WriteResult
 from remote_store._paths import check_depth, check_range
 from remote_store.io.content import PART, spool, spooling
@@ -33,6 +34,24 @@ class BackendBase(abc.ABC):
         return self
 
     @property
+    def inner(self) -> BackendBase | None:
+        """The backend that this one wraps; None where it wraps none."""
+        return None
+
+    def recipe(self) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """The arguments, by position and by name, that make an equal backend of this class, secrets included; None
+        where none can be made."""
+        return None
+
+    def claiming(self, capabilities: CapabilitySet) -> Self:
+        """A twin over the same storage that claims other capabilities, so that one can try what this one does not
+        declare. Only one of the two need be closed."""
+        claims = type(type(self).__name__, (type(self),), {"capabilities": capabilities})
+        twin: Self = object.__new__(claims)
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    @property
     @abc.abstractmethod
     def name(self) -> str:
         """Kind of backend, such as `"s3"`."""
@@ -50,7 +69,7 @@ class BackendBase(abc.ABC):
         """What the filesystem underneath calls the key `path`. No I/O."""
         return path
 
-    def owns(self, native_path: str) -> bool:
+    def contains(self, native_path: str) -> bool:
         """Whether `native_path` lies in this backend. No I/O."""
         key = self.to_key(native_path)
         return key != native_path or self.native_path(key) == native_path
@@ -233,3 +252,93 @@ class Backend(BackendBase):
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+class MadeBackend(Backend):
+    """A backend that makes its methods by their shapes.
+
+    A subclass names, as in `class Mine(MadeBackend, make=my_maker)`, what makes a method of a `Method`; those it
+    defines itself stay.
+    """
+
+    def __init_subclass__(cls, *, make: Callable[[Method], Any] | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if make is not None:
+            make_methods(cls, Backend, make)
+
+    if TYPE_CHECKING:  # What is abstract is made.
+        exists = Backend.exists
+        is_file = Backend.is_file
+        is_folder = Backend.is_folder
+        read_bytes = Backend.read_bytes
+        delete = Backend.delete
+        delete_folder = Backend.delete_folder
+        list_files = Backend.list_files
+        list_folders = Backend.list_folders
+        get_file_info = Backend.get_file_info
+        get_folder_info = Backend.get_folder_info
+        move = Backend.move
+        copy = Backend.copy
+
+        def write(
+            self,
+            path: str,
+            content: WritableContent,
+            *,
+            overwrite: bool = False,
+            metadata: Mapping[str, str] | None = None,
+            if_match: str | None = None,
+        ) -> WriteResult: ...
+
+        write_atomic = write
+
+
+W = TypeVar("W", bound=BackendBase)
+
+
+class Wrapping(BackendBase, Generic[W]):
+    """A backend around another: what needs no I/O goes straight through."""
+
+    def __init__(self, inner: W) -> None:
+        self._inner = inner
+        self.concurrency = inner.concurrency
+        self.close_is_terminal = self.close_is_terminal or inner.close_is_terminal
+
+    @property
+    def inner(self) -> W:
+        return self._inner
+
+    @property
+    def identity(self) -> object:
+        return self._inner.identity
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    @property
+    def capabilities(self) -> CapabilitySet:
+        return self._inner.capabilities
+
+    def claiming(self, capabilities: CapabilitySet) -> Self:
+        twin = super().claiming(capabilities)
+        twin._inner = self._inner.claiming(capabilities)
+        return twin
+
+    def to_key(self, native_path: str) -> str:
+        return self._inner.to_key(native_path)
+
+    def native_path(self, path: str) -> str:
+        return self._inner.native_path(path)
+
+    def contains(self, native_path: str) -> bool:
+        return self._inner.contains(native_path)
+
+    def resolve(self, path: str) -> ResolutionPlan:
+        return self._inner.resolve(path)
+
+    def unwrap(self, type_hint: type[T]) -> T:
+        return self._inner.unwrap(type_hint)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({vars(self).get('_inner')!r})"

@@ -11,7 +11,7 @@ from remote_store._errors import unsupported
 class Capability(StrEnum):
     """One promise a backend makes; a closed set.
 
-    The first block gates methods (see `GATES`), `USER_METADATA` and `CONDITIONAL_WRITE` gate a keyword, the
+    The first block gates methods (see `_methods.METHODS`), `USER_METADATA` and `CONDITIONAL_WRITE` gate a keyword, the
     rest describe how well a method does what it does and gate nothing.
     """
 
@@ -65,23 +65,3 @@ class CapabilitySet(frozenset[Capability]):
 
     def __repr__(self) -> str:
         return f"CapabilitySet({{{', '.join(sorted(self))}}})"
-
-
-GATES: dict[str, Capability] = {
-    **dict.fromkeys(("read", "read_bytes", "read_text", "read_seekable", "read_range"), Capability.READ),
-    **dict.fromkeys(("write", "write_text"), Capability.WRITE),
-    **dict.fromkeys(("write_atomic", "open_atomic"), Capability.ATOMIC_WRITE),
-    **dict.fromkeys(("delete", "delete_folder"), Capability.DELETE),
-    **dict.fromkeys(("list_files", "list_folders", "iter_children"), Capability.LIST),
-    **dict.fromkeys(("get_file_info", "get_folder_info", "head"), Capability.METADATA),
-    "glob": Capability.GLOB,
-    "move": Capability.MOVE,
-    "copy": Capability.COPY,
-}
-"""The capability that each method of a store needs."""
-
-KEYWORD_GATES: dict[str, Capability] = {
-    "metadata": Capability.USER_METADATA,
-    "if_match": Capability.CONDITIONAL_WRITE,
-}
-"""The capability that a keyword of a write needs when it is given."""

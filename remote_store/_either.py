@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any, TypeVar
 
 from remote_store._errors import DirectoryNotEmpty, InvalidPath
+from remote_store._methods import METHODS
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
 from remote_store.engine.runners import run_to_end
@@ -21,8 +22,6 @@ from remote_store.io.streams import AsyncReadStream
 
 T = TypeVar("T")
 Piece = bytes | BaseException | Callable[[], Awaitable[object]]
-_ITERATING = frozenset({"list_files", "list_folders", "iter_children", "glob"})
-_IMMEDIATE = frozenset({"supports", "to_key", "native_path", "resolve", "unwrap"})
 
 
 class EitherStore:
@@ -38,11 +37,10 @@ class EitherStore:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.store, name)
-        if self.is_async or name in _IMMEDIATE or not callable(method):
+        kind = METHODS[name].kind if name in METHODS else "plain"
+        if self.is_async or kind == "plain":
             return method
-        if name in _ITERATING:
-            return lambda *args, **options: _iterate(method(*args, **options))
-        return _awaitable(method)
+        return _iterating(method) if kind == "items" else _awaitable(method)
 
     def read(self, path: str) -> AsyncIterator[bytes]:
         """The content, chunk by chunk."""
@@ -83,7 +81,14 @@ def _awaitable(method: Callable[..., T]) -> Callable[..., Awaitable[T]]:
     return call
 
 
-async def _iterate(items: Iterable[T]) -> AsyncIterator[T]:
+def _iterating(method: Callable[..., Iterable[T]]) -> Callable[..., AsyncIterator[T]]:
+    def call(*args: Any, **options: Any) -> AsyncIterator[T]:
+        return _each(method(*args, **options))  # Called now, as an `AsyncStore` checks its arguments at once.
+
+    return call
+
+
+async def _each(items: Iterable[T]) -> AsyncIterator[T]:
     for item in items:
         yield item
 

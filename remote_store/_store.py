@@ -89,7 +89,7 @@ class Store(ReadingStore):
             AlreadyExists: the file exists and `overwrite` is false.
             PreconditionFailed: `if_match` does not match.
         """
-        key, options = self._target("write", path, metadata, if_match)
+        key, options = self._target("write", path, metadata=metadata, if_match=if_match)
         content = self._content(content)
         with self._errors:
             result: WriteResult = self._own(self._backend.write(key, content, overwrite=overwrite, **options))
@@ -106,7 +106,7 @@ class Store(ReadingStore):
         if_match: str | None = None,
     ) -> WriteResult:
         """`write` of an encoded text; other arguments and errors as there."""
-        self._target("write_text", path, metadata, if_match)
+        self._target("write_text", path, metadata=metadata, if_match=if_match)
         content = encode(text, encoding)
         return self.write(path, content, overwrite=overwrite, metadata=metadata, if_match=if_match)
 
@@ -123,7 +123,7 @@ class Store(ReadingStore):
 
         Arguments and errors as in `write`; needs ATOMIC_WRITE.
         """
-        key, options = self._target("write_atomic", path, metadata, if_match)
+        key, options = self._target("write_atomic", path, metadata=metadata, if_match=if_match)
         content = self._content(content)
         with self._errors:
             result: WriteResult = self._own(self._backend.write_atomic(key, content, overwrite=overwrite, **options))
@@ -141,7 +141,7 @@ class Store(ReadingStore):
 
         The writer's `result` is the `WriteResult` after the block. Arguments and errors as in `write`.
         """
-        key, options = self._target("open_atomic", path, metadata, if_match)
+        key, options = self._target("open_atomic", path, metadata=metadata, if_match=if_match)
         return self._open_atomic(key, overwrite, options)
 
     @contextmanager
@@ -169,7 +169,7 @@ class Store(ReadingStore):
             InvalidPath: it is a folder, even with `missing_ok`.
             NotFound: nothing is there.
         """
-        key = self._file("delete", path)
+        key = self._key_for("delete", path)
         with self._errors:
             self._backend.delete(key, missing_ok=missing_ok)
 
@@ -181,7 +181,7 @@ class Store(ReadingStore):
             NotFound: nothing is there.
             DirectoryNotEmpty: it has content and `recursive` is false.
         """
-        key = self._deletable(path)
+        key = self._key_for("delete_folder", path)
         with self._errors:
             self._backend.delete_folder(key, recursive=recursive, missing_ok=missing_ok)
 
@@ -202,7 +202,7 @@ class Store(ReadingStore):
         self._transfer("copy", src, dst, overwrite)
 
     def _transfer(self, verb: str, src: Path, dst: Path, overwrite: bool) -> None:
-        source, target = self._file(verb, src), self._file(verb, dst)
+        source, target = self._key_for(verb, src), self._key_for(verb, dst)
         with self._errors:
             if source != target:
                 getattr(self._backend, verb)(source, target, overwrite=overwrite)

@@ -11,20 +11,19 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from remote_store import _errors as errors
 from remote_store._backend import BackendBase
-from remote_store._capabilities import GATES, Capability
+from remote_store._capabilities import Capability
 from remote_store._errors import InvalidPath, NotFound, RemoteStoreError, escapes_root
+from remote_store._methods import METHODS, check_keywords
 from remote_store._models import FolderInfo, ResolutionPlan, at_path, place_in
 from remote_store._paths import (
     RemotePath,
     below,
-    child_folder_key,
     file_key,
     join,
     key_of,
     normalize,
     redact,
 )
-from remote_store._writing import write_options
 from remote_store.engine.globs import Glob, escape
 
 B = TypeVar("B", bound=BackendBase)
@@ -106,11 +105,23 @@ class StoreBase(Generic[B]):
             raise AttributeError(f"{type(self).__name__} is immutable")
         super().__setattr__(name, value)
 
+    @property
+    def backend(self) -> B:
+        """What stores the files; its paths are keys below its own root, not this store's."""
+        return self._backend
+
+    @property
+    def root(self) -> str:
+        """The folder of the backend that is this store's root, as a key; `""` is the backend's own root."""
+        return self._root
+
     # --- keys and gates
 
     def _require(self, method: str, path: object) -> None:
-        if GATES[method] not in self._backend.capabilities:
-            self._backend.capabilities.require(GATES[method], self._backend.name, str(path))
+        """Refuse a method whose capability the backend lacks."""
+        gate = METHODS[method].gate
+        if gate is not None and gate not in self._backend.capabilities:
+            self._backend.capabilities.require(gate, self._backend.name, str(path))
 
     def _key(self, path: str | RemotePath, rule: Callable[[str | RemotePath], str] = key_of) -> str:
         """The backend's key of a path of this store."""
@@ -121,27 +132,24 @@ class StoreBase(Generic[B]):
             raise
         return join(self._root, key)
 
-    def _file(self, method: str, path: str | RemotePath) -> str:
-        """The backend's key of a file, after the gate of `method`."""
-        self._require(method, path)
-        return self._key(path, file_key)
+    def _key_for(self, method: str, path: str | RemotePath) -> str:
+        """The backend's key of a path, after the gate of `method`, by its rule."""
+        shape, backend = METHODS[method], self._backend
+        if shape.gate is not None and shape.gate not in backend.capabilities:
+            backend.capabilities.require(shape.gate, backend.name, str(path))
+        return self._key(path, shape.rule)
 
-    def _folder(self, method: str, path: str | RemotePath) -> str:
-        """The backend's key of a folder, after the gate of `method`."""
-        self._require(method, path)
-        return self._key(path)
-
-    def _deletable(self, path: str | RemotePath) -> str:
-        self._require("delete_folder", path)
-        return self._key(path, child_folder_key)
-
-    def _target(
-        self, method: str, path: str | RemotePath, metadata: Mapping[str, str] | None, if_match: str | None
-    ) -> tuple[str, dict[str, Any]]:
-        """The backend's key of a file to be written, and the optional keywords that were given."""
+    def _target(self, method: str, path: str | RemotePath, **keywords: Any) -> tuple[str, dict[str, Any]]:
+        """The backend's key of a path, after the gates of `method` and of the keywords given; and these."""
         backend = self._backend
-        options = write_options(method, backend.capabilities, backend.name, path, metadata, if_match)
-        return self._key(path, file_key), options
+        given = check_keywords(method, backend.capabilities, backend.name, path, keywords)
+        return self._key(path, METHODS[method].rule), given
+
+    def check_write(
+        self, path: str | RemotePath, *, metadata: Mapping[str, str] | None = None, if_match: str | None = None
+    ) -> None:
+        """Raise what `write` would raise for these arguments before it asks the storage for anything. No I/O."""
+        self._target("write", path, metadata=metadata, if_match=if_match)
 
     def _pattern(self, pattern: str) -> str:
         self._require("glob", pattern)
@@ -204,7 +212,7 @@ class StoreBase(Generic[B]):
         if not isinstance(path, str):
             raise TypeError(f"path must be a str, not {type(path).__name__}")
         name = self._backend.name
-        if not self._backend.owns(path):
+        if not self._backend.contains(path):
             raise escapes_root(redact(path), name)
         native = self._backend.to_key(path)
         key = self._key_of_native(native, path, name)

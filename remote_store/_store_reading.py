@@ -56,7 +56,7 @@ class ReadingStore(StoreBase[Backend]):
             InvalidPath: it is a folder.
             NotFound: nothing is there.
         """
-        key = self._file("get_file_info", path)
+        key = self._key_for("get_file_info", path)
         with self._errors:
             info: FileInfo = self._own(self._backend.get_file_info(key))
         return info
@@ -78,7 +78,7 @@ class ReadingStore(StoreBase[Backend]):
             NotFound: nothing is there.
             ValueError: negative `max_depth`.
         """
-        key = self._folder("get_folder_info", path)
+        key = self._key_for("get_folder_info", path)
         if max_depth is not None:
             return self._shallow_info(path, key, max_depth)
         try:
@@ -118,13 +118,13 @@ class ReadingStore(StoreBase[Backend]):
             InvalidPath: it is a folder.
             NotFound: nothing is there.
         """
-        key = self._file("read", path)
+        key = self._key_for("read", path)
         with self._errors:
             return self._stream(self._backend.read(key))
 
     def read_seekable(self, path: Path) -> BinaryIO:
         """A seekable binary stream on every backend: native, or spooled to a temporary file."""
-        key = self._file("read_seekable", path)
+        key = self._key_for("read_seekable", path)
         with self._errors:
             return self._stream(self._backend.read_seekable(key))
 
@@ -138,7 +138,7 @@ class ReadingStore(StoreBase[Backend]):
             InvalidPath: it is a folder.
             NotFound: nothing is there.
         """
-        key = self._file("read_bytes", path)
+        key = self._key_for("read_bytes", path)
         with self._errors:
             return self._backend.read_bytes(key)
 
@@ -160,7 +160,7 @@ class ReadingStore(StoreBase[Backend]):
             ValueError: not `0 <= start <= end`.
             PreconditionFailed: `if_match` does not match, or the file is gone.
         """
-        key, options = self._target("read_range", path, None, if_match)
+        key, options = self._target("read_range", path, if_match=if_match)
         check_range(start, end)
         with self._errors:
             return self._backend.read_range(key, start, end, **options)
@@ -181,7 +181,7 @@ class ReadingStore(StoreBase[Backend]):
         Raises:
             ValueError: negative `max_depth`.
         """
-        key = self._folder("list_files", path)
+        key = self._key_for("list_files", path)
         check_depth(max_depth)
         if max_depth is None:
             return self._each(lambda: self._backend.list_files(key, recursive=recursive), pattern)
@@ -191,7 +191,7 @@ class ReadingStore(StoreBase[Backend]):
         self, path: Path = "", *, pattern: str | None = None, max_depth: int | None = None
     ) -> Iterator[FolderEntry]:
         """Folders of a folder, lazily; arguments as in `list_files`."""
-        key = self._folder("list_folders", path)
+        key = self._key_for("list_folders", path)
         check_depth(max_depth)
         if max_depth is None:
             return self._each(lambda: self._backend.list_folders(key), pattern)
@@ -199,7 +199,7 @@ class ReadingStore(StoreBase[Backend]):
 
     def iter_children(self, path: Path = "") -> Iterator[FileInfo | FolderEntry]:
         """Files and folders of a folder in one pass."""
-        key = self._folder("iter_children", path)
+        key = self._key_for("iter_children", path)
         return self._each(lambda: self._backend.iter_children(key), None)
 
     def glob(self, pattern: str) -> Iterator[FileInfo]:

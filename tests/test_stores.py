@@ -25,6 +25,7 @@ from remote_store import (
     Store,
     WriteResult,
 )
+from remote_store._methods import METHODS
 from remote_store._models import UNKNOWN_TIME
 from remote_store.aio import AsyncBackend, AsyncLocalBackend, AsyncMemoryBackend, AsyncStore, SyncBackendAdapter
 from remote_store.backends import LocalBackend, MemoryBackend
@@ -219,6 +220,19 @@ def test_only_what_the_specification_names_is_abstract() -> None:
     for backend in (Backend, AsyncBackend):
         assert isinstance(backend.name, property)
         assert isinstance(backend.capabilities, property)
+
+
+@pytest.mark.parametrize("cls", [Store, AsyncStore, Backend, AsyncBackend])
+def test_the_table_of_methods_tells_the_shape_of_each(cls: Any) -> None:
+    of = "store" if issubclass(cls, (Store, AsyncStore)) else "backend"
+    about_the_object = {"close", "aclose", "from_url", "claiming", "recipe"}
+    public = {name for name, value in inspect.getmembers(cls, callable) if not name.startswith("_")}
+    shapes = {name: method for name, method in METHODS.items() if method.of in (of, "both")}
+    assert public - about_the_object == shapes.keys()
+    for name, method in shapes.items():
+        parameters = tuple(inspect.signature(getattr(cls, name)).parameters)
+        if method.kind != "plain":
+            assert parameters[1 : 1 + len(method.arguments)] == method.arguments, name
 
 
 def test_optional_keywords_are_passed_only_when_given() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import abc
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from remote_store._backend import BackendBase
 from remote_store._errors import etag_differs
+from remote_store._methods import Method, make_methods
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store._paths import check_depth, check_range
 from remote_store.io.content import pieces, spool, spooling
@@ -194,3 +195,38 @@ class AsyncBackend(BackendBase):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
+
+
+class AsyncMadeBackend(AsyncBackend):
+    """`MadeBackend` for asynchronous backends."""
+
+    def __init_subclass__(cls, *, make: Callable[[Method], Any] | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if make is not None:
+            make_methods(cls, AsyncBackend, make)
+
+    if TYPE_CHECKING:  # What is abstract is made.
+        exists = AsyncBackend.exists
+        is_file = AsyncBackend.is_file
+        is_folder = AsyncBackend.is_folder
+        read_bytes = AsyncBackend.read_bytes
+        delete = AsyncBackend.delete
+        delete_folder = AsyncBackend.delete_folder
+        list_files = AsyncBackend.list_files
+        list_folders = AsyncBackend.list_folders
+        get_file_info = AsyncBackend.get_file_info
+        get_folder_info = AsyncBackend.get_folder_info
+        move = AsyncBackend.move
+        copy = AsyncBackend.copy
+
+        async def write(
+            self,
+            path: str,
+            content: AsyncWritableContent,
+            *,
+            overwrite: bool = False,
+            metadata: Mapping[str, str] | None = None,
+            if_match: str | None = None,
+        ) -> WriteResult: ...
+
+        write_atomic = write

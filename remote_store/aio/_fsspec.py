@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from remote_store._capabilities import Capability
-from remote_store.aio._backend import AsyncBackend
-from remote_store.backends._engine import EngineBackend
+from remote_store._paths import file_key
+from remote_store.aio._backend import AsyncMadeBackend
+from remote_store.backends._engine import EngineBackend, on_engine
 from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Awaited, Pinned
@@ -17,7 +18,7 @@ from remote_store.io.files import AsyncAtomicFile
 from remote_store.io.streams import CHUNK, AsyncReadStream, Reader
 
 
-class AsyncDriverBackend(EngineBackend, AsyncBackend):
+class AsyncDriverBackend(EngineBackend, AsyncMadeBackend, make=on_engine):
     """An asynchronous backend over a driver whose verbs do not block."""
 
     @cached_property
@@ -26,7 +27,7 @@ class AsyncDriverBackend(EngineBackend, AsyncBackend):
         return Pinned(driver.fs.loop) if driver.runs == "native" and not driver.fs.asynchronous else Awaited()
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
-        reader = await self._run(self._engine.open_read(self._file(path)))
+        reader = await self._run(self._engine.open_read(self._key(path, file_key)))
         try:
             while chunk := await self._run(reader.read(CHUNK)):
                 yield chunk
@@ -36,7 +37,9 @@ class AsyncDriverBackend(EngineBackend, AsyncBackend):
     async def read_seekable(self, path: str) -> AsyncReadStream:
         if Capability.SEEKABLE_READ not in self.capabilities:
             return await super().read_seekable(path)
-        return AsyncReadStream(_RunReader(await self._run(self._engine.open_seekable(self._file(path))), self._run))
+        return AsyncReadStream(
+            _RunReader(await self._run(self._engine.open_seekable(self._key(path, file_key))), self._run)
+        )
 
     @asynccontextmanager
     async def open_atomic(

@@ -86,7 +86,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     async def get_file_info(self, path: Path) -> FileInfo:
         """Describe a file; raises as `Store.get_file_info` does."""
-        key = self._file("get_file_info", path)
+        key = self._key_for("get_file_info", path)
         with self._errors:
             info: FileInfo = self._own(await self._backend.get_file_info(key))
         return info
@@ -98,7 +98,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     async def get_folder_info(self, path: Path, *, max_depth: int | None = None) -> FolderInfo:
         """Totals over the files below a folder; arguments and errors as in `Store.get_folder_info`."""
-        key = self._folder("get_folder_info", path)
+        key = self._key_for("get_folder_info", path)
         if max_depth is not None:
             return await self._shallow_info(path, key, max_depth)
         try:
@@ -132,13 +132,13 @@ class AsyncStore(StoreBase[AsyncBackend]):
             InvalidPath: it is a folder.
             NotFound: nothing is there.
         """
-        key = self._file("read", path)
+        key = self._key_for("read", path)
         with self._errors:
             return AsyncItems(self._backend.read(key), self._errors)
 
     async def read_seekable(self, path: Path) -> AsyncReadStream:
         """A seekable async stream on every backend: native, or spooled to a temporary file."""
-        key = self._file("read_seekable", path)
+        key = self._key_for("read_seekable", path)
         with self._errors:
             stream = await self._backend.read_seekable(key)
         stream.scope = self._errors
@@ -146,7 +146,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     async def read_bytes(self, path: Path) -> bytes:
         """The whole content."""
-        key = self._file("read_bytes", path)
+        key = self._key_for("read_bytes", path)
         with self._errors:
             return await self._backend.read_bytes(key)
 
@@ -157,7 +157,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     async def read_range(self, path: Path, start: int, end: int, *, if_match: str | None = None) -> bytes:
         """Bytes `[start, end)`, fewer where the file ends."""
-        key, options = self._target("read_range", path, None, if_match)
+        key, options = self._target("read_range", path, if_match=if_match)
         check_range(start, end)
         with self._errors:
             return await self._backend.read_range(key, start, end, **options)
@@ -174,7 +174,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         if_match: str | None = None,
     ) -> WriteResult:
         """Create a file from bytes or an async iterator; other arguments and errors as in `Store.write`."""
-        key, options = self._target("write", path, metadata, if_match)
+        key, options = self._target("write", path, metadata=metadata, if_match=if_match)
         content = self._content(content)
         with self._errors:
             result: WriteResult = self._own(await self._backend.write(key, content, overwrite=overwrite, **options))
@@ -191,7 +191,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         if_match: str | None = None,
     ) -> WriteResult:
         """`write` of an encoded text."""
-        self._target("write_text", path, metadata, if_match)
+        self._target("write_text", path, metadata=metadata, if_match=if_match)
         content = encode(text, encoding)
         return await self.write(path, content, overwrite=overwrite, metadata=metadata, if_match=if_match)
 
@@ -205,7 +205,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         if_match: str | None = None,
     ) -> WriteResult:
         """`write` where a reader sees the old content or the new, and a failed writer leaves the old."""
-        key, options = self._target("write_atomic", path, metadata, if_match)
+        key, options = self._target("write_atomic", path, metadata=metadata, if_match=if_match)
         content = self._content(content)
         with self._errors:
             written = await self._backend.write_atomic(key, content, overwrite=overwrite, **options)
@@ -222,7 +222,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
     ) -> AbstractAsyncContextManager[AsyncAtomicFile]:
         """A writer (`await file.write(data)`) for an `async with` block: published when it ends, discarded when it
         raises. The writer's `result` is the `WriteResult` after the block."""
-        key, options = self._target("open_atomic", path, metadata, if_match)
+        key, options = self._target("open_atomic", path, metadata=metadata, if_match=if_match)
         return self._open_atomic(key, overwrite, options)
 
     @asynccontextmanager
@@ -244,13 +244,13 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     async def delete(self, path: Path, *, missing_ok: bool = False) -> None:
         """Remove a file; raises as `Store.delete` does."""
-        key = self._file("delete", path)
+        key = self._key_for("delete", path)
         with self._errors:
             await self._backend.delete(key, missing_ok=missing_ok)
 
     async def delete_folder(self, path: Path, *, recursive: bool = False, missing_ok: bool = False) -> None:
         """Remove a folder; raises as `Store.delete_folder` does."""
-        key = self._deletable(path)
+        key = self._key_for("delete_folder", path)
         with self._errors:
             await self._backend.delete_folder(key, recursive=recursive, missing_ok=missing_ok)
 
@@ -260,7 +260,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         self, path: Path = "", *, recursive: bool = False, pattern: str | None = None, max_depth: int | None = None
     ) -> AsyncItems[FileInfo]:
         """Files of a folder, lazily; arguments and errors as in `Store.list_files`."""
-        key = self._folder("list_files", path)
+        key = self._key_for("list_files", path)
         check_depth(max_depth)
         if max_depth is None:
             return self._each(lambda: self._backend.list_files(key, recursive=recursive), pattern)
@@ -270,7 +270,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         self, path: Path = "", *, pattern: str | None = None, max_depth: int | None = None
     ) -> AsyncItems[FolderEntry]:
         """Folders of a folder, lazily; arguments and errors as in `Store.list_files`."""
-        key = self._folder("list_folders", path)
+        key = self._key_for("list_folders", path)
         check_depth(max_depth)
         if max_depth is None:
             return self._each(lambda: self._backend.list_folders(key), pattern)
@@ -278,7 +278,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     def iter_children(self, path: Path = "") -> AsyncItems[FileInfo | FolderEntry]:
         """Files and folders of a folder in one pass."""
-        key = self._folder("iter_children", path)
+        key = self._key_for("iter_children", path)
         return self._each(lambda: self._backend.iter_children(key), None)
 
     def glob(self, pattern: str) -> AsyncItems[FileInfo]:
@@ -302,7 +302,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         await self._transfer("copy", src, dst, overwrite)
 
     async def _transfer(self, verb: str, src: Path, dst: Path, overwrite: bool) -> None:
-        source, target = self._file(verb, src), self._file(verb, dst)
+        source, target = self._key_for(verb, src), self._key_for(verb, dst)
         with self._errors:
             if source != target:
                 await getattr(self._backend, verb)(source, target, overwrite=overwrite)

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, BinaryIO
 
-from remote_store._backend import Backend
+from remote_store._backend import MadeBackend
 from remote_store._capabilities import Capability
-from remote_store.backends._engine import EngineBackend
+from remote_store._paths import file_key
+from remote_store.backends._engine import EngineBackend, on_engine
 from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Inline, OnLoop
@@ -17,7 +18,7 @@ from remote_store.io.files import AtomicFile
 from remote_store.io.streams import Reader, read_stream
 
 
-class DriverBackend(EngineBackend, Backend):
+class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
     """A synchronous backend over a driver."""
 
     @cached_property
@@ -25,12 +26,12 @@ class DriverBackend(EngineBackend, Backend):
         return OnLoop(self._driver.fs.loop) if self._driver.runs == "native" else Inline()
 
     def read(self, path: str) -> BinaryIO:
-        return self._stream(self._engine.open_read(self._file(path)))
+        return self._stream(self._engine.open_read(self._key(path, file_key)))
 
     def read_seekable(self, path: str) -> BinaryIO:
         if Capability.SEEKABLE_READ not in self.capabilities:
             return super().read_seekable(path)
-        return self._stream(self._engine.open_seekable(self._file(path)))
+        return self._stream(self._engine.open_seekable(self._key(path, file_key)))
 
     def _stream(self, opening: Awaitable[Reader]) -> BinaryIO:
         reader = self._run(opening)

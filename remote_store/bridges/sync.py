@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from remote_store._backend import Backend, WritableContent
+from remote_store._backend import BackendBase, MadeBackend, Wrapping, WritableContent
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._models import ResolutionPlan, WriteResult
-from remote_store._writing import given
+from remote_store._methods import Method
+from remote_store._models import WriteResult
 from remote_store.bridges.loop import END, LoopClosed, LoopThread, RemoteIterator
 from remote_store.io.content import Source, pieces
 
@@ -33,29 +32,31 @@ class SyncSafeHandles(Protocol):
         """The handle of type `type_hint`; raises `CapabilityNotSupported` where there is none."""
 
 
-def _blocking(name: str) -> Any:
+def _method(method: Method) -> Any:
     """A method that runs its async twin on the private loop."""
 
-    @wraps(getattr(Backend, name), updated=())
-    def method(self: AsyncBackendSyncAdapter, *args: Any, **options: Any) -> Any:
+    def listing(self: AsyncBackendSyncAdapter, *args: Any, **options: Any) -> Any:
         self._run.check()
-        return self._run(getattr(self._async_backend, name)(*args, **options))
+        return BridgedItems(RemoteIterator(self._run, getattr(self.inner, method.name)(*args, **options)), self)
 
-    return method
-
-
-def _listing(name: str) -> Any:
-    """A method that iterates over its async twin on the private loop."""
-
-    @wraps(getattr(Backend, name), updated=())
-    def method(self: AsyncBackendSyncAdapter, *args: Any, **options: Any) -> Any:
+    def blocking(self: AsyncBackendSyncAdapter, *args: Any, **options: Any) -> Any:
         self._run.check()
-        return BridgedItems(RemoteIterator(self._run, getattr(self._async_backend, name)(*args, **options)), self)
+        return self._run(getattr(self.inner, method.name)(*args, **options))
 
-    return method
+    def writing(self: AsyncBackendSyncAdapter, path: str, content: WritableContent, **options: Any) -> Any:
+        self._run.check()
+        write = getattr(self.inner, method.name)
+
+        async def start(source: Source) -> WriteResult:
+            result: WriteResult = await write(path, pieces(source) if source.data is None else source.data, **options)
+            return result
+
+        return self._run.with_content(start, content)
+
+    return listing if method.kind == "items" else writing if "content" in method.arguments else blocking
 
 
-class AsyncBackendSyncAdapter(Backend):
+class AsyncBackendSyncAdapter(Wrapping["AsyncBackend"], MadeBackend, make=_method):
     """Serves an `AsyncBackend` to a `Store`.
 
     The backend's coroutines run on an event loop in a daemon thread that belongs to this adapter, so the backend must
@@ -79,36 +80,13 @@ class AsyncBackendSyncAdapter(Backend):
     def __init__(self, backend: AsyncBackend) -> None:
         if getattr(backend, "is_async", False) is not True:
             raise TypeError(f"backend must be an AsyncBackend, not {type(backend).__name__}")
-        self._async_backend = backend
-        self.concurrency = backend.concurrency
+        super().__init__(backend)
         self._run = LoopThread(type(self).__name__, backend.aclose)
-
-    # --- what needs no I/O
-
-    @property
-    def identity(self) -> object:
-        return self._async_backend.identity
-
-    @property
-    def name(self) -> str:
-        return self._async_backend.name
 
     @property
     def capabilities(self) -> CapabilitySet:
         """Those of the wrapped backend, except that its streams do not seek here (ASYNC-084)."""
-        return CapabilitySet(set(self._async_backend.capabilities) - {Capability.SEEKABLE_READ})
-
-    def to_key(self, native_path: str) -> str:
-        return self._async_backend.to_key(native_path)
-
-    def native_path(self, path: str) -> str:
-        return self._async_backend.native_path(path)
-
-    def owns(self, native_path: str) -> bool:
-        return self._async_backend.owns(native_path)
-
-    def resolve(self, path: str) -> ResolutionPlan:
-        return self._async_backend.resolve(path)
+        return CapabilitySet(set(self.inner.capabilities) - {Capability.SEEKABLE_READ})
 
     def unwrap(self, type_hint: type[T]) -> T:
         """A native handle, only where the wrapped backend says through `SyncSafeHandles` that it may leave its loop.
@@ -116,34 +94,14 @@ class AsyncBackendSyncAdapter(Backend):
         Raises:
             CapabilityNotSupported: it does not say so, or has none of that type.
         """
-        if isinstance(self._async_backend, SyncSafeHandles):
-            return self._async_backend.unwrap_sync_safe(type_hint)
-        return super().unwrap(type_hint)
-
-    # --- operations
-
-    exists = _blocking("exists")
-    is_file = _blocking("is_file")
-    is_folder = _blocking("is_folder")
-    get_file_info = _blocking("get_file_info")
-    get_folder_info = _blocking("get_folder_info")
-    read_bytes = _blocking("read_bytes")
-    read_range = _blocking("read_range")
-    delete = _blocking("delete")
-    delete_folder = _blocking("delete_folder")
-    move = _blocking("move")
-    copy = _blocking("copy")
-    check_health = _blocking("check_health")
-    list_files = _listing("list_files")
-    list_folders = _listing("list_folders")
-    walk_folders = _listing("walk_folders")
-    iter_children = _listing("iter_children")
-    glob = _listing("glob")
+        if isinstance(self.inner, SyncSafeHandles):
+            return self.inner.unwrap_sync_safe(type_hint)
+        return BackendBase.unwrap(self, type_hint)
 
     def read(self, path: str) -> Any:
         """A stream that goes forward only; the first chunk is fetched now, so that a missing file is told now."""
         self._run.check()
-        stream = BridgedStream(RemoteIterator(self._run, self._async_backend.read(path)), self)
+        stream = BridgedStream(RemoteIterator(self._run, self.inner.read(path)), self)
         if not stream.peek():
             self._run.check()  # A close in between is no empty file.
         return stream
@@ -160,38 +118,6 @@ class AsyncBackendSyncAdapter(Backend):
         self._run.check()
         with super().open_atomic(path, **options) as file:
             yield file
-
-    def write(
-        self,
-        path: str,
-        content: WritableContent,
-        *,
-        overwrite: bool = False,
-        metadata: Mapping[str, str] | None = None,
-        **options: Any,
-    ) -> WriteResult:
-        return self._write("write", path, content, given(options, overwrite, metadata))
-
-    def write_atomic(
-        self,
-        path: str,
-        content: WritableContent,
-        *,
-        overwrite: bool = False,
-        metadata: Mapping[str, str] | None = None,
-        **options: Any,
-    ) -> WriteResult:
-        return self._write("write_atomic", path, content, given(options, overwrite, metadata))
-
-    def _write(self, method: str, path: str, content: WritableContent, options: dict[str, Any]) -> WriteResult:
-        self._run.check()
-        write = getattr(self._async_backend, method)
-
-        async def start(source: Source) -> WriteResult:
-            result: WriteResult = await write(path, pieces(source) if source.data is None else source.data, **options)
-            return result
-
-        return self._run.with_content(start, content)
 
     # --- life
 
@@ -220,10 +146,7 @@ class AsyncBackendSyncAdapter(Backend):
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._async_backend,)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({vars(self).get('_async_backend')!r})"
+        return type(self), (self.inner,)
 
 
 class BridgedStream(io.RawIOBase):

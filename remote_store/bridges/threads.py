@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
-from functools import wraps
 from itertools import islice
 from typing import Any, TypeVar
 
-from remote_store._backend import Backend
-from remote_store._capabilities import CapabilitySet
-from remote_store._models import ResolutionPlan, WriteResult
-from remote_store._writing import given
-from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
+from remote_store._backend import Backend, Wrapping
+from remote_store._methods import Method
+from remote_store._models import WriteResult
+from remote_store.aio._backend import AsyncMadeBackend, AsyncWritableContent
 from remote_store.io.content import PART, SPOOL_LIMIT, IteratorSource, spool, spooling
 from remote_store.io.files import AsyncAtomicFile
 from remote_store.io.streams import CHUNK, AsyncReadStream, ThreadReader, in_thread
@@ -44,27 +42,34 @@ async def open_in_thread(work: Callable[[], T], undo: Callable[[T], object]) -> 
         raise
 
 
-def _threaded(name: str) -> Any:
+def _method(method: Method) -> Any:
     """A method that runs its sync twin in a thread."""
 
-    @wraps(getattr(AsyncBackend, name), updated=())
-    async def method(self: SyncBackendAdapter, *args: Any, **options: Any) -> Any:
-        return await in_thread(getattr(self._sync, name), *args, **options)
+    def batched(self: SyncBackendAdapter, *args: Any, **options: Any) -> Any:
+        return _batches(lambda: getattr(self.inner, method.name)(*args, **options))
 
-    return method
+    async def threaded(self: SyncBackendAdapter, *args: Any, **options: Any) -> Any:
+        return await in_thread(getattr(self.inner, method.name), *args, **options)
+
+    async def writing(self: SyncBackendAdapter, path: str, content: AsyncWritableContent, **options: Any) -> Any:
+        write = getattr(self.inner, method.name)
+        source = IteratorSource(content)
+        with ExitStack() as stack:
+            collected = await _collect(source, stack, path, self.name)
+            # The thread closes the spool, so that it outlives a cancelled caller.
+            kept = stack.pop_all()
+
+        def work() -> WriteResult:
+            with kept:
+                written: WriteResult = write(path, collected, **options)
+                return written
+
+        return await in_thread(work)
+
+    return batched if method.kind == "items" else writing if "content" in method.arguments else threaded
 
 
-def _batched(name: str) -> Any:
-    """A method that iterates over its sync twin in threads."""
-
-    @wraps(getattr(AsyncBackend, name), updated=())
-    def method(self: SyncBackendAdapter, *args: Any, **options: Any) -> Any:
-        return _batches(lambda: getattr(self._sync, name)(*args, **options))
-
-    return method
-
-
-class SyncBackendAdapter(AsyncBackend):
+class SyncBackendAdapter(Wrapping[Backend], AsyncMadeBackend, make=_method):
     """Serves a synchronous `Backend` to an `AsyncStore`.
 
     Listings come in batches and stay lazy; content from an async iterator reaches the backend as bytes up to 8 MiB
@@ -75,60 +80,10 @@ class SyncBackendAdapter(AsyncBackend):
         backend: any synchronous backend that may be used from several threads.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._sync = backend
-        self.concurrency = backend.concurrency
-        self.close_is_terminal = backend.close_is_terminal
-
-    @property
-    def identity(self) -> object:
-        return self._sync.identity
-
-    @property
-    def name(self) -> str:
-        return self._sync.name
-
-    @property
-    def capabilities(self) -> CapabilitySet:
-        return self._sync.capabilities
-
-    def to_key(self, native_path: str) -> str:
-        return self._sync.to_key(native_path)
-
-    def native_path(self, path: str) -> str:
-        return self._sync.native_path(path)
-
-    def owns(self, native_path: str) -> bool:
-        return self._sync.owns(native_path)
-
-    def resolve(self, path: str) -> ResolutionPlan:
-        return self._sync.resolve(path)
-
-    def unwrap(self, type_hint: type[T]) -> T:
-        return self._sync.unwrap(type_hint)
-
-    unwrap_sync_safe = unwrap  # No loop binds the handles of a synchronous backend.
-
-    exists = _threaded("exists")
-    is_file = _threaded("is_file")
-    is_folder = _threaded("is_folder")
-    get_file_info = _threaded("get_file_info")
-    get_folder_info = _threaded("get_folder_info")
-    read_bytes = _threaded("read_bytes")
-    read_range = _threaded("read_range")
-    delete = _threaded("delete")
-    delete_folder = _threaded("delete_folder")
-    move = _threaded("move")
-    copy = _threaded("copy")
-    check_health = _threaded("check_health")
-    list_files = _batched("list_files")
-    list_folders = _batched("list_folders")
-    walk_folders = _batched("walk_folders")
-    iter_children = _batched("iter_children")
-    glob = _batched("glob")
+    unwrap_sync_safe = Wrapping.unwrap  # No loop binds the handles of a synchronous backend.
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
-        stream = await open_in_thread(lambda: self._sync.read(path), lambda opened: opened.close())
+        stream = await open_in_thread(lambda: self.inner.read(path), lambda opened: opened.close())
         reader = ThreadReader(stream)
         try:
             while chunk := await reader.read(CHUNK):
@@ -137,54 +92,15 @@ class SyncBackendAdapter(AsyncBackend):
             await reader.close()
 
     async def read_seekable(self, path: str) -> AsyncReadStream:
-        stream = await open_in_thread(lambda: self._sync.read_seekable(path), lambda opened: opened.close())
+        stream = await open_in_thread(lambda: self.inner.read_seekable(path), lambda opened: opened.close())
         return AsyncReadStream(ThreadReader(stream))
 
-    async def write(
-        self,
-        path: str,
-        content: AsyncWritableContent,
-        *,
-        overwrite: bool = False,
-        metadata: Mapping[str, str] | None = None,
-        **options: Any,
-    ) -> WriteResult:
-        return await self._write(self._sync.write, path, content, given(options, overwrite, metadata))
-
-    async def write_atomic(
-        self,
-        path: str,
-        content: AsyncWritableContent,
-        *,
-        overwrite: bool = False,
-        metadata: Mapping[str, str] | None = None,
-        **options: Any,
-    ) -> WriteResult:
-        return await self._write(self._sync.write_atomic, path, content, given(options, overwrite, metadata))
-
-    async def _write(
-        self, write: Callable[..., WriteResult], path: str, content: AsyncWritableContent, options: dict[str, Any]
-    ) -> WriteResult:
-        source = IteratorSource(content)
-        with ExitStack() as stack:
-            collected = await _collect(source, stack, path, self.name)
-            # The thread closes the spool, so that it outlives a cancelled caller.
-            owned = stack.pop_all()
-
-        def work() -> WriteResult:
-            with owned:
-                return write(path, collected, **options)
-
-        return await in_thread(work)
-
     @asynccontextmanager
-    async def open_atomic(
-        self, path: str, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None, **options: Any
-    ) -> AsyncIterator[AsyncAtomicFile]:
+    async def open_atomic(self, path: str, **options: Any) -> AsyncIterator[AsyncAtomicFile]:
         stack, turn = ExitStack(), threading.Lock()
 
         def enter() -> Any:
-            return stack.enter_context(self._sync.open_atomic(path, **given(options, overwrite, metadata)))
+            return stack.enter_context(self.inner.open_atomic(path, **options))
 
         def put(data: bytes) -> None:
             with turn:
@@ -210,10 +126,7 @@ class SyncBackendAdapter(AsyncBackend):
         file.result = getattr(target, "result", None)
 
     async def aclose(self) -> None:
-        await in_thread(self._sync.close)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({vars(self).get('_sync')!r})"
+        await in_thread(self.inner.close)
 
 
 async def _collect(source: IteratorSource, stack: ExitStack, path: str, backend: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -142,7 +141,7 @@ def another_client(store: Store | AsyncStore) -> Store | AsyncStore | None:
         twin: Store | AsyncStore = pickle.loads(pickle.dumps(store))  # noqa: S301 (our own bytes)
     except Exception:
         return None
-    return twin if twin._backend is not store._backend else None
+    return twin if twin.backend is not store.backend else None
 
 
 async def sees(other: View, view: View) -> bool:
@@ -154,20 +153,6 @@ async def sees(other: View, view: View) -> bool:
 
 
 def ungated(store: Store | AsyncStore) -> Store | AsyncStore:
-    """The same place through a backend that declares every capability, to see which hold undeclared."""
-    root: str = store._root
-    return type(store)(_claiming(store._backend), root)
-
-
-def _claiming(backend: Any) -> Any:
-    claims = type(backend.__class__.__name__, (type(backend),), {"capabilities": CapabilitySet(Capability)})
-    twin: Any = object.__new__(claims)
-    twin.__dict__.update(backend.__dict__)
-    for inner in ("_sync", "_async_backend"):
-        if inner in twin.__dict__:
-            twin.__dict__[inner] = _claiming(twin.__dict__[inner])
-    if hasattr(backend, "_driver"):
-        twin.__dict__.pop("_engine", None)
-        twin.__dict__["_driver"] = driver = copy.copy(backend._driver)
-        driver.capabilities = CapabilitySet(Capability)
-    return twin
+    """The same place through a backend that claims every capability, to see which hold undeclared."""
+    claiming: Any = store.backend.claiming(CapabilitySet(Capability))
+    return type(store)(claiming, store.root)

@@ -28,6 +28,7 @@ from remote_store._errors import (
     target_exists,
 )
 from remote_store._models import FileInfo, FolderInfo, FolderTotals, WriteResult, write_result
+from remote_store._paths import check_depth, check_range
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Sink, Want, WriteOptions
 from remote_store.engine.globs import Glob
 from remote_store.io.content import PART, Source
@@ -152,6 +153,9 @@ class Engine:
                 pass  # The first error stands when the probe fails.
         return miss
 
+    async def check_health(self) -> None:
+        await self.driver.check()
+
     # --- reading
 
     async def _reading(self, key: str, read: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -173,7 +177,8 @@ class Engine:
     async def read_bytes(self, key: str) -> bytes:
         return await self._reading(key, self.driver.read_bytes)
 
-    async def read_range(self, key: str, start: int, end: int, if_match: str | None = None) -> bytes:
+    async def read_range(self, key: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
+        check_range(start, end)
         if if_match is not None:
             return await self.driver.read_matching(key, start, end, if_match)
         if start == end:
@@ -194,6 +199,8 @@ class Engine:
                 return self.written(key, size, options, await sink.commit())
         reply = await self.driver.put(key, source.data, options)
         return self.written(key, len(source.data), options, reply)
+
+    write_atomic = write  # A driver that has ATOMIC_WRITE writes no other way.
 
     async def open_upload(self, key: str, options: WriteOptions) -> Upload:
         await self._before_write(key, options.replaces)
@@ -232,7 +239,7 @@ class Engine:
 
     # --- deleting
 
-    async def delete(self, key: str, missing_ok: bool) -> None:
+    async def delete(self, key: str, *, missing_ok: bool = False) -> None:
         looks_first = "remove" in self.driver.profile.look_first
         try:
             if looks_first:
@@ -243,7 +250,7 @@ class Engine:
             if not (missing_ok and isinstance(verdict, NotFound)):
                 raise verdict from miss.__cause__
 
-    async def delete_folder(self, key: str, recursive: bool, missing_ok: bool) -> None:
+    async def delete_folder(self, key: str, *, recursive: bool = False, missing_ok: bool = False) -> None:
         try:
             if "remove" in self.driver.profile.look_first and not self._flat:
                 await self._require_folder(key)
@@ -274,8 +281,14 @@ class Engine:
 
     # --- moving
 
-    async def transfer(self, verb: str, src: str, dst: str, overwrite: bool) -> None:
-        """`move` or `copy`: what is wrong with the source outranks what is wrong with the target."""
+    async def move(self, src: str, dst: str, overwrite: bool) -> None:
+        await self._transfer("move", src, dst, overwrite)
+
+    async def copy(self, src: str, dst: str, overwrite: bool) -> None:
+        await self._transfer("copy", src, dst, overwrite)
+
+    async def _transfer(self, verb: str, src: str, dst: str, overwrite: bool) -> None:
+        """What is wrong with the source outranks what is wrong with the target."""
         act = self.driver.move if verb == "move" else self.driver.copy
         if src == dst or not self._flat:
             await self.require_file(src)
@@ -303,6 +316,22 @@ class Engine:
             raise target_exists(dst, self.name)
 
     # --- listing
+
+    def list_files(
+        self, key: str, *, recursive: bool = False, max_depth: int | None = None
+    ) -> AsyncGenerator[Page, None]:
+        check_depth(max_depth)
+        return self.pages(key, max_depth if recursive else 0, "files")
+
+    def list_folders(self, key: str) -> AsyncGenerator[Page, None]:
+        return self.pages(key, 0, "folders")
+
+    def walk_folders(self, key: str, max_depth: int) -> AsyncGenerator[Page, None]:
+        check_depth(max_depth)
+        return self.pages(key, max_depth, "folders")
+
+    def iter_children(self, key: str) -> AsyncGenerator[Page, None]:
+        return self.pages(key, 0, "both")
 
     async def pages(
         self, key: str, max_depth: int | None, want: Want, name_prefix: str = "", strict: bool = False

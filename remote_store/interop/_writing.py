@@ -151,7 +151,7 @@ def _open(at: Place, **options: Any) -> Iterator[Any]:
         with store.open_atomic(key, **options) as file:
             yield file
     else:
-        store._target("write", key, options.get("metadata"), options.get("if_match"))
+        store.check_write(key, metadata=options.get("metadata"), if_match=options.get("if_match"))
         with spool() as file:
             yield file
             file.seek(0)

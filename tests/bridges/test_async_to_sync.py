@@ -21,7 +21,17 @@ from typing import Any
 import pytest
 from helpers.deadline import DEADLINE
 from helpers.processes import Fork
-from helpers.scripted import ENTRIES, OPERATIONS, PLAIN, Gate, Scripted, entry, noting
+from helpers.scripted import (
+    ENTRIES,
+    OPERATIONS,
+    PLAIN,
+    Gate,
+    Scripted,
+    arguments,
+    backend_methods,
+    entry,
+    noting,
+)
 
 from remote_store import (
     AlreadyExists,
@@ -36,6 +46,7 @@ from remote_store import (
     ResourceLocked,
     Store,
 )
+from remote_store._methods import Method
 from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend
 
 Adapter = AsyncBackendSyncAdapter
@@ -43,37 +54,23 @@ RUNNING, CLOSED = (
     "AsyncBackendSyncAdapter cannot be called from a running event loop",
     "AsyncBackendSyncAdapter is closed",
 )
-CALLS: dict[str, Callable[[Adapter], Any]] = {
-    "exists": lambda a: a.exists("f"),
-    "is_file": lambda a: a.is_file("f"),
-    "is_folder": lambda a: a.is_folder("f"),
-    "read": lambda a: a.read("f"),
-    "read_bytes": lambda a: a.read_bytes("f"),
-    "read_range": lambda a: a.read_range("f", 0, 1),
-    "read_seekable": lambda a: a.read_seekable("f"),
-    "write": lambda a: a.write("f", b"1"),
-    "write a stream": lambda a: a.write("f", io.BytesIO(b"1")),
-    "write_atomic": lambda a: a.write_atomic("f", b"1"),
-    "open_atomic": lambda a: write_block(a),
-    "delete": lambda a: a.delete("f"),
-    "delete_folder": lambda a: a.delete_folder("f"),
-    "list_files": lambda a: list(a.list_files("")),
-    "list_folders": lambda a: list(a.list_folders("")),
-    "walk_folders": lambda a: list(a.walk_folders("", 1)),
-    "iter_children": lambda a: list(a.iter_children("")),
-    "glob": lambda a: list(a.glob("*")),
-    "get_file_info": lambda a: a.get_file_info("f"),
-    "get_folder_info": lambda a: a.get_folder_info("f"),
-    "move": lambda a: a.move("f", "g"),
-    "copy": lambda a: a.copy("f", "g"),
-    "check_health": lambda a: a.check_health(),
+
+
+def _call(method: Method) -> Callable[[Adapter], Any]:
+    def call(adapter: Adapter) -> Any:
+        result = getattr(adapter, method.name)(*arguments(method))
+        if method.kind == "writer":
+            with result as file:
+                return file.write(b"1")
+        return list(result) if method.kind == "items" else result
+
+    return call
+
+
+CALLS = {method.name: _call(method) for method in backend_methods("value", "items", "stream", "writer")} | {
+    "write a stream": lambda adapter: adapter.write("f", io.BytesIO(b"1"))
 }
 LISTINGS = ["list_files", "list_folders", "iter_children", "glob"]
-
-
-def write_block(adapter: Adapter) -> None:
-    with adapter.open_atomic("f") as file:
-        file.write(b"1")
 
 
 # --- ASYNC-080
@@ -331,12 +328,12 @@ def test_each_operation_calls_its_own_twin(bridged: Any, name: str) -> None:
 def test_options_of_a_write_that_were_not_given_are_not_passed(bridged: Any, method: str) -> None:
     backend = noting(AsyncMemoryBackend)
     getattr(bridged(backend), method)("f", b"1")
-    assert backend.calls == [(method, ("f", b"1"), {"overwrite": False})]
+    assert backend.calls == [(method, ("f", b"1"), {})]
 
 
 def test_no_operation_is_left_out() -> None:
     public = {name for name in vars(Backend) if not name.startswith("_")}
-    assert public == {*OPERATIONS, *ENTRIES, "read", "read_seekable", "open_atomic", "close"}
+    assert public == {method.name for method in backend_methods("value", "items", "stream", "writer")} | {"close"}
 
 
 @pytest.mark.parametrize("what", PLAIN)

@@ -433,7 +433,7 @@ def interrupted_before_it_begins(adapter: Adapter, monkeypatch: pytest.MonkeyPat
         busy.set()
         go_on.wait(DEADLINE)
 
-    adapter._async_backend.exists = block  # type: ignore[method-assign, assignment]
+    adapter.inner.exists = block  # type: ignore[method-assign, assignment]
     begin, cancel = Call.begin, Call.cancel
 
     def begin_interrupted(call: Call[Any]) -> None:

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 from helpers.deadline import DEADLINE
-from helpers.scripted import ENTRIES, OPERATIONS, PLAIN, entry, noting
+from helpers.scripted import ENTRIES, OPERATIONS, PLAIN, arguments, backend_methods, entry, noting
 
 import remote_store.io.content as content_module
 from remote_store import AsyncBackendSyncAdapter, BackendUnavailable, NotFound, PermissionDenied, RemoteStoreError
+from remote_store._methods import Method
 from remote_store.aio import AsyncBackend, AsyncMemoryBackend, AsyncStore, SyncBackendAdapter
 from remote_store.backends import MemoryBackend
 from remote_store.bridges.threads import LISTING_BATCH
@@ -46,35 +47,24 @@ async def drained(items: AsyncIterator[Any]) -> list[Any]:
     return [item async for item in items]
 
 
-CALLS: dict[str, Callable[[AsyncBackend], Awaitable[Any]]] = {
-    "exists": lambda a: a.exists("f"),
-    "is_file": lambda a: a.is_file("f"),
-    "is_folder": lambda a: a.is_folder("f"),
-    "read_bytes": lambda a: a.read_bytes("f"),
-    "read_range": lambda a: a.read_range("f", 0, 1),
-    "read_seekable": lambda a: seekable(a),
-    "write": lambda a: a.write("w", b"1"),
-    "write_atomic": lambda a: a.write_atomic("w", b"1"),
-    "list_files": lambda a: drained(a.list_files("")),
-    "list_folders": lambda a: drained(a.list_folders("")),
-    "walk_folders": lambda a: drained(a.walk_folders("", 1)),
-    "iter_children": lambda a: drained(a.iter_children("")),
-    "glob": lambda a: drained(a.glob("*")),
-    "get_file_info": lambda a: a.get_file_info("f"),
-    "get_folder_info": lambda a: a.get_folder_info("d"),
-    "copy": lambda a: a.copy("f", "c"),
-    "move": lambda a: a.move("f", "m"),
-    "delete": lambda a: a.delete("f"),
-    "delete_folder": lambda a: a.delete_folder("d", recursive=True),
-    "check_health": lambda a: a.check_health(),
+def _call(method: Method) -> Callable[[AsyncBackend], Awaitable[Any]]:
+    async def call(adapter: AsyncBackend) -> Any:
+        options = {"recursive": True} if method.name == "delete_folder" else {}
+        result = getattr(adapter, method.name)(*arguments(method), **options)
+        return await (drained(result) if method.kind == "items" else result)
+
+    return call
+
+
+CALLS = {method.name: _call(method) for method in backend_methods("value", "items")} | {
+    "write": lambda adapter: adapter.write("w", b"1"),
+    "write_atomic": lambda adapter: adapter.write_atomic("w", b"1"),
+    "read_seekable": lambda adapter: seekable(adapter),
 }
-PASSED_THROUGH: dict[str, Callable[[AsyncBackend], Any]] = {
-    "name": lambda a: a.name,
-    "capabilities": lambda a: a.capabilities,
-    "to_key": lambda a: a.to_key("f"),
-    "native_path": lambda a: a.native_path("f"),
-    "resolve": lambda a: a.resolve("f"),
-    "unwrap": lambda a: a.unwrap(MemoryBackend),
+PASSED_THROUGH: dict[str, Callable[[Any], Any]] = {
+    **{name: ask for name, ask in PLAIN.items() if name != "concurrency"},
+    "capabilities": lambda adapter: adapter.capabilities,
+    "unwrap": lambda adapter: adapter.unwrap(MemoryBackend),
 }
 
 
@@ -191,7 +181,7 @@ async def test_async_034_what_needs_no_io_is_passed_on_in_place(what: str) -> No
     adapter = SyncBackendAdapter(backend)
     backend.calls.clear()
     with contextlib.suppress(Exception):  # unwrap has nothing of that type
-        assert PASSED_THROUGH[what](adapter) == PASSED_THROUGH[what](backend)  # type: ignore[arg-type]
+        assert PASSED_THROUGH[what](adapter) == PASSED_THROUGH[what](backend)
     assert backend.calls[0] == (what, True)
 
 

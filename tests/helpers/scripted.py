@@ -6,10 +6,12 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from inspect import signature
 from typing import Any, TypeVar
 
 from helpers.deadline import DEADLINE
-from remote_store import FileInfo, RemotePath, RemoteStoreError
+from remote_store import Backend, Capability, FileInfo, RemotePath, RemoteStoreError
+from remote_store._methods import METHODS, Method
 from remote_store._models import UNKNOWN_TIME
 from remote_store.aio import AsyncMemoryBackend
 from remote_store.backends import MemoryBackend
@@ -135,31 +137,52 @@ class Gate:
         return "gate"
 
 
-OPERATIONS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
-    "exists": (("f",), {}),
-    "is_file": (("f",), {}),
-    "is_folder": (("f",), {}),
-    "read_bytes": (("f",), {}),
-    "read_range": (("f", 1, 2), {}),
-    "write": (("f", b"1"), {"overwrite": True, "metadata": {"a": "b"}, "if_match": "e"}),
-    "write_atomic": (("f", b"1"), {"overwrite": True, "metadata": {"a": "b"}, "if_match": "e"}),
-    "delete": (("f",), {"missing_ok": True}),
-    "delete_folder": (("d",), {"recursive": True, "missing_ok": True}),
-    "get_file_info": (("f",), {}),
-    "get_folder_info": (("d",), {}),
-    "move": (("f", "g"), {"overwrite": True}),
-    "copy": (("f", "g"), {"overwrite": True, "if_match": "e"}),
-    "check_health": ((), {}),
+_ARGUMENTS: dict[str, Any] = {
+    "src": "f",
+    "dst": "g",
+    "start": 1,
+    "end": 2,
+    "content": b"1",
+    "pattern": "*",
+    "max_depth": 2,
+    "native_path": "f",
 }
+_OPTIONS: dict[str, Any] = {"overwrite": True, "metadata": {"a": "b"}, "missing_ok": True, "recursive": True}
+
+
+def backend_methods(*kinds: str) -> list[Method]:
+    """The methods of a backend that give one of these."""
+    return [method for method in METHODS.values() if method.of != "store" and method.kind in kinds]
+
+
+def arguments(method: Method) -> tuple[Any, ...]:
+    """Positional arguments for a method of a backend with a file `f` and a folder `d`."""
+    path = "d" if "folder" in method.name or method.gate is Capability.LIST else "f"
+    return tuple({"path": path, **_ARGUMENTS}[name] for name in method.arguments)
+
+
+def options(method: Method) -> dict[str, Any]:
+    """A value, other than the default, for each keyword of a method, and one that only some backends know."""
+    names = signature(getattr(Backend, method.name)).parameters.keys() - set(method.arguments)
+    return {name: {**_OPTIONS, **_ARGUMENTS, "if_match": "e"}[name] for name in names - {"self"}} | (
+        {"if_match": "e"} if "overwrite" in names else {}
+    )
+
+
+OPERATIONS = {method.name: (arguments(method), options(method)) for method in backend_methods("value")}
 """Operations that answer at once, with arguments that tell them apart."""
-ENTRIES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
-    "list_files": (("d",), {"recursive": True, "max_depth": 2}),
-    "list_folders": (("d",), {}),
-    "walk_folders": (("d", 2), {}),
-    "iter_children": (("d",), {}),
-    "glob": (("*",), {}),
-}
+ENTRIES = {method.name: (arguments(method), options(method)) for method in backend_methods("items")}
 """Those that answer entry by entry."""
+PLAIN: dict[str, Callable[[Any], Any]] = {
+    "identity": lambda backend: backend.identity,
+    "name": lambda backend: backend.name,
+    "concurrency": lambda backend: backend.concurrency,
+    "to_key": lambda backend: backend.to_key("f"),
+    "native_path": lambda backend: backend.native_path("f"),
+    "contains": lambda backend: backend.contains("f"),
+    "resolve": lambda backend: backend.resolve("f"),
+}
+"""What both adapters pass on in place."""
 
 
 class _Plain:
@@ -173,8 +196,8 @@ class _Plain:
     def native_path(self, path: str) -> str:
         return f"path of {path}"
 
-    def owns(self, native_path: str) -> str:
-        return f"owner of {native_path}"
+    def contains(self, native_path: str) -> str:
+        return f"place of {native_path}"
 
     def resolve(self, path: str) -> str:
         return f"plan of {path}"
@@ -206,15 +229,3 @@ def noting(base: type[AsyncMemoryBackend] | type[MemoryBackend]) -> Any:
     backend.calls, backend.answers = [], {name: object() for name in names}
     backend.concurrency, backend.close_is_terminal = "single_connection", True
     return backend
-
-
-PLAIN: dict[str, Callable[[Any], Any]] = {
-    "identity": lambda backend: backend.identity,
-    "name": lambda backend: backend.name,
-    "concurrency": lambda backend: backend.concurrency,
-    "to_key": lambda backend: backend.to_key("f"),
-    "native_path": lambda backend: backend.native_path("f"),
-    "owns": lambda backend: backend.owns("f"),
-    "resolve": lambda backend: backend.resolve("f"),
-}
-"""What both adapters pass on in place."""

@@ -5,31 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from remote_store._capabilities import GATES, KEYWORD_GATES, Capability
+from remote_store._capabilities import Capability
 from remote_store._errors import CapabilityNotSupported
+from remote_store._methods import KEYWORDS, METHODS
 from remote_store.certify.rules import equal, refused
 from remote_store.certify.view import View
 
 _MISSING = "no/such/file"
-_ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "read_range": (_MISSING, 0, 1),
-    "write": (_MISSING, b""),
-    "write_text": (_MISSING, ""),
-    "write_atomic": (_MISSING, b""),
-    "move": (_MISSING, _MISSING + "2"),
-    "copy": (_MISSING, _MISSING + "2"),
-    "glob": ("no/*",),
+_ARGUMENTS: dict[str, Any] = {
+    "path": _MISSING,
+    "src": _MISSING,
+    "dst": _MISSING + "2",
+    "pattern": "no/*",
+    "content": b"",
+    "text": "",
+    "start": 0,
+    "end": 1,
 }
+"""Something for each argument of the gated methods."""
 _KEYWORDS: dict[str, Any] = {"metadata": {"key": "value"}, "if_match": "0"}
 
 
 def calls(view: View, capability: Capability) -> dict[str, Callable[[], Any]]:
     """Every call that `capability` gates, by method."""
     gated: dict[str, Callable[[], Any]] = {}
-    for method, gate in GATES.items():
-        if gate is capability:
-            gated[method] = _call(view, method, {})
-    for keyword, gate in KEYWORD_GATES.items():
+    for method in METHODS.values():
+        if method.gate is capability and method.of != "backend":
+            gated[method.name] = _call(view, method.name, {})
+    for keyword, (gate, _) in KEYWORDS.items():
         if gate is capability and view.supports(Capability.WRITE):
             gated[f"write({keyword}=)"] = _call(view, "write", {keyword: _KEYWORDS[keyword]})
     if capability is Capability.LIST and view.supports(Capability.METADATA):
@@ -39,7 +42,7 @@ def calls(view: View, capability: Capability) -> dict[str, Callable[[], Any]]:
 
 def _call(view: View, method: str, options: dict[str, Any]) -> Callable[[], Any]:
     def call() -> Any:
-        outcome = getattr(view, method)(*_ARGUMENTS.get(method, (_MISSING,)), **options)
+        outcome = getattr(view, method)(*(_ARGUMENTS[name] for name in METHODS[method].arguments), **options)
         return outcome.__aenter__() if hasattr(outcome, "__aenter__") else outcome
 
     return call
