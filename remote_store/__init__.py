@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from remote_store._store import Store as Store
     from remote_store.backends._fsspec import FsspecBackend as FsspecBackend
     from remote_store.bridges.sync import AsyncBackendSyncAdapter as AsyncBackendSyncAdapter
+    from remote_store.io.files import AtomicWriter as AtomicWriter
 
 __version__ = "0.1.0"
 
@@ -73,6 +74,7 @@ _HOMES = {
     "remote_store._paths": ("RemotePath",),
     "remote_store._store": ("Store",),
     "remote_store.backends._fsspec": ("FsspecBackend",),
+    "remote_store.io.files": ("AtomicWriter",),
 }
 
 if not TYPE_CHECKING:
@@ -80,6 +82,7 @@ if not TYPE_CHECKING:
 __all__ = [
     "AlreadyExists",
     "AsyncBackendSyncAdapter",
+    "AtomicWriter",
     "Backend",
     "BackendUnavailable",
     "Capability",

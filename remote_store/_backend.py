@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Self, TypeVar, cast
 
 from remote_store._capabilities import CapabilitySet
 from remote_store._errors import CapabilityNotSupported, etag_differs
@@ -13,6 +13,9 @@ from remote_store._methods import Method, make_methods
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, WriteResult
 from remote_store._paths import check_depth, check_range
 from remote_store.io.content import PART, spool, spooling
+
+if TYPE_CHECKING:
+    from remote_store.io.files import AtomicWriter
 
 T = TypeVar("T")
 WritableContent = bytes | BinaryIO
@@ -202,19 +205,20 @@ class Backend(BackendBase):
         except BaseException:
             copy.close()
             raise
-        return copy  # type: ignore[return-value]
+        return cast("BinaryIO", copy)
 
     @contextmanager
     def open_atomic(
         self, path: str, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None, **options: Any
-    ) -> Iterator[Any]:
+    ) -> Iterator[AtomicWriter]:
         """A binary writer that commits on clean exit; spooled into `write_atomic` unless overridden."""
         if metadata is not None:
             options["metadata"] = metadata
-        with spool() as file:
+        with spool() as copy:
+            file = cast("AtomicWriter", copy)
             yield file
             file.seek(0)
-            file.result = self.write_atomic(path, file, overwrite=overwrite, **options)  # type: ignore
+            file.result = self.write_atomic(path, file, overwrite=overwrite, **options)
 
     def iter_children(self, path: str) -> Iterator[FileInfo | FolderEntry]:
         """Files and folders directly in a folder."""

@@ -17,7 +17,7 @@ from remote_store._methods import METHODS
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
 from remote_store.engine.runners import run_to_end
-from remote_store.io.files import AsyncAtomicFile
+from remote_store.io.files import AsyncAtomicWriter
 from remote_store.io.streams import AsyncReadStream
 
 T = TypeVar("T")
@@ -146,12 +146,12 @@ class _Blocking:
 
 
 @asynccontextmanager
-async def _enter(opened: Any) -> AsyncIterator[AsyncAtomicFile]:
+async def _enter(opened: Any) -> AsyncIterator[AsyncAtomicWriter]:
     with opened as target:
 
         async def put(data: bytes) -> None:
             target.write(data)
 
-        file = AsyncAtomicFile(put)
+        file = AsyncAtomicWriter(put)
         yield file
     file.result = target.result

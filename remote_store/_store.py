@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from remote_store._backend import Backend, WritableContent
 from remote_store._models import WriteResult
@@ -145,10 +145,9 @@ class Store(ReadingStore):
         return self._open_atomic(key, overwrite, options)
 
     @contextmanager
-    def _open_atomic(self, key: str, overwrite: bool, options: dict[str, Any]) -> Iterator[Any]:
-        writer: Any = None
+    def _open_atomic(self, key: str, overwrite: bool, options: dict[str, Any]) -> Iterator[AtomicWriter]:
         with self._errors, self._backend.open_atomic(key, overwrite=overwrite, **options) as file:
-            writer = ScopedWriter(file, self._errors) if self._root else file
+            writer = cast("AtomicWriter", ScopedWriter(file, self._errors)) if self._root else file
             with caller_errors:
                 yield writer
         writer.result = self._own(file.result)

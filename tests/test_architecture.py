@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 SDKS = {"adlfs", "aiohttp", "asyncssh", "azure", "boto3", "botocore", "gcsfs", "rich", "s3fs", "sshfs", "typer"}
 PUBLIC = ["remote_store", "remote_store.aio", "remote_store.backends"]
+OPEN = ("dict[str, Any]", "tuple[Any, ...]")
+"""What holds values of any type, such as the arguments of a constructor, or JSON."""
 
 
 def loaded_after(code: str, *arguments: str) -> set[str]:
@@ -102,6 +107,48 @@ def test_public_names_resolve_and_are_documented(module: str) -> None:
             assert not (value.__doc__ or "").startswith(f"{name}("), (
                 f"{module}.{name} has only the docstring of dataclass"
             )
+
+
+def _public_functions(module: str) -> Iterator[tuple[str, Any]]:
+    """The public methods, properties and constructors of a module's public classes, and its functions."""
+    package = importlib.import_module(module)
+    for name in package.__all__:
+        value = getattr(package, name)
+        if not inspect.isclass(value):
+            if inspect.isfunction(value):
+                yield f"{module}.{name}", value
+            continue
+        for attribute in dir(value):
+            found = inspect.getattr_static(value, attribute)
+            found = getattr(found, "func", getattr(found, "fget", getattr(found, "__func__", found)))
+            ours = str(getattr(found, "__module__", "")).startswith("remote_store.")
+            if ours and inspect.isfunction(found) and (attribute == "__init__" or not attribute.startswith("_")):
+                yield f"{module}.{name}.{attribute}", found
+
+
+@pytest.mark.parametrize("module", [*PUBLIC, "remote_store.config", "remote_store.certify"])
+def test_what_is_public_is_typed(module: str) -> None:
+    loose = []
+    for name, function in _public_functions(module):
+        signature = inspect.signature(function)
+        for parameter in list(signature.parameters.values()):
+            unbound = parameter.name in ("self", "cls") or parameter.kind is parameter.VAR_KEYWORD
+            if not unbound and parameter.annotation in (parameter.empty, "Any"):
+                loose.append(f"{name}({parameter.name})")
+        given = signature.return_annotation
+        for meant in OPEN if given is not signature.empty else ():
+            given = str(given).replace(meant, "")
+        if given is signature.empty or re.search(r"\bAny\b", given):
+            loose.append(f"{name} -> {given}")
+    assert loose == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("checker", [("mypy", "tests/typing"), ("basedpyright",)])
+def test_users_programs_have_the_types_they_expect(checker: tuple[str, ...]) -> None:
+    pytest.importorskip(checker[0])
+    done = subprocess.run([sys.executable, "-m", *checker], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("module", PUBLIC)

@@ -205,7 +205,7 @@ async def test_an_async_backend_with_the_abstract_methods_alone_keeps(check: Any
 
 def test_the_writer_of_open_atomic_is_typed() -> None:
     (writer,) = get_args(get_type_hints(Store.open_atomic)["return"])
-    assert get_type_hints(writer)["result"] == WriteResult | None
+    assert get_type_hints(writer)["result"] is WriteResult
     assert issubclass(writer, BinaryIO)
 
 

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from remote_store.aio._named import AsyncS3Backend as AsyncS3Backend
     from remote_store.aio._store import AsyncStore as AsyncStore
     from remote_store.bridges.threads import SyncBackendAdapter as SyncBackendAdapter
+    from remote_store.io.files import AsyncAtomicWriter as AsyncAtomicWriter
+    from remote_store.io.streams import AsyncReadStream as AsyncReadStream
 
 _HOMES = {
     "remote_store.bridges.threads": ("SyncBackendAdapter",),
+    "remote_store.io.files": ("AsyncAtomicWriter",),
+    "remote_store.io.streams": ("AsyncReadStream",),
     "remote_store.aio._backend": ("AsyncBackend", "AsyncWritableContent"),
     "remote_store.aio._fsspec": ("AsyncFsspecBackend",),
     "remote_store.aio._named": ("AsyncLocalBackend", "AsyncMemoryBackend", "AsyncS3Backend"),
@@ -27,10 +31,12 @@ _HOMES = {
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(__name__, {name: home for home, names in _HOMES.items() for name in names})
 __all__ = [
+    "AsyncAtomicWriter",
     "AsyncBackend",
     "AsyncFsspecBackend",
     "AsyncLocalBackend",
     "AsyncMemoryBackend",
+    "AsyncReadStream",
     "AsyncS3Backend",
     "AsyncStore",
     "AsyncWritableContent",

@@ -14,7 +14,7 @@ from remote_store._methods import Method, make_methods
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store._paths import check_depth, check_range
 from remote_store.io.content import pieces, spool, spooling
-from remote_store.io.files import AsyncAtomicFile
+from remote_store.io.files import AsyncAtomicWriter
 from remote_store.io.streams import AsyncReadStream, ThreadReader
 
 AsyncWritableContent = bytes | AsyncIterator[bytes]
@@ -139,7 +139,7 @@ class AsyncBackend(BackendBase):
     @asynccontextmanager
     async def open_atomic(
         self, path: str, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None, **options: Any
-    ) -> AsyncIterator[AsyncAtomicFile]:
+    ) -> AsyncIterator[AsyncAtomicWriter]:
         """A writer that commits on clean exit; spooled into `write_atomic` unless overridden."""
         if metadata is not None:
             options["metadata"] = metadata
@@ -148,7 +148,7 @@ class AsyncBackend(BackendBase):
             async def keep(data: bytes) -> None:
                 await asyncio.to_thread(copy.write, data)
 
-            file = AsyncAtomicFile(keep)
+            file = AsyncAtomicWriter(keep)
             try:
                 yield file
             finally:

@@ -14,7 +14,7 @@ from remote_store.backends._engine import EngineBackend, on_engine
 from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Awaited, Pinned
-from remote_store.io.files import AsyncAtomicFile
+from remote_store.io.files import AsyncAtomicWriter
 from remote_store.io.streams import CHUNK, AsyncReadStream, Reader
 
 
@@ -44,9 +44,9 @@ class AsyncDriverBackend(EngineBackend, AsyncMadeBackend, make=on_engine):
     @asynccontextmanager
     async def open_atomic(
         self, path: str, *, overwrite: bool = False, **options: Any
-    ) -> AsyncIterator[AsyncAtomicFile]:
+    ) -> AsyncIterator[AsyncAtomicWriter]:
         upload = await self._open_upload(path, overwrite, **options)
-        file = AsyncAtomicFile(lambda data: self._run(upload.write(data)))
+        file = AsyncAtomicWriter(lambda data: self._run(upload.write(data)))
         try:
             yield file
             file.close()

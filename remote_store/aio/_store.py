@@ -14,7 +14,7 @@ from remote_store._store_base import StoreBase, caller_errors
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 from remote_store.bridges.threads import SyncBackendAdapter
 from remote_store.io.content import check_async_content, encode
-from remote_store.io.files import AsyncAtomicFile
+from remote_store.io.files import AsyncAtomicWriter
 from remote_store.io.streams import AsyncItems, AsyncReadStream
 
 if TYPE_CHECKING:
@@ -219,14 +219,16 @@ class AsyncStore(StoreBase[AsyncBackend]):
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
-    ) -> AbstractAsyncContextManager[AsyncAtomicFile]:
+    ) -> AbstractAsyncContextManager[AsyncAtomicWriter]:
         """A writer (`await file.write(data)`) for an `async with` block: published when it ends, discarded when it
         raises. The writer's `result` is the `WriteResult` after the block."""
         key, options = self._target("open_atomic", path, metadata=metadata, if_match=if_match)
         return self._open_atomic(key, overwrite, options)
 
     @asynccontextmanager
-    async def _open_atomic(self, key: str, overwrite: bool, options: dict[str, Any]) -> AsyncIterator[AsyncAtomicFile]:
+    async def _open_atomic(
+        self, key: str, overwrite: bool, options: dict[str, Any]
+    ) -> AsyncIterator[AsyncAtomicWriter]:
         with self._errors:
             async with self._backend.open_atomic(key, overwrite=overwrite, **options) as file:
                 file.scope = self._errors

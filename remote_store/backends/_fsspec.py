@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from remote_store._backend import MadeBackend
 from remote_store._capabilities import Capability
@@ -14,7 +14,7 @@ from remote_store.backends._engine import EngineBackend, on_engine
 from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Inline, OnLoop
-from remote_store.io.files import AtomicFile
+from remote_store.io.files import AtomicFile, AtomicWriter
 from remote_store.io.streams import Reader, read_stream
 
 
@@ -42,10 +42,10 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
             raise
 
     @contextmanager
-    def open_atomic(self, path: str, *, overwrite: bool = False, **options: Any) -> Iterator[AtomicFile]:
+    def open_atomic(self, path: str, *, overwrite: bool = False, **options: Any) -> Iterator[AtomicWriter]:
         file = AtomicFile(self._open_upload(path, overwrite, **options), self._run)
         try:
-            yield file
+            yield cast("AtomicWriter", file)
             file.commit()
         except BaseException:
             file.abort()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from remote_store import _fork
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store.backends._engine import EngineBackend
 from remote_store.drivers.base import Driver
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
 class OverFilesystem(EngineBackend):
@@ -17,7 +20,7 @@ class OverFilesystem(EngineBackend):
     CAPABILITIES = CapabilitySet(Capability)
     """A driver for the filesystem at hand may hold any of them."""
 
-    def __init__(self, fs: Any, root: str = "", *, name: str | None = None) -> None:
+    def __init__(self, fs: AbstractFileSystem, root: str = "", *, name: str | None = None) -> None:
         if not hasattr(fs, "_strip_protocol"):
             raise TypeError(f"fs must be an fsspec filesystem, not {type(fs).__name__}; URLs go to Store.from_url")
         self._recipe = (fs, root), {"name": name}

@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 from remote_store._backend import BackendBase, MadeBackend, Wrapping, WritableContent
 from remote_store._capabilities import Capability, CapabilitySet
@@ -18,6 +18,7 @@ from remote_store.io.content import Source, pieces
 
 if TYPE_CHECKING:
     from remote_store.aio._backend import AsyncBackend
+    from remote_store.io.files import AtomicWriter
 
 T = TypeVar("T")
 PEEK = 8192
@@ -98,15 +99,15 @@ class AsyncBackendSyncAdapter(Wrapping["AsyncBackend"], MadeBackend, make=_metho
             return self.inner.unwrap_sync_safe(type_hint)
         return BackendBase.unwrap(self, type_hint)
 
-    def read(self, path: str) -> Any:
+    def read(self, path: str) -> BinaryIO:
         """A stream that goes forward only; the first chunk is fetched now, so that a missing file is told now."""
         self._run.check()
         stream = BridgedStream(RemoteIterator(self._run, self.inner.read(path)), self)
         if not stream.peek():
             self._run.check()  # A close in between is no empty file.
-        return stream
+        return cast("BinaryIO", stream)
 
-    def read_seekable(self, path: str) -> Any:
+    def read_seekable(self, path: str) -> BinaryIO:
         copy = super().read_seekable(path)
         if self._run.closed:
             copy.close()
@@ -114,7 +115,7 @@ class AsyncBackendSyncAdapter(Wrapping["AsyncBackend"], MadeBackend, make=_metho
         return copy
 
     @contextmanager
-    def open_atomic(self, path: str, **options: Any) -> Iterator[Any]:
+    def open_atomic(self, path: str, **options: Any) -> Iterator[AtomicWriter]:
         self._run.check()
         with super().open_atomic(path, **options) as file:
             yield file

@@ -14,7 +14,7 @@ from remote_store._methods import Method
 from remote_store._models import WriteResult
 from remote_store.aio._backend import AsyncMadeBackend, AsyncWritableContent
 from remote_store.io.content import PART, SPOOL_LIMIT, IteratorSource, spool, spooling
-from remote_store.io.files import AsyncAtomicFile
+from remote_store.io.files import AsyncAtomicWriter
 from remote_store.io.streams import CHUNK, AsyncReadStream, ThreadReader, in_thread
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class SyncBackendAdapter(Wrapping[Backend], AsyncMadeBackend, make=_method):
         return AsyncReadStream(ThreadReader(stream))
 
     @asynccontextmanager
-    async def open_atomic(self, path: str, **options: Any) -> AsyncIterator[AsyncAtomicFile]:
+    async def open_atomic(self, path: str, **options: Any) -> AsyncIterator[AsyncAtomicWriter]:
         stack, turn = ExitStack(), threading.Lock()
 
         def enter() -> Any:
@@ -114,7 +114,7 @@ class SyncBackendAdapter(Wrapping[Backend], AsyncMadeBackend, make=_method):
                     stack.__exit__(type(error), error, error.__traceback__)
 
         target = await open_in_thread(enter, lambda _: leave(asyncio.CancelledError()))
-        file = AsyncAtomicFile(lambda data: in_thread(put, data))
+        file = AsyncAtomicWriter(lambda data: in_thread(put, data))
         try:
             yield file
         except BaseException as error:
@@ -123,7 +123,8 @@ class SyncBackendAdapter(Wrapping[Backend], AsyncMadeBackend, make=_method):
             raise
         file.close()
         await in_thread(leave, None)
-        file.result = getattr(target, "result", None)
+        result: Any = getattr(target, "result", None)
+        file.result = result
 
     async def aclose(self) -> None:
         await in_thread(self.inner.close)

@@ -24,10 +24,10 @@ class AtomicWriter(BinaryIO):
     """The binary writer of `open_atomic` as type checkers see it; what backends give need not inherit from it.
 
     Attributes:
-        result: the `WriteResult`, once the block has ended well.
+        result: the `WriteResult`, to be read after the block has ended well (None before).
     """
 
-    result: WriteResult | None
+    result: WriteResult
 
 
 class ScopedWriter(io.RawIOBase):
@@ -126,16 +126,16 @@ class AtomicFile(io.BufferedWriter):
         return upload
 
 
-class AsyncAtomicFile:
+class AsyncAtomicWriter:
     """The async binary writer of `open_atomic`.
 
     Attributes:
-        result: the `WriteResult`, once the block has ended well.
+        result: the `WriteResult`, to be read after the block has ended well (None before).
     """
 
     def __init__(self, write: Callable[[bytes], Awaitable[Any]]) -> None:
         self._write: Callable[[bytes], Awaitable[Any]] | None = write
-        self.result: WriteResult | None = None
+        self.result: WriteResult = cast("WriteResult", None)
         self.scope: AbstractContextManager[Any] = nullcontext()
 
     async def write(self, data: bytes) -> int:
