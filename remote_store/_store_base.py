@@ -76,10 +76,20 @@ class RerootErrors:
 
 
 class Origin(Protocol):
-    """Where a store comes from that pickles by name."""
+    """Where a store comes from that pickles by name.
 
-    def reduce(self, store: StoreBase[Any]) -> tuple[Any, ...]:
-        """What pickles in place of a store of this origin, or of a child of it."""
+    Attributes:
+        name: by which it is found.
+        root: that of the store which has this name; a child of it has one below.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def root(self) -> str: ...
+
+    def reduce(self, store: StoreBase[Any]) -> tuple[Any, ...] | None:
+        """What pickles in place of a store of this origin, or of a child of it; None where its parts do."""
 
 
 class StoreBase(Generic[B]):
@@ -114,6 +124,16 @@ class StoreBase(Generic[B]):
     def root(self) -> str:
         """The folder of the backend that is this store's root, as a key; `""` is the backend's own root."""
         return self._root
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where a store comes from that has a name, such as those of a configuration; None where it has none."""
+        return self._origin
+
+    @property
+    def reroot_errors(self) -> RerootErrors:
+        """A context manager: errors of the backend that pass through it get the paths that this store gives them."""
+        return self._errors
 
     # --- keys and gates
 
@@ -266,9 +286,8 @@ class StoreBase(Generic[B]):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._origin is not None:
-            return self._origin.reduce(self)
-        return rebuild, (type(self), self._backend, self._root, self._owns)
+        named = self._origin.reduce(self) if self._origin is not None else None
+        return named or (rebuild, (type(self), self._backend, self._root, self._owns, self._origin))
 
 
 def _identity(backend: Any) -> object:

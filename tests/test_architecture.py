@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec import AbstractFileSystem
 
 ROOT = Path(__file__).parent.parent
 SDKS = {"adlfs", "aiohttp", "asyncssh", "azure", "boto3", "botocore", "gcsfs", "rich", "s3fs", "sshfs", "typer"}
@@ -155,3 +157,44 @@ def test_users_programs_have_the_types_they_expect(checker: tuple[str, ...]) -> 
 def test_a_missing_public_name_is_an_attribute_error(module: str) -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = importlib.import_module(module).no_such_name
+
+
+def _room(path: Path) -> str:
+    """The folder of a module below the package; the modules on top are one room."""
+    parts = path.relative_to(ROOT / "remote_store").parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def _private_names(tree: ast.AST) -> tuple[set[str], list[tuple[int, str]]]:
+    """Underscore attributes that a module defines, and those it takes of other objects, by line."""
+    defined: set[str] = set()
+    taken: list[tuple[int, str]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            defined.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            defined.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            if isinstance(node.ctx, ast.Store):
+                defined.add(node.attr)
+            elif not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+                taken.append((node.lineno, node.attr))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1:
+            name = node.args[1]
+            if node.func.id in ("getattr", "hasattr", "setattr") and isinstance(name, ast.Constant):
+                taken.append((node.lineno, str(name.value)))
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            taken.append((node.lineno, str(node.slice.value)))
+    return defined, [(line, name) for line, name in taken if re.match("_[a-z]", name)]
+
+
+def test_no_room_enters_another_by_a_private_door() -> None:
+    read = {path: _private_names(ast.parse(path.read_text())) for path in (ROOT / "remote_store").rglob("*.py")}
+    ours = {name for defined, _ in read.values() for name in defined} - set(dir(AbstractFileSystem))
+    entered = []
+    for path, (_, taken) in read.items():
+        here = {name for other, (defined, _) in read.items() if _room(other) == _room(path) for name in defined}
+        for line, name in taken:
+            if name in ours - here:
+                entered.append(f"{path.relative_to(ROOT)}:{line}: {name}")
+    assert entered == []

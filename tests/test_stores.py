@@ -379,6 +379,35 @@ def test_stores_are_immutable_values(tmp_path: Any) -> None:
         Store(backend, "../x")
 
 
+def test_a_store_tells_its_backend_and_root() -> None:
+    backend = MemoryBackend()
+    child = Store(backend, "data").child("in")
+    assert (child.backend, child.root, child.origin) == (backend, "data/in", None)
+    assert Store(backend).root == ""
+    with pytest.raises(AttributeError):
+        child.root = "elsewhere"  # type: ignore[misc]
+    with pytest.raises(NotFound) as caught, child.reroot_errors:
+        backend.read_bytes("data/in/f")
+    assert caught.value.path == "f"
+
+
+def test_a_backend_tells_what_makes_an_equal_one_and_what_it_wraps(tmp_path: Any) -> None:
+    backend = LocalBackend(tmp_path, durable=True)
+    args, options = backend.recipe()
+    assert LocalBackend(*args, **options).recipe() == ((str(tmp_path),), {"create": True, "durable": True})
+    assert (Plain().recipe(), Plain().inner) == (None, None)
+    assert SyncBackendAdapter(backend).inner is backend
+
+
+def test_a_twin_claims_more_over_the_same_storage() -> None:
+    backend = MemoryBackend()
+    twin = SyncBackendAdapter(backend).claiming(CapabilitySet())
+    assert twin.capabilities == twin.inner.capabilities == CapabilitySet()
+    twin.inner.claiming(CapabilitySet(Capability)).write("f", b"1")
+    assert backend.read_bytes("f") == b"1"
+    assert Capability.WRITE in backend.capabilities
+
+
 def test_backends_take_attributes() -> None:
     for backend in (MemoryBackend(), AsyncMemoryBackend(), Plain()):
         backend.note = "mine"  # type: ignore[union-attr]

@@ -48,6 +48,11 @@ class EngineBackend(BackendBase):
         return driver
 
     @property
+    def driver(self) -> Driver:
+        """How this backend speaks to its filesystem; another one after a close or a fork."""
+        return self._driver
+
+    @property
     def name(self) -> str:
         return self._driver.name
 

@@ -29,8 +29,7 @@ def driver(fs, root, name):
 
 def proposed_driver(store: Any, findings: tuple[CapabilityFinding, ...]) -> str | None:
     """Source of a driver where the store has only the generic one; None where it has its own."""
-    backend = store._backend
-    driver = getattr(getattr(backend, "_sync", backend), "_driver", None)
+    driver = getattr(store.backend.identity, "driver", None)
     if driver is None or type(driver).__module__ != "remote_store.drivers.generic.driver":
         return None
     held = [f for f in findings if f.observed or (f.observed is None and f.declared)]

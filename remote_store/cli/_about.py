@@ -112,10 +112,10 @@ def certify(
 
 def _missing(places: Places, store: Store) -> Store | None:
     """The same store in a bucket that does not exist; None where there are no buckets."""
-    backend = store._backend
+    backend = store.backend
     if not isinstance(backend, S3Backend):
         return None
-    (bucket, root), options = backend._recipe
+    (bucket, root), options = backend.recipe()
     return places.enter_context(Store(S3Backend(f"{bucket[:40]}-{uuid4().hex[:12]}", root, **options)))
 
 

@@ -112,7 +112,7 @@ def _is_folder(place: Place) -> bool:
 def _contains(source: Place, target: Place, moving: bool) -> bool:
     """Whether a target is the source itself or below it; when moving, which deletes, also where that is unknown."""
     plans = [place.store.resolve(place.key) for place in (source, target)]
-    if source.store._backend is not target.store._backend:
+    if source.store.backend is not target.store.backend:
         kinds = {(plan.backend, plan.details.get("endpoint_url")) for plan in plans}
         # The path of a file on another filesystem may not say on which machine it is.
         if len(kinds) > 1 or not (moving or plans[0].backend in ("local", "s3")):

@@ -75,10 +75,10 @@ class Transfer:
     def _do(self, source: Place | None, target: Place, size: int) -> None:
         self._go_on()
         verb = "move" if self._moving else "copy"
-        backend = target.store._backend
-        if source and source.store._backend is backend and Capability(verb) in backend.capabilities:
-            keys = [join(place.store._root, place.key) for place in (source, target)]
-            with target.errors(), target.store._errors:  # the two stores may have different roots
+        backend = target.store.backend
+        if source and source.store.backend is backend and Capability(verb) in backend.capabilities:
+            keys = [join(place.store.root, place.key) for place in (source, target)]
+            with target.errors(), target.store.reroot_errors:  # the two stores may have different roots
                 getattr(backend, verb)(*keys, overwrite=self._force)
             self._advance(size)
         else:

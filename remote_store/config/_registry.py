@@ -183,10 +183,10 @@ class _Origin(NamedTuple):
     name: str
     root: str
 
-    def reduce(self, store: StoreBase[Any]) -> tuple[Any, ...]:
+    def reduce(self, store: StoreBase[Any]) -> tuple[Any, ...] | None:
         if self.registry._definition(self.name)[0].backend == "memory":  # It says itself that it cannot be pickled.
-            return rebuild, (type(store), store._backend, store._root, store._owns, self)
-        child = below(self.root, store._root)
+            return None
+        child = below(self.root, store.root)
         return _recall, (isinstance(store, AsyncStore), self.registry._file, self.registry._token, self.name, child)
 
 
@@ -214,7 +214,7 @@ class _Lost:
         self.recipe, self.error, self.name = recipe, error, recipe[-1]
 
     def reduce(self, store: StoreBase[Any]) -> tuple[Any, ...]:
-        return _recall, (*self.recipe, store._root)
+        return _recall, (*self.recipe, store.root)
 
     def __getattr__(self, name: str) -> Any:
         raise self.error.with_traceback(None)

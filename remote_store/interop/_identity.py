@@ -75,10 +75,10 @@ def recipe(store: AnyStore) -> dict[str, Any]:
     Raises:
         ValueError: it would take a secret, or what lives in this process alone.
     """
-    origin: Any = store._origin
+    origin = store.origin
     if origin is not None:
-        return {"name": origin.name, "root": below(origin.root, store._root)}
-    backend: Any = store._backend.identity
+        return {"name": origin.name, "root": below(origin.root, store.root)}
+    backend: Any = store.backend.identity
     try:
         _, (cls, args, options), *_ = backend.__reduce__()
         known = cls.__module__.startswith("remote_store.") and options.keys() <= PUBLIC_OPTIONS
@@ -87,7 +87,7 @@ def recipe(store: AnyStore) -> dict[str, Any]:
         known = False
     if not known or not all(_plain(value) for value in (*args, *options.values())):
         raise ValueError(f"{store!r} has no form without secrets; configure it, and use its name")
-    return {"backend": cls.__name__, "args": list(args), "options": dict(options), "root": store._root}
+    return {"backend": cls.__name__, "args": list(args), "options": dict(options), "root": store.root}
 
 
 def _plain(value: object) -> bool:
@@ -105,13 +105,13 @@ def token(store: AnyStore | str, asynchronous: bool) -> str:
 
 def same_store(one: AnyStore, other: AnyStore) -> bool:
     """Whether two stores of one kind have the same keys of one backend, in an adapter or not."""
-    same: bool = one._backend.identity is other._backend.identity and one._root == other._root
-    return same
+    return one.backend.identity is other.backend.identity and one.root == other.root
 
 
 def location(store: AnyStore, key: str) -> object:
     """The same for one file of stores that are rooted at different folders of one storage."""
-    backend, plan = store._backend.identity, store.resolve(key)
+    backend: Any = store.backend.identity
+    plan = store.resolve(key)
     try:
         backend.__reduce_ex__(4)
         known = bool(plan.details)
@@ -119,7 +119,7 @@ def location(store: AnyStore, key: str) -> object:
         known = False
     if not known:  # Its files are wherever this very object keeps them.
         return backend.__dict__.setdefault("_interop_token", uuid4().hex), plan.native_path
-    fs = _described(backend._recipe[0][0]) if isinstance(backend, OverFilesystem) else None
+    fs = _described(backend.recipe()[0][0]) if isinstance(backend, OverFilesystem) else None
     details = sorted((name, value) for name, value in plan.details.items() if name != "root")  # It is in the path.
     return plan.backend, plan.native_path, details, fs
 

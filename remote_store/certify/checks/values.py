@@ -16,7 +16,7 @@ from remote_store.certify.view import View
 @check("CAP")
 async def capabilities_are_told(s: View) -> None:
     """`supports` agrees with the backend's capability set, which cannot be changed."""
-    capabilities = s.store._backend.capabilities
+    capabilities = s.store.backend.capabilities
     for capability in Capability:
         equal(s.supports(capability), capability in capabilities, f"supports({capability})")
     true(isinstance(capabilities, frozenset), "a capability set is immutable")
