@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import os
 import subprocess
 import sys
@@ -15,11 +16,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import pytest
+from fsspec.asyn import get_loop
 from helpers.deadline import DEADLINE
+from servers.s3 import BUCKET, S3Server
 
-from remote_store import FolderInfo, NotFound, Store
+from remote_store import BackendUnavailable, FolderInfo, NotFound, Store
 from remote_store.aio import AsyncLocalBackend, AsyncStore
-from remote_store.backends import LocalBackend
+from remote_store.backends import LocalBackend, S3Backend
+from remote_store.engine.runners import Inline
+from remote_store.io.streams import CHUNK, read_stream
 
 MIB = 1 << 20
 SPOOL_LIMIT = 8 * MIB
@@ -116,6 +121,93 @@ def test_a_large_file_streams_in_little_memory(tmp_path: Path, how: str) -> None
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) <= LIMIT
+
+
+# --- hops: an S3 store runs on a loop in another thread
+
+
+@pytest.fixture
+def hops(moto_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, Callable[[], int]]]:
+    """A store on S3 with parts of 8 MiB, and how often this thread has called on its loop since it was last asked."""
+    options = {"endpoint_url": moto_server.endpoint, "key": "k", "secret": "s", "region_name": "us-east-1"}
+    with Store(S3Backend(BUCKET, moto_server.fresh_prefix(), part_size=8 * MIB, **options)) as store:
+        store.write("f", bytes(8 * MIB))
+        loop, here, calls = get_loop(), threading.get_ident(), list[object]()
+        schedule = loop.call_soon_threadsafe
+
+        def counting(callback: Any, *args: Any, **options: Any) -> Any:
+            if threading.get_ident() == here:
+                calls.append(callback)
+            return schedule(callback, *args, **options)
+
+        def count() -> int:
+            counted = len(calls)
+            calls.clear()
+            return counted
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counting)
+        yield store, count
+
+
+def test_a_stream_crosses_to_the_loop_once_a_stride(hops: tuple[Store, Callable[[], int]]) -> None:
+    store, count = hops
+    with store.open_atomic("g") as file:
+        for _ in range(16):
+            file.write(bytes(MIB))
+    assert 0 < count() <= 6
+    assert file.result.size == 16 * MIB
+    store.write("h", io.BytesIO(bytes(16 * MIB)))
+    assert 0 < count() <= 6
+    with store.read("f") as stream:
+        assert sum(len(piece) for piece in iter(lambda: stream.read(32 << 10), b"")) == 8 * MIB
+    assert 0 < count() <= 12
+    with store.read("f") as stream:
+        assert len(stream.read()) == 8 * MIB
+    assert 0 < count() <= 12
+
+
+class Pieces:
+    """A reader that gives what it is made of, piece by piece, and notes what it was asked for."""
+
+    def __init__(self, *pieces: bytes | Exception) -> None:
+        self.left, self.asked = list(pieces), list[int]()
+
+    async def read(self, size: int) -> bytes:
+        self.asked.append(size)
+        piece = self.left.pop(0) if self.left else b""
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    async def seek(self, offset: int, whence: int) -> int:
+        return offset
+
+    async def close(self) -> None:
+        pass
+
+
+def test_what_came_before_a_failure_in_one_stride_is_not_lost() -> None:
+    reader = Pieces(bytes(CHUNK), b"1" * CHUNK, b"2" * CHUNK, NotFound("went away"))
+    stream = read_stream(reader, Inline(), True, MIB)
+    assert len(stream.read(CHUNK)) == CHUNK
+    assert stream.read(2 * CHUNK) == b"1" * CHUNK + b"2" * CHUNK
+    with pytest.raises(NotFound):
+        stream.read(1)
+    with pytest.raises(BackendUnavailable, match="seek to where to go on"):
+        stream.read(1)
+
+
+def test_a_stream_takes_more_at_a_time_as_it_is_read_on_and_begins_anew_after_a_seek() -> None:
+    reader = Pieces(*[bytes(CHUNK)] * 64)
+    stream = read_stream(reader, Inline(), True, MIB)
+    stream.read(1)
+    assert reader.asked == [CHUNK]
+    stream.read(CHUNK)
+    assert sum(reader.asked[1:2]) == 4 * CHUNK
+    assert 64 - len(reader.left) == 5
+    stream.seek(3 * MIB)
+    stream.read(1)
+    assert reader.asked[-1] == CHUNK
 
 
 # --- listings

@@ -14,8 +14,9 @@ from remote_store.backends._engine import EngineBackend, on_engine
 from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Inline, OnLoop
+from remote_store.io.content import PART
 from remote_store.io.files import AtomicFile, AtomicWriter
-from remote_store.io.streams import Reader, read_stream
+from remote_store.io.streams import CHUNK, Reader, read_stream
 
 
 class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
@@ -23,7 +24,12 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
 
     @cached_property
     def _run(self) -> Inline:
-        return OnLoop(self._driver.fs.loop) if self._driver.runs == "native" else Inline()
+        return OnLoop(self._driver.fs.loop) if self._hops else Inline()
+
+    @property
+    def _hops(self) -> bool:
+        """Whether operations run on a loop in another thread, so that streams go there in strides."""
+        return self._driver.runs == "native"
 
     def read(self, path: str) -> BinaryIO:
         return self._stream(self._engine.open_read(self._key(path, file_key)))
@@ -36,14 +42,16 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
     def _stream(self, opening: Awaitable[Reader]) -> BinaryIO:
         reader = self._run(opening)
         try:
-            return read_stream(reader, self._run, Capability.SEEKABLE_READ in self.capabilities)
+            stride = PART if self._hops else CHUNK
+            return read_stream(reader, self._run, Capability.SEEKABLE_READ in self.capabilities, stride)
         except BaseException:
             self._run(reader.close())
             raise
 
     @contextmanager
     def open_atomic(self, path: str, *, overwrite: bool = False, **options: Any) -> Iterator[AtomicWriter]:
-        file = AtomicFile(self._open_upload(path, overwrite, **options), self._run)
+        upload = self._open_upload(path, overwrite, **options)
+        file = AtomicFile(upload, self._run, self._driver.stride if self._hops else PART // 4)
         try:
             yield cast("AtomicWriter", file)
             file.commit()

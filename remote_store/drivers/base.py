@@ -10,6 +10,7 @@ from remote_store._capabilities import CapabilitySet
 from remote_store._models import FileInfo, FolderEntry
 from remote_store._paths import below, join
 from remote_store.drivers.profiles import Profile
+from remote_store.io.content import PART
 from remote_store.io.streams import Reader
 
 FILE: Literal["file"] = "file"
@@ -72,12 +73,19 @@ class Driver:
     """Whether the filesystem was made for this driver, which then closes it."""
     survives_fork: bool = False
     """Whether a forked child may go on with this very instance."""
+    part_size: int = PART
+    """How much content one request sends, where a file goes in parts [bytes]."""
     runs: Literal["inline", "thread", "native"] = "thread"
     """How verbs run: `inline` ones never wait, `thread` ones block, `native` ones are coroutines of an event loop."""
 
     def __init__(self, name: str, root: str) -> None:
         self.name = name
         self.root = root
+
+    @property
+    def stride(self) -> int:
+        """How much content one hop to the filesystem's loop takes [bytes]: half a part, so that none is held twice."""
+        return max(self.part_size // 2, PART)
 
     # --- naming, without I/O
 

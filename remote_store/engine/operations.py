@@ -31,7 +31,7 @@ from remote_store._models import FileInfo, FolderInfo, FolderTotals, WriteResult
 from remote_store._paths import check_depth, check_range
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Sink, Want, WriteOptions
 from remote_store.engine.globs import Glob
-from remote_store.io.content import PART, Source
+from remote_store.io.content import Source
 from remote_store.io.streams import Reader
 
 T = TypeVar("T")
@@ -193,7 +193,7 @@ class Engine:
         if source.data is None:
             size = 0
             async with await self.driver.open_write(key, options) as sink:
-                while chunk := await source.read(PART):
+                while chunk := await source.read(self.driver.stride):
                     await sink.write(chunk)
                     size += len(chunk)
                 return self.written(key, size, options, await sink.commit())

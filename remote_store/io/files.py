@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, BinaryIO, Protocol, cast
 
 from remote_store._models import WriteResult
-from remote_store.io.content import PART, binary
+from remote_store.io.content import binary
 from remote_store.io.streams import Run
 
 
@@ -88,10 +88,10 @@ class AtomicFile(io.BufferedWriter):
 
     result: WriteResult | None = None
 
-    def __init__(self, upload: Upload, run: Run) -> None:
+    def __init__(self, upload: Upload, run: Run, stride: int) -> None:
         self._upload = _RawUpload(upload, run)
         self._finish = run
-        super().__init__(self._upload, PART // 4)
+        super().__init__(self._upload, stride)
 
     def write(self, buffer: Any) -> int:
         """Append bytes; returns their length [bytes]."""

@@ -43,11 +43,21 @@ def before_start() -> io.UnsupportedOperation:
 
 
 class _RawReader(io.RawIOBase):
-    def __init__(self, reader: Reader, run: Run, seekable: bool) -> None:
+    """A reader as a file.
+
+    Where a call of the reader is a hop to another thread, one hop brings up to a `stride` of bytes. It begins with a
+    chunk, as who goes to and fro needs few at each place, and grows while the file is read on.
+    """
+
+    def __init__(self, reader: Reader, run: Run, seekable: bool, stride: int) -> None:
         self._reader = reader
         self._run = run
         self._seekable = seekable
+        self._stride, self._ahead = stride, CHUNK
+        self._position = 0
         self._broken: BaseException | None = None
+        self._failure: Exception | None = None  # To be raised after the bytes that came before it.
+        self._ended = False
 
     def readable(self) -> bool:
         return True
@@ -56,11 +66,13 @@ class _RawReader(io.RawIOBase):
         return self._seekable
 
     def readinto(self, buffer: Any) -> int:
-        data = self._next(len(buffer))
+        data = self._next(min(len(buffer), self._ahead))
+        self._ahead = min(self._ahead * 4, self._stride)
         buffer[: len(data)] = data
         return len(data)
 
     def readall(self) -> bytes:
+        self._ahead = self._stride
         pieces = []
         while data := self._next(PART):
             pieces.append(data)
@@ -71,30 +83,61 @@ class _RawReader(io.RawIOBase):
         if self._broken is not None:
             message = "An earlier read of this stream failed; seek to where to go on, or open it anew"
             raise BackendUnavailable(message, path=getattr(self._broken, "path", None)) from self._broken
+        if self._ended:
+            return b""
         try:
-            return cast("bytes", self._run(self._reader.read(size)))
+            data: bytes = self._run(self._fill(size) if self._ahead > CHUNK else self._reader.read(size))
         except BaseException as error:
             self._broken = error
             raise
+        self._position += len(data)
+        return data
+
+    async def _fill(self, size: int) -> bytes:
+        """`size` bytes, fewer at the end of the file or before a failure, which is raised by the next call."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+        pieces: list[bytes] = []
+        while size:
+            try:
+                piece = await self._reader.read(size)
+            except Exception as error:
+                if not pieces:
+                    raise
+                self._failure = error
+                break
+            if not piece:
+                self._ended = True
+                break
+            pieces.append(piece)
+            size -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if not self._seekable:
             raise io.UnsupportedOperation("seek")
         place = cast("int", self._run(self._reader.seek(offset, whence)))
-        self._broken = None
+        self._broken = self._failure = None
+        self._ahead, self._ended, self._position = CHUNK, False, place
         return place
+
+    def tell(self) -> int:
+        if not self._seekable:
+            raise io.UnsupportedOperation("tell")
+        return self._position  # Without asking the reader: `io` wants to know it of every file it opens.
 
     def close(self) -> None:
         if not self.closed:
             super().close()
-            self._broken = None
+            self._broken = self._failure = None
             with suppress(BackendUnavailable):  # A loop that is gone has let go already.
                 self._run.let_go(self._reader.close())
 
 
-def read_stream(reader: Reader, run: Run, seekable: bool) -> BinaryIO:
-    """A buffered binary stream over `reader`."""
-    return io.BufferedReader(_RawReader(reader, run, seekable), CHUNK)
+def read_stream(reader: Reader, run: Run, seekable: bool, stride: int = CHUNK) -> BinaryIO:
+    """A buffered binary stream over `reader`, which takes at most `stride` bytes of it at a time."""
+    return io.BufferedReader(_RawReader(reader, run, seekable, stride), stride)
 
 
 class ScopedStream(io.RawIOBase):
