@@ -62,7 +62,7 @@ class ReadingStore(StoreBase[Backend]):
         return info
 
     def head(self, path: Path) -> WriteResult:
-        """What a write would have told about a file: a `WriteResult` with source `"sidecar"`."""
+        """A file's size, etag and times as a `WriteResult`, with source `"sidecar"`."""
         self._require("head", path)
         return as_head(self.get_file_info(path))
 

@@ -35,7 +35,7 @@ def backend_from_url(url: str, options: Mapping[str, Any]) -> Backend:
     if url.startswith(S3_URLS):
         return S3Backend(*_bucket(url), **options)
     fs, root = _filesystem(url, options)
-    return FsspecBackend(fs, root, name=backend_name(_protocol(url))).own()
+    return FsspecBackend(fs, root, name=backend_name(_protocol(url))).adopt()
 
 
 def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend | Backend:
@@ -53,7 +53,7 @@ def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend
     native = protocol != "memory" and _takes_loop(_filesystem_class(protocol))
     fs, root = _filesystem(url, {**options, "asynchronous": True} if native else options)
     cls = AsyncFsspecBackend if protocol == "memory" or is_async(fs) else FsspecBackend
-    return cls(fs, root, name=backend_name(protocol)).own()
+    return cls(fs, root, name=backend_name(protocol)).adopt()
 
 
 def _takes_loop(cls: Any) -> bool:

@@ -157,7 +157,7 @@ def test_a_store_over_a_filesystem_of_the_users_own_hides_too(
     for name in ("botocore.endpoint", "botocore.auth"):
         monkeypatch.setattr(logging.getLogger(name), "filters", [])
     fs = S3FileSystem(**_login(moto_server), skip_instance_cache=True)
-    with Store(FsspecBackend(fs, BUCKET).own()) as store:
+    with Store(FsspecBackend(fs, BUCKET).adopt()) as store:
         store.write(f"{moto_server.fresh_prefix()}/f", b"1")
     assert "botocore.endpoint" in records.hidden_by
     assert SECRET not in "\n".join(records.texts)

@@ -24,19 +24,19 @@ class OverFilesystem(EngineBackend):
         if not hasattr(fs, "_strip_protocol"):
             raise TypeError(f"fs must be an fsspec filesystem, not {type(fs).__name__}; URLs go to Store.from_url")
         self._recipe = (fs, root), {"name": name}
-        self._forked = self._owned = False
+        self._forked = self._adopted = False
         self._check_driver(self._driver)
         if not self._driver.survives_fork:
             _fork.watch(self)
 
-    def own(self) -> Self:
+    def adopt(self) -> Self:
         """Take the filesystem over: closing the backend closes it, and the next use makes an equal one."""
-        self._owned = True
+        self._adopted = True
         self._driver.owned = True
         return self
 
     def _after_close(self) -> None:
-        if self._owned:
+        if self._adopted:
             self._start_afresh()
 
     def _check_driver(self, driver: Driver) -> None:
@@ -48,11 +48,11 @@ class OverFilesystem(EngineBackend):
 
         (fs, root), options = self._recipe
         if self._forked:
-            # Nor does a filesystem that is bound to a loop: make an equal one.
+            # A filesystem that is bound to a loop does not survive a fork: make an equal one.
             fs = pickle.loads(pickle.dumps(fs))  # noqa: S301 (our own bytes)
             self._recipe, self._forked = ((fs, root), options), False
         driver = driver_for(fs, fs._strip_protocol(root) if root else "", **options)
-        driver.owned = self._owned
+        driver.owned = self._adopted
         return driver
 
     def _start_afresh(self) -> None:

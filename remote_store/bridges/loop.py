@@ -1,4 +1,4 @@
-"""An event loop of one's own: how a synchronous program runs asynchronous code that is bound to no loop yet."""
+"""A private event loop, in a thread: on it a synchronous program runs asynchronous code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from remote_store.io.content import Source
 
 T = TypeVar("T")
 END: Any = object()
-"""What a pull gives after the last item."""
+"""What `RemoteIterator.next` gives after the last item."""
 CLOSING = 30.0
 """How long a stream or listing that is closed waits for its producer to end [s]."""
 _log = logging.getLogger("remote_store")
@@ -50,10 +50,10 @@ class LoopThread(OnLoop):
         super().__init__(loop)
         self._owner, self._last = owner, last
         self.closed = False
-        # A finalizer may come in the middle of anything, also of what holds the gate in the same thread.
+        # Reentrant: a finalizer may run in a thread that holds the gate.
         self._gate = threading.RLock()
         self.pulls: set[RemoteIterator[Any]] = set()
-        """Those that have begun; for the loop's thread alone."""
+        """The iterators that have begun; touched by the loop's thread alone."""
         self._drained = threading.Event()
         self._drainer: asyncio.Task[None] | None = None
         self._given_up = False
@@ -70,7 +70,7 @@ class LoopThread(OnLoop):
         return self._pid != os.getpid()
 
     def check(self) -> None:
-        """Refuse what could only wait for ever.
+        """Refuse a call that could only wait for ever.
 
         Raises:
             RuntimeError: in a forked child, after close, or in a thread that runs an event loop.
@@ -110,7 +110,7 @@ class LoopThread(OnLoop):
 
     @contextmanager
     def ended(self) -> Iterator[None]:
-        """Tell a call that was cancelled by a close what happened."""
+        """Raise `LoopClosed` in a call that a close has cancelled."""
         try:
             yield
         except CancelledError as error:
@@ -119,7 +119,7 @@ class LoopThread(OnLoop):
             raise LoopClosed(f"{self._owner} is closed; this call was cancelled") from error
 
     def begin(self, operation: Awaitable[T]) -> Call[T] | None:
-        """Start what nobody need wait for, from any thread and finalizer; None where the loop is no more."""
+        """Start an operation without waiting for it, from any thread or finalizer; None where the loop is closed."""
         call = Call(self._loop, operation)
         if not self.forked and not sys.is_finalizing():
             with suppress(LoopClosed):
@@ -131,10 +131,10 @@ class LoopThread(OnLoop):
     # --- the end
 
     def close(self, timeout: float | None) -> None:
-        """Drain what is in flight, and end the loop and its thread.
+        """Wait for the operations in flight, then end the loop and its thread.
 
         Args:
-            timeout: how long to wait for that [s]; None for ever. What is still running then is logged and cancelled.
+            timeout: how long to wait for them [s]; None for ever. Those still running then are logged and cancelled.
         """
         if self.forked:
             self.closed = True
@@ -162,7 +162,7 @@ class LoopThread(OnLoop):
     async def _drain(self) -> None:
         self._drainer = asyncio.current_task()
         try:
-            # All at once, because the end of one may be waiting for the end of another.
+            # All at once, because one may wait for another to end.
             endings = [self._last, *(pull.aclose for pull in self.pulls)]
             tasks = [asyncio.ensure_future(self._quietly(ending)) for ending in endings]
             while others := self._unfinished():
@@ -190,14 +190,14 @@ class LoopThread(OnLoop):
     def _cancel_all(self) -> None:
         for task in self._unfinished():
             task.cancel()
-        self._loop.call_later(1.0, self._cancel_all)  # The end of what was cancelled may hang, too.
+        self._loop.call_later(1.0, self._cancel_all)  # A cancelled task may hang while it cleans up.
 
 
 def _run(loop: asyncio.AbstractEventLoop, drained: threading.Event) -> None:
     asyncio.set_event_loop(loop)
     try:
         while not drained.is_set():
-            with suppress(SystemExit, KeyboardInterrupt):  # A task of the backend's own must not end the loop.
+            with suppress(SystemExit, KeyboardInterrupt):  # Raised by a task of the backend; the loop goes on.
                 loop.run_forever()
     finally:
         asyncio.set_event_loop(None)
@@ -247,7 +247,7 @@ class RemoteIterator(Generic[T]):
             self._task.cancel()
             raise
         finally:
-            del reply  # The error it gave knows this frame.
+            del reply  # Break the error → traceback → frame cycle.
 
     async def _run(self) -> None:
         """Answer each request with an item, until there is none, or None is wanted."""
@@ -268,18 +268,18 @@ class RemoteIterator(Generic[T]):
                 self._error = None if reply else error
         if reply is not None:
             _settle(reply, outcome)
-        outcome = reply = None  # An error knows this frame.
+        outcome = reply = None  # Break the error → traceback → frame cycle.
         while not self._wanted.empty():
             if (late := self._wanted.get_nowait()) is not None:
                 _settle(late, END)
 
     async def _answer_all(self) -> None:
-        ahead: Any = None  # An item that came before it was asked for; there is none like None.
+        ahead: Any = None  # An item that came before it was asked for; no item is None.
         while True:
             try:
                 self._asking = await self._wanted.get()
             except asyncio.CancelledError as error:
-                ahead = await self._told(error)
+                ahead = await self._cancel_idle(error)
                 continue
             if self._asking is None:
                 return
@@ -290,8 +290,8 @@ class RemoteIterator(Generic[T]):
             _settle(self._asking, item)
             self._asking = None
 
-    async def _told(self, error: BaseException) -> Any:
-        """What an iterator makes of a cancellation while nobody pulls it: that of a timeout of its own, perhaps."""
+    async def _cancel_idle(self, error: BaseException) -> Any:
+        """Deliver a cancellation, such as that of its own timeout, to an idle iterator; gives what it yields then."""
         if not hasattr(self._items, "athrow"):
             raise error
         try:
@@ -308,7 +308,7 @@ class RemoteIterator(Generic[T]):
             self.loop.pulls.discard(self)
 
     async def aclose(self) -> None:
-        """Let go of the iterator, after the pull that is under way; safe to repeat."""
+        """Close the iterator, after the item that is under way; safe to repeat."""
         if self._task is not None:
             self._wanted.put_nowait(None)
             await asyncio.shield(self._task)
@@ -319,16 +319,16 @@ class RemoteIterator(Generic[T]):
             await self._let_go()
 
     def close(self) -> None:
-        """Let go of the iterator, and wait for that unless this thread runs an event loop."""
+        """Close the iterator, and wait for its end unless this thread runs an event loop."""
         closing = self.abandon()
         if closing is not None and not in_running_loop():
-            # Bounded, because a collector may call this while it holds what the iterator's end needs.
+            # Bounded: the collector may call this in a thread that holds a lock which the iterator's end needs.
             with self.loop.ended():
                 if wait([closing.future], CLOSING).done:
                     closing.result()
 
     def abandon(self) -> Call[None] | None:
-        """Let go of the iterator without waiting; safe in a finalizer, in any thread."""
+        """Close the iterator without waiting; safe in a finalizer, in any thread."""
         return None if self.done else self.loop.begin(self.aclose())
 
 

@@ -100,11 +100,11 @@ class AsyncBackendSyncAdapter(Wrapping["AsyncBackend"], MadeBackend, make=_metho
         return BackendBase.unwrap(self, type_hint)
 
     def read(self, path: str) -> BinaryIO:
-        """A stream that goes forward only; the first chunk is fetched now, so that a missing file is told now."""
+        """A stream that goes forward only; the first chunk is fetched now, so that a missing file is an error now."""
         self._run.check()
         stream = BridgedStream(RemoteIterator(self._run, self.inner.read(path)), self)
         if not stream.peek():
-            self._run.check()  # A close in between is no empty file.
+            self._run.check()  # The adapter was closed meanwhile: the file is not empty.
         return cast("BinaryIO", stream)
 
     def read_seekable(self, path: str) -> BinaryIO:
@@ -137,7 +137,7 @@ class AsyncBackendSyncAdapter(Wrapping["AsyncBackend"], MadeBackend, make=_metho
         try:
             self.close()
         except RuntimeError:
-            if exc_info[0] is None:  # What the block raised comes first.
+            if exc_info[0] is None:  # The block's own error outranks it.
                 raise
 
     def __del__(self) -> None:
@@ -153,12 +153,12 @@ class AsyncBackendSyncAdapter(Wrapping["AsyncBackend"], MadeBackend, make=_metho
 class BridgedStream(io.RawIOBase):
     """A file being read, a chunk at a time; forward only.
 
-    What is left of the chunk fetched last is all that is held. A stream that failed, or whose adapter was closed, is
+    Only the rest of the last chunk is held. A stream that failed, or whose adapter was closed, is
     at its end from then on; one that its user closed refuses to be read (ASYNC-081).
     """
 
     def __init__(self, pull: RemoteIterator[bytes], adapter: AsyncBackendSyncAdapter) -> None:
-        self._pull, self._adapter = pull, adapter  # The adapter must not be collected, and closed, before its streams.
+        self._pull, self._adapter = pull, adapter  # Keeps the adapter from being collected, and so closed.
         self._chunk, self._at = b"", 0
         self._failed = False
         self._lock = threading.RLock()
@@ -170,14 +170,14 @@ class BridgedStream(io.RawIOBase):
         """At most `size` bytes, all that is left when negative; fewer only at the end."""
         wanted = -1 if size is None else size
         taken = []
-        self._pull.loop.check_thread()  # Before the lock, which may be held by what this thread stands in the way of.
+        self._pull.loop.check_thread()  # Before the lock: its holder may be waiting for the loop of this thread.
         with self._lock:
             while (self._fill() if wanted else self._readable()) and wanted:
                 piece = self._chunk[self._at :] if wanted < 0 else self._chunk[self._at : self._at + wanted]
                 self._at += len(piece)
                 wanted -= len(piece) if wanted > 0 else 0
                 taken.append(piece)
-            if taken and self._failed:  # What is there is no whole.
+            if taken and self._failed:  # Do not return partial data.
                 self._pull.loop.check()
         return taken[0] if len(taken) == 1 else b"".join(taken)
 
@@ -244,7 +244,7 @@ class BridgedStream(io.RawIOBase):
 
 
 class BridgedItems(Generic[T]):
-    """A listing, an entry at a time; `close` lets go of it early, as does its collection."""
+    """A listing, an entry at a time; closing or forgetting it ends it early."""
 
     def __init__(self, pull: RemoteIterator[T], adapter: AsyncBackendSyncAdapter) -> None:
         self._pull, self._adapter = pull, adapter
@@ -257,7 +257,7 @@ class BridgedItems(Generic[T]):
         try:
             item = END if self._over else self._pull.next()
         except BaseException as error:
-            # An interrupt may have cost an entry, as the end of the loop did: there must be no next one.
+            # An entry may be lost, to an interrupt or the end of the loop: give no later one.
             if isinstance(error, LoopClosed) or not isinstance(error, Exception):
                 self.close()
             raise

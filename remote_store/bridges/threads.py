@@ -24,7 +24,7 @@ LISTING_BATCH = 256
 
 async def open_in_thread(work: Callable[[], T], undo: Callable[[T], object]) -> T:
     """Run work that opens something; `undo` lets go of it if the caller is cancelled meanwhile."""
-    handed_over = threading.Lock()  # Taken by the side that comes first: the thread with a result, or the cancellation.
+    handed_over = threading.Lock()  # By whoever comes first: the thread with its result, or a cancellation.
     opened: list[T] = []
 
     def open_unless_cancelled() -> T:
@@ -97,17 +97,17 @@ class SyncBackendAdapter(Wrapping[Backend], AsyncMadeBackend, make=_method):
 
     @asynccontextmanager
     async def open_atomic(self, path: str, **options: Any) -> AsyncIterator[AsyncAtomicWriter]:
-        stack, turn = ExitStack(), threading.Lock()
+        stack, lock = ExitStack(), threading.Lock()
 
         def enter() -> Any:
             return stack.enter_context(self.inner.open_atomic(path, **options))
 
         def put(data: bytes) -> None:
-            with turn:
+            with lock:
                 target.write(data)
 
         def leave(error: BaseException | None) -> None:
-            with turn:  # A write whose caller was cancelled may still be on its way.
+            with lock:  # A write whose caller was cancelled may still be on its way.
                 if error is None:
                     stack.close()
                 else:
@@ -153,12 +153,12 @@ async def _collect(source: IteratorSource, stack: ExitStack, path: str, backend:
 async def _batches(start: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
     items = iter(await in_thread(start))
     # A batch that is on its way in a thread when the caller is cancelled must end before the iterator is closed.
-    turn = threading.Lock()
+    lock = threading.Lock()
 
     def batch(failed: list[BaseException]) -> list[T]:
         """The next entries; those before an error come first."""
         page: list[T] = []
-        with turn:
+        with lock:
             try:
                 page.extend(islice(items, 0 if failed else LISTING_BATCH))
             except Exception as error:
@@ -166,7 +166,7 @@ async def _batches(start: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
         return page
 
     def close() -> None:
-        with turn:
+        with lock:
             items.close()  # type: ignore[attr-defined]
 
     try:

@@ -17,9 +17,9 @@ from remote_store.io.content import FileSource, IteratorSource, Source
 
 T = TypeVar("T")
 CLEAN_UP = 10.0
-"""What an interrupt waits for an operation to abort its upload, or for a second interrupt [s]."""
+"""How long an interrupt waits for the operation to abort its upload; a second interrupt ends the wait [s]."""
 BEGIN = 10.0
-"""What a call waits for a loop that does not run yet [s]."""
+"""How long a call waits for a loop that does not run yet [s]."""
 
 
 def run_to_end(operation: Any) -> Any:
@@ -33,7 +33,7 @@ def run_to_end(operation: Any) -> Any:
 
 
 def forget(operation: Awaitable[Any]) -> None:
-    """Drop an operation that was not begun."""
+    """Close an operation that was not begun, so that Python does not warn of it."""
     if asyncio.iscoroutine(operation):
         operation.close()
 
@@ -46,7 +46,7 @@ class Inline:
         return result
 
     def let_go(self, operation: Awaitable[Any]) -> None:
-        """Run what closes something; garbage collection may ask for it in any thread."""
+        """Run the operation that closes something; the garbage collector may call this in any thread."""
         self(operation)
 
     def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
@@ -55,7 +55,7 @@ class Inline:
 
     def items(self, pages: AsyncGenerator[Any, None]) -> Iterator[Any]:
         """The items of pages, one page at a time."""
-        # A loop that runs in this thread by chance must not adopt the generator, and close it when it ends.
+        # A loop that happens to run in this thread must not register the generator, and close it when it ends.
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, None)
         try:
@@ -187,7 +187,7 @@ class OnLoop(_BoundToLoop, Inline):
     """
 
     def let_go(self, operation: Awaitable[Any]) -> None:
-        """Run what closes something; garbage collection may ask for it in any thread, the loop's own included.
+        """Run the operation that closes something; any thread may call this, in a finalizer too, even that of the loop.
 
         Where the loop does not run, nothing is left to close.
         """
@@ -208,7 +208,7 @@ class OnLoop(_BoundToLoop, Inline):
             call.stop(CLEAN_UP)
             raise
         finally:
-            del call  # The error knows this frame, and the call knows the error.
+            del call  # Break the error → traceback → frame cycle.
 
     def _begin(self, call: Call[Any]) -> None:
         call.begin()
@@ -243,10 +243,10 @@ class OnLoop(_BoundToLoop, Inline):
             data, failure = None, error
         with suppress(RuntimeError):  # The loop is closed, and the call cancelled.
             self._loop.call_soon_threadsafe(_settle, reply, data, failure)
-        del failure, reply  # The error knows this frame.
+        del failure, reply  # Break the error → traceback → frame cycle.
 
     def _check(self, operation: Awaitable[Any]) -> None:
-        """Refuse what would wait for ever: a loop that is gone, or that this very thread should run."""
+        """Refuse a call that would wait for ever: on a loop that is gone, or on that of this very thread."""
         try:
             if self._is_here():
                 raise RuntimeError("a Store cannot be used on its filesystem's own event loop; use AsyncStore there")
@@ -289,7 +289,7 @@ class _FromCaller:
         try:
             return await reply
         finally:
-            del reply  # The error it gave knows this frame.
+            del reply  # Break the error → traceback → frame cycle.
 
 
 class Awaited:

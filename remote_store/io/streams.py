@@ -45,8 +45,8 @@ def before_start() -> io.UnsupportedOperation:
 class _RawReader(io.RawIOBase):
     """A reader as a file.
 
-    Where a call of the reader is a hop to another thread, one hop brings up to a `stride` of bytes. It begins with a
-    chunk, as who goes to and fro needs few at each place, and grows while the file is read on.
+    Where each call of the reader is a hop to another thread, one hop brings up to `stride` bytes. The first hop after
+    a seek brings one chunk, as random access needs few bytes at a place; further ones bring more.
     """
 
     def __init__(self, reader: Reader, run: Run, seekable: bool, stride: int) -> None:
@@ -79,7 +79,7 @@ class _RawReader(io.RawIOBase):
         return b"".join(pieces)
 
     def _next(self, size: int) -> bytes:
-        """The next bytes; what comes after a failed read would have a gap before it, as buffers drop what they had."""
+        """The next bytes. After a failure there are none, as `io` has dropped some: a reader would see a gap."""
         if self._broken is not None:
             message = "An earlier read of this stream failed; seek to where to go on, or open it anew"
             raise BackendUnavailable(message, path=getattr(self._broken, "path", None)) from self._broken
@@ -131,7 +131,7 @@ class _RawReader(io.RawIOBase):
         if not self.closed:
             super().close()
             self._broken = self._failure = None
-            with suppress(BackendUnavailable):  # A loop that is gone has let go already.
+            with suppress(BackendUnavailable):  # A loop that is gone has closed it.
                 self._run.let_go(self._reader.close())
 
 
@@ -190,7 +190,7 @@ class ScopedStream(io.RawIOBase):
 class AsyncItems(Generic[T]):
     """An async iterator that passes on another's items, and its errors through `scope`; `aclose` closes both.
 
-    No generator: a loop that ends closes all generators at once, and one within another would be in the way.
+    No generator, because a loop that ends closes all generators at once, and nested ones in the wrong order.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class AsyncItems(Generic[T]):
             if self._keep is None or self._keep(item):
                 return item if self._change is None else self._change(item)
 
-    if not TYPE_CHECKING:  # Type checkers tell the mistakes by themselves.
+    if not TYPE_CHECKING:  # Type checkers find these mistakes themselves.
 
         def __await__(self):
             hint = "iterate with `async for`; the whole content of a file is `await store.read_bytes(path)`"
@@ -234,7 +234,7 @@ class AsyncReadStream:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._position = 0
-        self._held: list[bytes] = []  # What a read that failed had got.
+        self._held: list[bytes] = []  # Bytes that a failed read had received.
         self.closed = False
         self.scope: AbstractContextManager[Any] = nullcontext()
 
@@ -314,7 +314,7 @@ async def in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:
 def _no_stop_iteration(work: Callable[..., T], *args: Any, **options: Any) -> T:
     try:
         return work(*args, **options)
-    except StopIteration as error:  # No future takes one, so that the caller would wait for ever.
+    except StopIteration as error:  # A future refuses it, and its caller would wait for ever.
         raise RuntimeError("a backend raised StopIteration") from error
 
 
@@ -326,17 +326,17 @@ class ThreadReader:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     async def read(self, size: int) -> bytes:
-        return await in_thread(self._in_turn, self._file.read, size)
+        return await in_thread(self._locked, self._file.read, size)
 
     async def seek(self, offset: int, whence: int) -> int:
-        return await in_thread(self._in_turn, self._file.seek, offset, whence)
+        return await in_thread(self._locked, self._file.seek, offset, whence)
 
     async def close(self) -> None:
-        await in_thread(self._in_turn, self._file.close)
+        await in_thread(self._locked, self._file.close)
 
-    def _in_turn(self, call: Callable[..., T], *args: Any) -> T:
-        with self._turn:
+    def _locked(self, call: Callable[..., T], *args: Any) -> T:
+        with self._lock:
             return call(*args)
