@@ -77,34 +77,8 @@ _HOMES = {
     "remote_store.io.files": ("AtomicWriter",),
 }
 
+_NAMES = {name: home for home, names in _HOMES.items() for name in names}
+
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy(__name__, {name: home for home, names in _HOMES.items() for name in names})
-__all__ = [
-    "AlreadyExists",
-    "AsyncBackendSyncAdapter",
-    "AtomicWriter",
-    "Backend",
-    "BackendUnavailable",
-    "Capability",
-    "CapabilityNotSupported",
-    "CapabilitySet",
-    "ContentDigest",
-    "DirectoryNotEmpty",
-    "FileInfo",
-    "FolderEntry",
-    "FolderInfo",
-    "FsspecBackend",
-    "InvalidPath",
-    "NotFound",
-    "PathEntry",
-    "PermissionDenied",
-    "PreconditionFailed",
-    "RemotePath",
-    "RemoteStoreError",
-    "ResolutionPlan",
-    "ResourceLocked",
-    "StorageFull",
-    "Store",
-    "WriteResult",
-    "__version__",
-]
+    __getattr__, __dir__ = lazy(__name__, _NAMES)
+__all__ = sorted(["__version__", *_NAMES])

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from remote_store._backend import Backend, WritableContent
+from remote_store._methods import check_keywords
 from remote_store._models import WriteResult
+from remote_store._paths import file_key
 from remote_store._store_base import caller_errors
 from remote_store._store_reading import Path, ReadingStore
 from remote_store.io.content import check_content, encode
@@ -42,7 +44,7 @@ class Store(ReadingStore):
     def __init__(self, backend: Backend, root_path: Path = "") -> None:
         if getattr(type(backend), "is_async", False) is True:
             raise TypeError("an asynchronous backend needs AsyncStore, or AsyncBackendSyncAdapter around it")
-        self._set_up(backend, root_path, owns=True)
+        self._set_up(backend, root_path, closes_backend=True)
 
     @classmethod
     def from_url(cls, url: str, **storage_options: Any) -> Self:
@@ -89,11 +91,7 @@ class Store(ReadingStore):
             AlreadyExists: the file exists and `overwrite` is false.
             PreconditionFailed: `if_match` does not match.
         """
-        key, options = self._target("write", path, metadata=metadata, if_match=if_match)
-        content = self._content(content)
-        with self._errors:
-            result: WriteResult = self._own(self._backend.write(key, content, overwrite=overwrite, **options))
-        return result
+        return self._put("write", path, content, overwrite, metadata=metadata, if_match=if_match)
 
     def write_text(
         self,
@@ -123,10 +121,15 @@ class Store(ReadingStore):
 
         Arguments and errors as in `write`; needs ATOMIC_WRITE.
         """
-        key, options = self._target("write_atomic", path, metadata=metadata, if_match=if_match)
-        content = self._content(content)
+        return self._put("write_atomic", path, content, overwrite, metadata=metadata, if_match=if_match)
+
+    def _put(self, method: str, path: Path, content: WritableContent, overwrite: bool, **keywords: Any) -> WriteResult:
+        backend = self._backend
+        given = check_keywords(method, backend.capabilities, backend.name, path, keywords)
+        key, content = self._key(path, file_key), self._content(content)
         with self._errors:
-            result: WriteResult = self._own(self._backend.write_atomic(key, content, overwrite=overwrite, **options))
+            written = getattr(backend, method)(key, content, overwrite=overwrite, **given)
+        result: WriteResult = self._reroot(written)
         return result
 
     def open_atomic(
@@ -150,7 +153,7 @@ class Store(ReadingStore):
             writer = cast("AtomicWriter", ScopedWriter(file, self._errors)) if self._root else file
             with caller_errors:
                 yield writer
-        writer.result = self._own(file.result)
+        writer.result = self._reroot(file.result)
 
     def _content(self, content: WritableContent) -> WritableContent:
         """Content, checked; its own errors must keep their paths."""
@@ -218,7 +221,7 @@ class Store(ReadingStore):
 
     def close(self) -> None:
         """Let go of connections; a child's does nothing."""
-        if self._owns:
+        if self._closes_backend:
             self._backend.close()
 
     def __enter__(self) -> Self:

@@ -97,18 +97,20 @@ class StoreBase(Generic[B]):
 
     _backend: B
     _root: str
-    _owns: bool
+    _closes_backend: bool
     _errors: RerootErrors
     _origin: Origin | None = None
 
-    def _set_up(self, backend: B, root_path: str | RemotePath, owns: bool, origin: Origin | None = None) -> None:
+    def _set_up(
+        self, backend: B, root_path: str | RemotePath, closes_backend: bool, origin: Origin | None = None
+    ) -> None:
         if not hasattr(backend, "capabilities"):
             raise TypeError(
                 f"backend must be a Backend, not {type(backend).__name__}; see also {type(self).__name__}.from_url"
             )
         root = key_of(root_path)
-        scope = RerootErrors(backend, root)
-        self.__dict__.update(_backend=backend, _root=root, _owns=owns, _errors=scope, _origin=origin)
+        self.__dict__.update(_backend=backend, _root=root, _errors=RerootErrors(backend, root))
+        self.__dict__.update(_closes_backend=closes_backend, _origin=origin)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in StoreBase.__annotations__:
@@ -182,7 +184,7 @@ class StoreBase(Generic[B]):
 
     # --- what comes back
 
-    def _own(self, item: Any) -> Any:
+    def _reroot(self, item: Any) -> Any:
         """A model of the backend, with the path that this store gives it."""
         if not self._root:
             return item
@@ -220,7 +222,7 @@ class StoreBase(Generic[B]):
             InvalidPath: malformed, or nothing left after normalizing.
         """
         store = type(self).__new__(type(self))
-        store._set_up(self._backend, self._key(subpath, file_key), owns=False, origin=self._origin)
+        store._set_up(self._backend, self._key(subpath, file_key), closes_backend=False, origin=self._origin)
         return store
 
     def to_key(self, path: str) -> str:
@@ -287,15 +289,15 @@ class StoreBase(Generic[B]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         named = self._origin.reduce(self) if self._origin is not None else None
-        return named or (rebuild, (type(self), self._backend, self._root, self._owns, self._origin))
+        return named or (rebuild, (type(self), self._backend, self._root, self._closes_backend, self._origin))
 
 
 def _identity(backend: Any) -> object:
     return getattr(backend, "identity", backend)
 
 
-def rebuild(cls: type[S], backend: Any, root: str, owns: bool, origin: Origin | None = None) -> S:
+def rebuild(cls: type[S], backend: Any, root: str, closes_backend: bool, origin: Origin | None = None) -> S:
     """A store, with what its constructor does not take."""
     store = cls.__new__(cls)
-    store._set_up(backend, root, owns, origin)
+    store._set_up(backend, root, closes_backend, origin)
     return store

@@ -58,7 +58,7 @@ class ReadingStore(StoreBase[Backend]):
         """
         key = self._key_for("get_file_info", path)
         with self._errors:
-            info: FileInfo = self._own(self._backend.get_file_info(key))
+            info: FileInfo = self._reroot(self._backend.get_file_info(key))
         return info
 
     def head(self, path: Path) -> WriteResult:
@@ -83,7 +83,7 @@ class ReadingStore(StoreBase[Backend]):
             return self._shallow_info(path, key, max_depth)
         try:
             with self._errors:
-                info: FolderInfo = self._own(self._backend.get_folder_info(key))
+                info: FolderInfo = self._reroot(self._backend.get_folder_info(key))
         except NotFound as error:
             return self._empty_root(key, error)
         return info
@@ -222,7 +222,7 @@ class ReadingStore(StoreBase[Backend]):
             with self._errors:
                 for item in items:
                     if matches(item.name):
-                        yield self._own(item)
+                        yield self._reroot(item)
         finally:
             if hasattr(items, "close"):
                 items.close()

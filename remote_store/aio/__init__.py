@@ -28,17 +28,8 @@ _HOMES = {
     "remote_store.aio._store": ("AsyncStore",),
 }
 
+_NAMES = {name: home for home, names in _HOMES.items() for name in names}
+
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy(__name__, {name: home for home, names in _HOMES.items() for name in names})
-__all__ = [
-    "AsyncAtomicWriter",
-    "AsyncBackend",
-    "AsyncFsspecBackend",
-    "AsyncLocalBackend",
-    "AsyncMemoryBackend",
-    "AsyncReadStream",
-    "AsyncS3Backend",
-    "AsyncStore",
-    "AsyncWritableContent",
-    "SyncBackendAdapter",
-]
+    __getattr__, __dir__ = lazy(__name__, _NAMES)
+__all__ = sorted([*_NAMES])

@@ -15,7 +15,7 @@ from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Awaited, Pinned
 from remote_store.io.files import AsyncAtomicWriter
-from remote_store.io.streams import CHUNK, AsyncReadStream, Reader
+from remote_store.io.streams import CHUNK, AsyncReadStream
 
 
 class AsyncDriverBackend(EngineBackend, AsyncMadeBackend, make=on_engine):
@@ -37,9 +37,8 @@ class AsyncDriverBackend(EngineBackend, AsyncMadeBackend, make=on_engine):
     async def read_seekable(self, path: str) -> AsyncReadStream:
         if Capability.SEEKABLE_READ not in self.capabilities:
             return await super().read_seekable(path)
-        return AsyncReadStream(
-            _RunReader(await self._run(self._engine.open_seekable(self._key(path, file_key))), self._run)
-        )
+        reader = await self._run(self._engine.open_seekable(self._key(path, file_key)))
+        return AsyncReadStream(reader, self._run)
 
     @asynccontextmanager
     async def open_atomic(
@@ -59,22 +58,6 @@ class AsyncDriverBackend(EngineBackend, AsyncMadeBackend, make=on_engine):
     async def aclose(self) -> None:
         await self._run(self._driver.close())
         self._after_close()
-
-
-class _RunReader:
-    """A reader whose calls run where its filesystem runs."""
-
-    def __init__(self, reader: Reader, run: Awaited) -> None:
-        self._reader, self._run = reader, run
-
-    async def read(self, size: int) -> bytes:
-        return await self._run(self._reader.read(size))
-
-    async def seek(self, offset: int, whence: int) -> int:
-        return await self._run(self._reader.seek(offset, whence))
-
-    async def close(self) -> None:
-        await self._run(self._reader.close())
 
 
 class AsyncFsspecBackend(OverFilesystem, AsyncDriverBackend):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from remote_store._backend import Backend
 from remote_store._errors import NotFound
+from remote_store._methods import check_keywords
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
-from remote_store._paths import RemotePath, check_depth, check_range, key_of
+from remote_store._paths import RemotePath, check_depth, check_range, file_key, key_of
 from remote_store._store_base import StoreBase, caller_errors
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 from remote_store.bridges.threads import SyncBackendAdapter
@@ -49,7 +50,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
     def __init__(self, backend: AsyncBackend | Backend, root_path: Path = "") -> None:
         if isinstance(backend, Backend):
             backend = SyncBackendAdapter(backend)
-        self._set_up(backend, root_path, owns=True)
+        self._set_up(backend, root_path, closes_backend=True)
 
     @classmethod
     def from_url(cls, url: str, **storage_options: Any) -> Self:
@@ -88,7 +89,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         """Describe a file; raises as `Store.get_file_info` does."""
         key = self._key_for("get_file_info", path)
         with self._errors:
-            info: FileInfo = self._own(await self._backend.get_file_info(key))
+            info: FileInfo = self._reroot(await self._backend.get_file_info(key))
         return info
 
     async def head(self, path: Path) -> WriteResult:
@@ -103,7 +104,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
             return await self._shallow_info(path, key, max_depth)
         try:
             with self._errors:
-                info: FolderInfo = self._own(await self._backend.get_folder_info(key))
+                info: FolderInfo = self._reroot(await self._backend.get_folder_info(key))
         except NotFound as error:
             return self._empty_root(key, error)
         return info
@@ -174,11 +175,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
         if_match: str | None = None,
     ) -> WriteResult:
         """Create a file from bytes or an async iterator; other arguments and errors as in `Store.write`."""
-        key, options = self._target("write", path, metadata=metadata, if_match=if_match)
-        content = self._content(content)
-        with self._errors:
-            result: WriteResult = self._own(await self._backend.write(key, content, overwrite=overwrite, **options))
-        return result
+        return await self._put("write", path, content, overwrite, metadata=metadata, if_match=if_match)
 
     async def write_text(
         self,
@@ -205,11 +202,17 @@ class AsyncStore(StoreBase[AsyncBackend]):
         if_match: str | None = None,
     ) -> WriteResult:
         """`write` where a reader sees the old content or the new, and a failed writer leaves the old."""
-        key, options = self._target("write_atomic", path, metadata=metadata, if_match=if_match)
-        content = self._content(content)
+        return await self._put("write_atomic", path, content, overwrite, metadata=metadata, if_match=if_match)
+
+    async def _put(
+        self, method: str, path: Path, content: AsyncWritableContent, overwrite: bool, **keywords: Any
+    ) -> WriteResult:
+        backend = self._backend
+        given = check_keywords(method, backend.capabilities, backend.name, path, keywords)
+        key, content = self._key(path, file_key), self._content(content)
         with self._errors:
-            written = await self._backend.write_atomic(key, content, overwrite=overwrite, **options)
-            result: WriteResult = self._own(written)
+            written = await getattr(backend, method)(key, content, overwrite=overwrite, **given)
+        result: WriteResult = self._reroot(written)
         return result
 
     def open_atomic(
@@ -234,7 +237,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
                 file.scope = self._errors
                 with caller_errors:
                     yield file
-        file.result = self._own(file.result)
+        file.result = self._reroot(file.result)
 
     @staticmethod
     def _content(content: AsyncWritableContent) -> AsyncWritableContent:
@@ -291,7 +294,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
     def _each(self, start: Callable[[], AsyncIterator[Any]], pattern: str | None) -> AsyncItems[Any]:
         matches = self._named(pattern)
         with self._errors:
-            return AsyncItems(start(), self._errors, self._own, lambda item: matches(item.name))
+            return AsyncItems(start(), self._errors, self._reroot, lambda item: matches(item.name))
 
     # --- moving
 
@@ -321,7 +324,7 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     async def aclose(self) -> None:
         """Let go of connections; a child's does nothing."""
-        if self._owns:
+        if self._closes_backend:
             await self._backend.aclose()
 
     async def __aenter__(self) -> Self:

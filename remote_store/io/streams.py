@@ -229,10 +229,15 @@ class AsyncItems(Generic[T]):
 
 
 class AsyncReadStream:
-    """A seekable async stream: `await read(n)`, `seek`, `tell`, iteration, `async with`."""
+    """A seekable async stream: `await read(n)`, `seek`, `tell`, iteration, `async with`.
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    Args:
+        reader: what is read.
+        run: runs the calls of the reader, where they belong to another loop.
+    """
+
+    def __init__(self, reader: Reader, run: Callable[[Awaitable[Any]], Awaitable[Any]] = lambda call: call) -> None:
+        self._reader, self._run = reader, run
         self._position = 0
         self._held: list[bytes] = []  # Bytes that a failed read had received.
         self.closed = False
@@ -246,7 +251,7 @@ class AsyncReadStream:
         try:
             with self.scope:
                 while size < 0 or have < size:
-                    piece = await self._reader.read(PART if size < 0 else min(size - have, PART))
+                    piece = await self._run(self._reader.read(PART if size < 0 else min(size - have, PART)))
                     if not piece:
                         break
                     pieces.append(piece)
@@ -266,7 +271,7 @@ class AsyncReadStream:
         if whence == io.SEEK_CUR:
             offset, whence = self._position + offset, io.SEEK_SET
         with self.scope:
-            self._position = await self._reader.seek(offset, whence)
+            self._position = await self._run(self._reader.seek(offset, whence))
         self._held = []
         return self._position
 
@@ -285,7 +290,7 @@ class AsyncReadStream:
         if not self.closed:
             self.closed = True
             with self.scope:
-                await self._reader.close()
+                await self._run(self._reader.close())
 
     def _check_open(self) -> None:
         if self.closed:
