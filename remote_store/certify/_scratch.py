@@ -153,6 +153,6 @@ async def sees(other: View, view: View) -> bool:
 
 
 def ungated(store: Store | AsyncStore) -> Store | AsyncStore:
-    """The same place through a backend that claims every capability, to see which hold undeclared."""
+    """The same place through a backend that declares every capability, to see which hold undeclared."""
     claiming: Any = store.backend.claiming(CapabilitySet(Capability))
     return type(store)(claiming, store.root)
