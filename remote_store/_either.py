@@ -37,8 +37,8 @@ class EitherStore:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.store, name)
-        kind = METHODS[name].kind if name in METHODS else "plain"
-        if self.is_async or kind == "plain":
+        kind = METHODS[name].kind if name in METHODS else "value"
+        if self.is_async or kind == "plain" or not callable(method):
             return method
         return _iterating(method) if kind == "items" else _awaitable(method)
 
