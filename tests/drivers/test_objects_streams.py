@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -247,6 +248,26 @@ async def test_parts_become_one_file_a_few_at_a_time(kind: str, wire: DictWire) 
     assert wire.blobs["key"].data == b"".join(parts(9)) + b"end"
     assert most == 3
     assert verbs(wire) == ["head", "create", *["part"] * (9 if wire.last_part_completes else 10), "complete"]
+
+
+async def test_a_part_in_flight_is_in_memory_once() -> None:
+    class Client(DictWire):
+        """Takes a view of a part, as HTTP clients do; of a file whose bytes somebody else holds, that is a copy."""
+
+        async def part(self, upload: Any, number: int, start: int, data: io.BytesIO) -> bytes:
+            await asyncio.sleep(0)
+            with data.getbuffer():
+                await asyncio.sleep(0)
+            return b""
+
+    async with dict_view("async", Client(), part_size=1 << 20) as view:
+        pieces = view.stream(bytes(1 << 18) for _ in range(200))
+        tracemalloc.start()
+        try:
+            await view.write("key", pieces, overwrite=True)
+            assert tracemalloc.get_traced_memory()[1] < 9 << 20  # 4 in flight, one to follow, and one that fills.
+        finally:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize("verb", ["create", "part", "complete"])

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 from fsspec.asyn import get_loop
@@ -278,23 +279,23 @@ class DictWire:
 
         return name, await self._serve("create", name, act)
 
-    async def part(self, upload: tuple[str, int], number: int, start: int, data: bytes) -> bytes:
+    async def part(self, upload: tuple[str, int], number: int, start: int, data: BytesIO) -> bytes:
         def act() -> bytes:
-            self.uploads[upload[1]][number] = data
-            return data
+            self.uploads[upload[1]][number] = data.read()
+            return self.uploads[upload[1]][number]
 
         reply: bytes = await self._serve("part", upload[0], act)
         return reply
 
     async def complete(
-        self, upload: tuple[str, int], parts: Sequence[bytes], data: bytes, options: WriteOptions
+        self, upload: tuple[str, int], parts: Sequence[bytes], data: BytesIO, options: WriteOptions
     ) -> Mapping[str, Any]:
         name, number = upload
 
         def act() -> Mapping[str, Any]:
             if number not in self.uploads:
                 raise DictError(Meaning.NO_UPLOAD)
-            reply = self.store(name, b"".join([*parts, data]), options)
+            reply = self.store(name, b"".join([*parts, data.read()]), options)
             del self.uploads[number]
             return reply
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum, auto
+from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
 from remote_store._errors import PreconditionFailed, RemoteStoreError
@@ -211,11 +212,11 @@ class Wire(Protocol):
     async def create(self, name: str, options: WriteOptions) -> Any:
         """Begin an upload in parts; gives what the other requests need to name it."""
 
-    async def part(self, upload: Any, number: int, start: int, data: bytes) -> Any:
+    async def part(self, upload: Any, number: int, start: int, data: BytesIO) -> Any:
         """Send a part, counted from 1, that begins at byte `start`; gives what `complete` needs."""
 
     async def complete(
-        self, upload: Any, parts: Sequence[Any], data: bytes, options: WriteOptions
+        self, upload: Any, parts: Sequence[Any], data: BytesIO, options: WriteOptions
     ) -> Mapping[str, Any]:
         """Make one object of the parts, and of `data` if `last_part_completes`; as `put`."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,8 @@ class PartedUpload:
 
     async def send(self, data: bytes) -> None:
         """Send a part once there is room for one more in flight."""
-        await self.start(len(data), self._driver.wire.part, data)
+        # As a file that nobody else holds: of bytes, and of shared ones, HTTP clients make copies.
+        await self.start(len(data), self._driver.wire.part, io.BytesIO(data))
 
     async def start(self, size: int, request: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Begin a part of `size` bytes, which `request(upload, number, start, *args)` sends."""
@@ -121,7 +123,7 @@ class PartedUpload:
         parts = await asyncio.gather(*self._parts)
         try:
             result = await driver.conditional(
-                self._key, self._options, wire.complete, self._upload, parts, last, self._options
+                self._key, self._options, wire.complete, self._upload, parts, io.BytesIO(last), self._options
             )
         except RemoteStoreError as error:
             refused = wire.meaning(error) in (Meaning.CONDITION_FAILED, Meaning.CONFLICT, Meaning.NO_UPLOAD)

@@ -7,9 +7,9 @@ retries, which would multiply the SDK's, and its listing cache stay out of the w
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from io import BytesIO
 from typing import Any
 
 from s3fs import S3FileSystem
@@ -179,9 +179,8 @@ class S3Wire:
         reply = await self.ask("create_multipart_upload", Key=name, **headers)
         return {"Key": name, "UploadId": field(reply, "UploadId")}
 
-    async def part(self, upload: Mapping[str, str], number: int, start: int, data: bytes) -> dict[str, Any]:
-        # As a file, because a body of bytes is copied whole into the socket's buffer.
-        return _part(number, await self.ask("upload_part", **upload, PartNumber=number, Body=io.BytesIO(data)))
+    async def part(self, upload: Mapping[str, str], number: int, start: int, data: BytesIO) -> dict[str, Any]:
+        return _part(number, await self.ask("upload_part", **upload, PartNumber=number, Body=data))
 
     async def part_copy(
         self, upload: Mapping[str, str], number: int, start: int, src: str, end: int, etag: str | None
@@ -192,7 +191,7 @@ class S3Wire:
         return _part(number, reply.get("CopyPartResult", {}))
 
     async def complete(
-        self, upload: Mapping[str, str], parts: Sequence[Mapping[str, Any]], data: bytes, options: WriteOptions
+        self, upload: Mapping[str, str], parts: Sequence[Mapping[str, Any]], data: BytesIO, options: WriteOptions
     ) -> Mapping[str, Any]:
         request = {**upload, "MultipartUpload": {"Parts": parts}, **conditions(options)}
         return written(await self.ask("complete_multipart_upload", **request))
