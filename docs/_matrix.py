@@ -1,4 +1,4 @@
-"""Writes the table of capabilities.md from the profiles: `python docs/_matrix.py [--check]`."""
+"""Writes the table of capabilities.md from the rows of this package: `python docs/_matrix.py [--check]`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from remote_store import Capability
-from remote_store.drivers.profiles import PROFILES
+from remote_store.drivers.kinds import KINDS, profiles
 
 PAGE = Path(__file__).parent / "capabilities.md"
 BEGIN = "<!-- matrix: written by _matrix.py -->\n"
 END = "<!-- end of matrix -->\n"
+PROFILES = profiles(KINDS)
 
 
 def matrix() -> str:

@@ -3,57 +3,61 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from textwrap import shorten
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
-from remote_store._backend import Backend, BackendBase
+from remote_store._backend import Backend
 from remote_store._errors import RemoteStoreError, with_errno
-from remote_store._hints import arguments, install, nearest
-from remote_store._paths import SECRET_NAME, has_credentials, redact, without
+from remote_store._hints import arguments, nearest
+from remote_store._location import Location
+from remote_store._paths import SECRET_NAME, redact, without
 from remote_store.aio._backend import AsyncBackend
 from remote_store.drivers.errors import from_any_error
-from remote_store.drivers.names import PACKAGES, backend_name
+from remote_store.drivers.kinds import OURS, Kind, by_protocol
 from remote_store.drivers.reasons import host_and_port
-
-L = TypeVar("L", bound=BackendBase)
-
-_LIKE_A_URL = re.compile(r"(s3a?|gs|gcs|az|abfss?|adl|https?|s?ftp|ssh|file|local|memory|zip|tar):/|[A-Za-z]:\\")
-"""A protocol that lost a slash, or a Windows drive."""
 
 
 def backend_from_url(url: str, options: Mapping[str, Any]) -> Backend:
     """The backend of a URL, rooted at its path."""
     from remote_store.backends._fsspec import FsspecBackend
-    from remote_store.backends._named import LocalBackend, S3Backend
+    from remote_store.backends._named import backend_of
 
-    if _protocol(url) == "file":
-        return _local(LocalBackend, url, options)
-    if url.startswith(S3_URLS):
-        return S3Backend(*_bucket(url), **options)
+    _, kind, known = _parsed(url, options)
+    if known is not None:
+        return backend_of(kind, known)
     fs, root = _filesystem(url, options)
-    return FsspecBackend(fs, root, name=backend_name(_protocol(url))).adopt()
+    return FsspecBackend(fs, root, name=kind.name).adopt()
 
 
 def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend | Backend:
     """The backend of a URL for an `AsyncStore`: native where the filesystem is asynchronous."""
     from remote_store.aio._fsspec import AsyncFsspecBackend
-    from remote_store.aio._named import AsyncLocalBackend, AsyncS3Backend
+    from remote_store.aio._named import async_backend_of
     from remote_store.backends._fsspec import FsspecBackend
     from remote_store.drivers.generic.filesystem import is_async
 
-    protocol = _protocol(url)
-    if protocol == "file":
-        return _local(AsyncLocalBackend, url, options)
-    if url.startswith(S3_URLS):
-        return AsyncS3Backend(*_bucket(url), **options)
-    native = protocol != "memory" and _takes_loop(_filesystem_class(protocol))
+    place, kind, known = _parsed(url, options)
+    if known is not None:
+        return async_backend_of(kind, known)
+    native = _takes_loop(_filesystem_class(place.protocol))
     fs, root = _filesystem(url, {**options, "asynchronous": True} if native else options)
-    cls = AsyncFsspecBackend if protocol == "memory" or is_async(fs) else FsspecBackend
-    return cls(fs, root, name=backend_name(protocol)).adopt()
+    cls = AsyncFsspecBackend if kind.runs == "inline" or is_async(fs) else FsspecBackend
+    return cls(fs, root, name=kind.name).adopt()
+
+
+def _parsed(url: str, options: Mapping[str, Any]) -> tuple[Location, Kind, dict[str, Any] | None]:
+    """Where a URL leads, to what kind of storage, and all options of that if URLs lead to its backend by name."""
+    place = Location.parse(url)
+    kind = by_protocol(place.protocol)
+    told = kind.options.of_url(place) if kind.make else None
+    if told is None:
+        return place, kind, None
+    if twice := sorted(told.keys() & options.keys()):
+        raise ValueError(f"the URL tells the option {twice[0]!r} already")
+    return place, kind, {**told, **options}
 
 
 def _takes_loop(cls: Any) -> bool:
@@ -63,53 +67,13 @@ def _takes_loop(cls: Any) -> bool:
     return cls.async_impl and "asynchronous" in arguments(cls, but=AsyncFileSystem)
 
 
-def _protocol(url: str) -> str:
-    """The protocol of the outermost part of a URL; `"file"` for plain paths."""
-    if not isinstance(url, str):
-        hint = "; of a path, give str(path), or LocalBackend(path) to Store" if isinstance(url, os.PathLike) else ""
-        raise TypeError(f"url must be a str, not {type(url).__name__}{hint}")
-    head = url.partition("::")[0]
-    protocol, separator, _ = head.partition("://")
-    if not url or (separator and not protocol):
-        raise ValueError(f"malformed URL {redact(url)!r}: expected 'protocol://path', or a path on this machine")
-    if _LIKE_A_URL.match(url) and not separator:
-        raise ValueError(f"malformed URL {url!r}: expected 'protocol://path', or a path on this machine")
-    if separator or "::" in url:
-        return "file" if protocol == "local" else protocol
-    return "file"
-
-
-S3_URLS = ("s3://", "s3a://")
-
-
-def _bucket(url: str) -> tuple[str, str]:
-    """Bucket and prefix of a URL.
-
-    Raises:
-        ValueError: credentials in it.
-    """
-    if has_credentials(url):
-        raise ValueError("an S3 URL takes no credentials: pass key= and secret=, or leave them to the SDK")
-    bucket, _, prefix = url.partition("://")[2].partition("/")
-    return bucket, prefix
-
-
-def _local(cls: Callable[..., L], url: str, options: Mapping[str, Any]) -> L:
-    from fsspec.implementations.local import LocalFileSystem
-
-    if unknown := set(options) - {"create", "durable"}:
-        raise ValueError(f"unknown option {sorted(unknown)[0]!r} for a local URL; it takes 'create' and 'durable'")
-    return cls(LocalFileSystem._strip_protocol(url), **options)
-
-
 def _filesystem_class(protocol: str) -> Any:
     from fsspec import get_filesystem_class
 
     try:
         return get_filesystem_class(protocol)
     except ImportError as error:
-        extra = backend_name(protocol)
-        what = install(PACKAGES[extra], extra) if extra in PACKAGES else str(error)
+        what = by_protocol(protocol).install or str(error)
         raise ImportError(f"{protocol}:// needs a package that is not installed: {what}") from error
     except ValueError as error:
         raise ValueError(
@@ -144,10 +108,11 @@ def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
 
 def _failed(error: Exception, url: str, options: Mapping[str, Any]) -> Exception:
     """The error of a filesystem that connects as it is made."""
-    own = _filesystem_class(_protocol(url))._get_kwargs_from_urls(url)
+    protocol = Location.parse(url).protocol
+    own = _filesystem_class(protocol)._get_kwargs_from_urls(url)
     host, port = (options.get(name, own.get(name)) for name in ("host", "port"))
     place = host_and_port(str(host), port) if host else ""
-    failed = from_any_error(error, redact(url), backend_name(_protocol(url)), place=place)
+    failed = from_any_error(error, redact(url), by_protocol(protocol).name, place=place)
     if type(failed) is RemoteStoreError:  # Of no class that is known: the filesystem's own words tell more.
         said = f"The filesystem cannot be opened: {_told(error, url, options)}"
         return with_errno(
@@ -165,8 +130,9 @@ def _told(error: Exception, url: str, options: Mapping[str, Any]) -> str:
 
 def _meant(url: str, options: Mapping[str, Any]) -> str:
     """A hint at options that are nearly called like others."""
-    known = arguments(_filesystem_class(_protocol(url))) - {"self", "args", "kwargs"}
-    near = {name: nearest(name, known, 0.85) for name in options if name not in known}
+    protocol = Location.parse(url).protocol
+    known, aliases = arguments(_filesystem_class(protocol)) - OURS, by_protocol(protocol).options.ALIASES
+    near = {name: nearest(name, known, aliases, 0.85) for name in options if name not in known}
     return "".join(f"; did you mean {close!r} instead of {name!r}?" for name, close in near.items() if close)
 
 

@@ -21,6 +21,7 @@ from pydantic import SecretStr, ValidationError
 
 from remote_store import RemoteStoreError
 from remote_store.config import Config, ConfigError, Registry, StoreConfig
+from remote_store.drivers.s3.options import S3Options
 
 SECRET = "dIsTiNcT"
 """A text that must not show."""
@@ -354,10 +355,11 @@ def test_what_a_backend_class_refuses_is_masked(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConfigError, match=r"^stores.a: refused by 's3': part_size must be at least 5 MiB"):
         registry.get_store("a")
 
-    def refuse(*_: Any, secret: str, **__: Any) -> None:
-        raise TypeError(f"not {secret}")
+    def refuse(options: S3Options, asynchronous: bool) -> None:
+        raise TypeError(f"not {options.secret}")
 
-    monkeypatch.setattr("remote_store.backends._named.s3_driver", refuse)
+    monkeypatch.setattr("remote_store.drivers.s3.make", refuse)
+    registry = Registry({"stores": {"a": {"url": "s3://b", "options": {**options, "part_size": 5 << 20}}}})
     with pytest.raises(ConfigError, match=r"^stores.a: refused by 's3': not \*\*\*$") as caught:
         registry.get_store("a")
     assert SECRET not in shown(caught.value)

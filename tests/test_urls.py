@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.memory import MemoryFileSystem
+from helpers.added import entry_points
 from helpers.kinds import unknown_filesystem
 
 from remote_store import Capability, FsspecBackend, NotFound, RemoteStoreError, Store
 from remote_store.aio import AsyncFsspecBackend, AsyncStore
-from remote_store.drivers import registry
+from remote_store.drivers.generic.driver import GenericDriver
+from remote_store.drivers.kinds import Kind
+from remote_store.drivers.profiles import GENERIC
 
 
 @pytest.mark.parametrize("prefix", ["", "file://", "local://"])
@@ -145,30 +148,22 @@ async def test_filesystems_and_stores_must_match() -> None:
         AsyncFsspecBackend(unknown_filesystem())
 
 
-def test_third_parties_register_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from remote_store.drivers.generic.driver import GenericDriver
+made: list[tuple[Any, ...]] = []
 
-    made: list[tuple[Any, ...]] = []
 
-    class Mine(GenericDriver):
-        def __init__(self, fs: Any, root: str, name: str) -> None:
-            made.append((fs, root, name))
-            super().__init__(fs, root, name)
+def over_dir(fs: Any, root: str, name: str) -> GenericDriver:
+    made.append((fs, root, name))
+    return GenericDriver(fs, root, name)
 
-    class Entry:
-        name = "dir"
 
-        @staticmethod
-        def load() -> type[Mine]:
-            return Mine
+DIR = Kind("dir", ("dir",), GENERIC, over=f"{__name__}:over_dir")
 
+
+def test_third_parties_bring_drivers() -> None:
     fs = unknown_filesystem()
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry] if group == "remote_store.drivers" else [])
-    registry._registered.cache_clear()
-    try:
+    made.clear()
+    with entry_points(dir=f"{__name__}:DIR"):
         store = Store(FsspecBackend(fs, "deep"))
         store.write("f", io.BytesIO(b"1"))
-    finally:
-        registry._registered.cache_clear()
     assert made == [(fs, "deep", "dir")]
     assert repr(store) == "Store(backend='dir', root='deep', root_path='')"

@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from remote_store import _fork
+from remote_store.aio._backend import AsyncBackend
 from remote_store.aio._fsspec import AsyncDriverBackend
 from remote_store.backends._named import (
     LocalBackend,
-    MemoryBackend,
-    S3Backend,
-    private_memory,
+    MadeOfOptions,
+    Named,
+    backend_of,
     refuse_pickling,
-    s3_driver,
+    takes,
 )
 from remote_store.bridges.threads import SyncBackendAdapter
-from remote_store.drivers.base import Driver
+from remote_store.drivers.kinds import Kind
+from remote_store.drivers.local.options import LocalOptions
+from remote_store.drivers.s3.options import S3Options
 
 
-class AsyncLocalBackend(SyncBackendAdapter):
-    """`LocalBackend` for an `AsyncStore`: each operation in a thread. Arguments as there."""
+class AsyncNamedBackend(MadeOfOptions, AsyncDriverBackend):
+    """An asynchronous backend by name."""
 
-    CAPABILITIES = LocalBackend.CAPABILITIES
 
-    def __init__(self, root: str | os.PathLike[str], *, create: bool = True, durable: bool = False) -> None:
-        self._local = LocalBackend(root, create=create, durable=durable)
+class AsyncKindBackend(AsyncNamedBackend):
+    """`KindBackend` for an `AsyncStore`, without threads. Arguments as there."""
+
+    def __init__(self, kind: str, /, **options: Any) -> None:
+        self.kind = kind
+        self._set_up((), options)
+        self._recipe = (kind,), self._recipe[1]
+
+
+def async_backend_of(kind: Kind, options: Mapping[str, Any]) -> AsyncBackend:
+    """The backend of a kind for an `AsyncStore`, made of options: native where its driver does not block."""
+    if (cls := Named.CLASSES.get((kind.name, True))) is not None:
+        backend: AsyncBackend = cls(**options)
+        return backend
+    if kind.runs == "thread":
+        return SyncBackendAdapter(backend_of(kind, options))
+    return AsyncKindBackend(kind.name, **options)
+
+
+class AsyncLocalBackend(Named, SyncBackendAdapter):
+    """`LocalBackend` for an `AsyncStore`: each operation in a thread."""
+
+    kind = "local"
+
+    @takes(LocalOptions)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._local = LocalBackend(*args, **options)
         super().__init__(self._local)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -33,31 +59,23 @@ class AsyncLocalBackend(SyncBackendAdapter):
         return rebuild, (type(self), *arguments[1:])
 
 
-class AsyncMemoryBackend(AsyncDriverBackend):
+class AsyncMemoryBackend(AsyncNamedBackend):
     """`MemoryBackend` for an `AsyncStore`, without threads."""
 
-    CAPABILITIES = MemoryBackend.CAPABILITIES
+    kind = "memory"
 
     def __init__(self) -> None:
-        self._driver  # noqa: B018
-
-    def _make_driver(self) -> Driver:
-        return private_memory()
+        self._set_up((), {})
 
     def __reduce__(self) -> NoReturn:
         refuse_pickling()
 
 
-class AsyncS3Backend(AsyncDriverBackend):
-    """`S3Backend` for an `AsyncStore`, on the caller's event loop, without threads. Arguments as there."""
+class AsyncS3Backend(AsyncNamedBackend):
+    """`S3Backend` for an `AsyncStore`, on the caller's event loop, without threads."""
 
-    CAPABILITIES = S3Backend.CAPABILITIES
-    close_is_terminal = True
+    kind = "s3"
 
-    def __init__(self, bucket: str, root: str = "", **options: Any) -> None:
-        self._recipe = (bucket, root), options
-        self._driver  # noqa: B018
-        _fork.watch(self)
-
-    def _make_driver(self) -> Driver:
-        return s3_driver(*self._recipe[0], asynchronous=True, **self._recipe[1])
+    @takes(S3Options)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._set_up(args, options)

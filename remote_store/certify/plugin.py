@@ -11,7 +11,6 @@ Authors of fsspec filesystems give the store by a fixture instead, in a `conftes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -76,15 +75,17 @@ def _check_report(target: Path, dist: str) -> None:
 @contextmanager
 def _opened(url: str) -> Iterator[Store]:
     """The store of a URL; `remote-store://NAME` is one of the configuration."""
-    if named := re.fullmatch(r"remote-?store://([^/]*)/*(.*)", url, re.DOTALL):
+    from remote_store import Store
+    from remote_store._location import STORES, Location
+
+    place = Location.parse(url)
+    if place.protocol in STORES:
         from remote_store.config import default_registry
 
         with default_registry() as registry:
-            store = registry.get_store(named[1])
-            yield store.child(named[2]) if named[2] else store
+            store = registry.get_store(place.host)
+            yield store.child(place.path) if place.path.strip("/") else store
     else:
-        from remote_store import Store
-
         with Store.from_url(url) as store:
             yield store
 

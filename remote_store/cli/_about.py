@@ -12,11 +12,12 @@ from remote_store._capabilities import Capability
 from remote_store._errors import folder_missing
 from remote_store._paths import printable
 from remote_store._store import Store
-from remote_store.backends._named import S3Backend
+from remote_store.backends._named import MadeOfOptions
 from remote_store.cli import _show
 from remote_store.cli._options import Json, Where, store_names
 from remote_store.cli._places import Places
 from remote_store.cli._run import FAILED, Usage
+from remote_store.drivers.kinds import by_name
 
 
 def caps(place: Where, json: Json = False) -> None:
@@ -33,16 +34,17 @@ def caps(place: Where, json: Json = False) -> None:
 
 def matrix(json: Json = False) -> None:
     """Show the capabilities that each kind of storage declares."""
-    from remote_store.drivers.profiles import PROFILES
+    from remote_store.drivers.kinds import known, profiles
 
+    shown = profiles(known())
     if json:
-        return _show.document({name: sorted(profile.capabilities) for name, profile in PROFILES.items()})
+        return _show.document({name: sorted(profile.capabilities) for name, profile in shown.items()})
     from rich.table import Column, Table
 
     yes, no = _show.marks()
-    table = Table("capability", *(Column(name, justify="center") for name in PROFILES))
+    table = Table("capability", *(Column(name, justify="center") for name in shown))
     for capability in Capability:
-        has = [capability in profile.capabilities for profile in PROFILES.values()]
+        has = [capability in profile.capabilities for profile in shown.values()]
         table.add_row(capability.value, *(f"[green]{yes}[/green]" if one else no for one in has))
     _show.draw(table)
 
@@ -61,7 +63,7 @@ def _rooted(places: Places, text: str) -> Store:
     place = places.open(text, "write")
     with place.errors():
         if place.is_local and place.key:
-            raise folder_missing(place.key, "local")
+            raise folder_missing(place.key, place.store.resolve("").backend)
     return place.store.child(place.key) if place.key else place.store
 
 
@@ -70,7 +72,7 @@ def certify(
     report: Annotated[list[Path] | None, typer.Option(help="Write it here: .json, .md or .html.")] = None,
     workers: Annotated[int, typer.Option(min=2, help="How many callers race.")] = 16,
     missing_url: Annotated[
-        str | None, typer.Option(help="A place in a container that does not exist; chosen for S3 unless given.")
+        str | None, typer.Option(help="A place in a container that does not exist; else one is made up.")
     ] = None,
     denied: Annotated[
         str | None, typer.Option(help="A place with credentials that may not use it.", autocompletion=store_names)
@@ -111,12 +113,13 @@ def certify(
 
 
 def _missing(places: Places, store: Store) -> Store | None:
-    """The same store in a bucket that does not exist; None where there are no buckets."""
+    """The same store in a container that does not exist; None where there are none, or it is not made of options."""
     backend = store.backend
-    if not isinstance(backend, S3Backend):
+    called = by_name(backend.name).container
+    if not isinstance(backend, MadeOfOptions) or not called:
         return None
-    (bucket, root), options = backend.recipe()
-    return places.enter_context(Store(S3Backend(f"{bucket[:40]}-{uuid4().hex[:12]}", root, **options)))
+    name = store.resolve("").details[called]
+    return places.enter_context(Store(backend.with_options(**{called: f"{name[:40]}-{uuid4().hex[:12]}"})))
 
 
 def demo() -> None:

@@ -12,6 +12,7 @@ import typer
 
 from remote_store._either import EitherStore, prune_empty
 from remote_store._errors import InvalidPath, PermissionDenied
+from remote_store._location import PLAIN
 from remote_store._models import FileInfo
 from remote_store._paths import below, join, printable
 from remote_store.cli import _show
@@ -20,6 +21,7 @@ from remote_store.cli._options import Force, Json, Recursive, Sources, Target, W
 from remote_store.cli._places import Place, Places
 from remote_store.cli._run import FAILED, Usage
 from remote_store.cli._transfer import Job, Transfer
+from remote_store.drivers.kinds import by_name
 from remote_store.engine.runners import run_to_end
 
 
@@ -115,9 +117,9 @@ def _contains(source: Place, target: Place, moving: bool) -> bool:
     if source.store.backend is not target.store.backend:
         kinds = {(plan.backend, plan.details.get("endpoint_url")) for plan in plans}
         # The path of a file on another filesystem may not say on which machine it is.
-        if len(kinds) > 1 or not (moving or plans[0].backend in ("local", "s3")):
+        if len(kinds) > 1 or not (moving or by_name(plans[0].backend).placed):
             return False
-    real = os.path.realpath if plans[0].backend == "local" else str
+    real = os.path.realpath if PLAIN in by_name(plans[0].backend).protocols else str
     return below(*(real(plan.native_path) for plan in plans)) is not None
 
 

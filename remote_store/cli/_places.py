@@ -11,22 +11,19 @@ from typing import Literal
 
 from remote_store._capabilities import Capability
 from remote_store._errors import InvalidPath, RemoteStoreError
+from remote_store._location import PLAIN, STORES, Location
 from remote_store._models import FileInfo, FolderEntry
 from remote_store._paths import key_of
 from remote_store._store import Store
-from remote_store._urls import _protocol
-from remote_store.backends._named import LocalBackend
 from remote_store.cli._run import Usage
 
-NAMED = "remote-store://"
+NAMED = f"{STORES[0]}://"
 Use = Literal["read", "remove", "write"]
 """What a place is opened for; "remove" is also for moves."""
 
 _SHORT = re.compile(r"([^/:\\]+):(?![/:\\])(.*)", re.S)
 _CACHES = frozenset({"blockcache", "filecache", "simplecache"})
 """Parts of a chained URL whose path is that of the next part (fsspec)."""
-_NO_HOST = frozenset({"libarchive", "memory", "tar", "zip"})
-"""Protocols whose path begins right after the `://`."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +136,10 @@ class Places(ExitStack):
             raise Usage(f"{error}{hint}") from error
 
     def _local(self, text: str, use: Use) -> Place | None:
-        if _protocol(text) != "file":
+        where = Location.parse(text)
+        if where.protocol != PLAIN:
             return None
-        path = os.path.expanduser(text.removeprefix("file://").removeprefix("local://"))
+        path = os.path.expanduser(where.path)
         path = "/" + os.path.abspath(path).lstrip("/")
         if "\\" in path:
             raise Usage("a store cannot spell a name with a backslash in it")
@@ -155,7 +153,7 @@ class Places(ExitStack):
         """A path in a store whose root is a folder of this machine."""
         prefix = root.rstrip("/") + "/"
         if prefix not in self._stores:
-            self._stores[prefix] = self.enter_context(Store(LocalBackend(root, create=False)))
+            self._stores[prefix] = self.enter_context(Store.from_url(root, create=False))
         return Place(self._stores[prefix], path[len(prefix) :], prefix)
 
     def together(self, places: list[Place]) -> list[Place]:
@@ -169,12 +167,11 @@ class Places(ExitStack):
     def _remote(self, text: str) -> Place:
         parts = text.split("::")
         at = next((i for i, part in enumerate(parts) if part not in _CACHES), 0)
-        protocol, _, path = parts[at].partition("://")
-        if protocol in ("file", "local"):
+        where, path = Location.parse("::".join(parts[at:])), parts[at].partition("://")[2]
+        host, key = where.host, where.path.partition("::")[0]
+        if where.protocol == PLAIN:
             host, _, key = path.rpartition("/")
-        else:
-            host, _, key = ("", "", path) if protocol in _NO_HOST else path.partition("/")
-        root = f"{protocol}://{host}" + "/" * (not host and path.startswith("/"))
+        root = f"{where.protocol}://{host}" + "/" * (not host and path.startswith("/"))
         before, after = "".join(f"{part}::" for part in parts[:at]), "".join(f"::{part}" for part in parts[at + 1 :])
         url = before + root + after
         if url not in self._stores:

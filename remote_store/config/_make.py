@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import Any
 
 from remote_store._errors import RemoteStoreError
-from remote_store._urls import _bucket, backend_from_url
+from remote_store._location import Location
+from remote_store._urls import backend_from_url
+from remote_store.aio._named import async_backend_of
+from remote_store.backends._named import backend_of
 from remote_store.config._model import StoreConfig
-from remote_store.config._options import KINDS
+from remote_store.config._options import POLICIES
 from remote_store.config._values import ConfigError, masked, plain, secrets_in
 
 
 def make(store: StoreConfig, folder: str, *, asynchronous: bool) -> Any:
     """A backend of a store whose placeholders are filled; relative paths of local files start from `folder`."""
-    secrets = secrets_in([store.options, store.storage_options])
+    secrets = secrets_in([store.options, store.storage_options, store.proxy])
     try:
         return _call(store, folder, asynchronous)
     except Exception as error:
@@ -27,22 +29,15 @@ def make(store: StoreConfig, folder: str, *, asynchronous: bool) -> Any:
 
 
 def _call(store: StoreConfig, folder: str, asynchronous: bool) -> Any:
-    kind, url = str(store.kind), store.url or ""
+    kind = store.row
     # A copy: fsspec writes into the tables of a chained URL.
     options: dict[str, Any] = plain({**store.storage_options, **store.checked_options()[0]})
-    for name in ("timeout", "reject_write_under_file_ancestor"):
-        if getattr(store, name) is not None:
-            options[name] = getattr(store, name)
-    if store.retries is not None:
-        retries = {"max_attempts": store.retries, "mode": "standard"}
-        options["config_kwargs"] = {**(options.get("config_kwargs") or {}), "retries": retries}
-    if kind == "local":
-        root = os.path.expanduser(url.removeprefix("file://").removeprefix("local://") or options["root"])
-        options["root"], url = os.path.join(folder, root), ""
-    elif kind == "s3" and url:
-        (options["bucket"], options["root"]), url = _bucket(url), ""
-    if url:
-        return backend_from_url(url, options)
-    name = KINDS[kind].cls.__name__
-    home, name = ("remote_store.aio", f"Async{name}") if asynchronous else ("remote_store.backends", name)
-    return getattr(importlib.import_module(home), name)(**options)
+    options |= {name: plain(given) for name in POLICIES if (given := getattr(store, name)) is not None}
+    if store.url is not None:
+        told = kind.options.of_url(Location.parse(store.url)) if kind.make else None
+        if told is None:
+            return backend_from_url(store.url, options)
+        options |= told
+    for name in kind.options.marked("path") & options.keys():
+        options[name] = os.path.join(folder, os.path.expanduser(options[name]))
+    return async_backend_of(kind, options) if asynchronous else backend_of(kind, options)

@@ -8,16 +8,15 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from remote_store._errors import InvalidPath
 from remote_store._hints import nearest
+from remote_store._location import Location
 from remote_store._paths import key_of
-from remote_store._urls import S3_URLS, _bucket, _protocol
-from remote_store.config._options import KINDS, POLICIES, Float, Int, Placeholder, check, schema
+from remote_store.config._options import POLICIES, TEXTS, Float, Int, Placeholder, add_kinds, check, named_kinds
 from remote_store.config._values import ConfigError, each, filled, hidden, is_malformed, is_unsafe, plain
-
-_ALIASES = {"file": "local", "s3a": "s3"}
+from remote_store.drivers.kinds import Kind, by_name, by_protocol
 
 
 class _Model(BaseModel):
@@ -60,13 +59,13 @@ class StoreConfig(_Model):
     where it may be unset or empty; `$${` is a plain `${`.
     """
 
-    model_config = ConfigDict(json_schema_extra=lambda form: form.update(schema()))
+    model_config = ConfigDict(json_schema_extra=add_kinds)
     DEPTH = 1
     LATE: ClassVar[bool] = True
     """Whether placeholders are still to be filled."""
 
-    backend: Annotated[str | None, Field(examples=list(KINDS))] = None
-    """Kind of backend: local, memory (a tree of its own) or s3. Give this or `url`."""
+    backend: str | None = None
+    """Kind of backend, as the table that `remote-store matrix` shows names it. Give this or `url`."""
     url: str | None = None
     """Any URL of fsspec, such as `s3://bucket/prefix`, `memory://x`, or a path. Give this or `backend`."""
     root: str = ""
@@ -77,19 +76,23 @@ class StoreConfig(_Model):
     """How often the SDK tries a failed request again."""
     reject_write_under_file_ancestor: bool | Placeholder | None = None
     """Whether to look for files above before a write, where the service does not."""
+    ca_bundle: str | None = None
+    """File of the certificates to trust instead of those that the SDK brings (PEM)."""
+    proxy: str | SecretStr | None = None
+    """URL of the proxy through which all requests go."""
     options: dict[str, Any] = {}
     """Arguments of the backend, checked; each is taken by its class or by its fsspec filesystem."""
     storage_options: dict[str, Any] = {}
     """Arguments of the fsspec filesystem that its signature does not show, passed on unchecked."""
 
-    @pydantic.field_validator("options", "storage_options")
+    @pydantic.field_validator("options", "storage_options", "proxy")
     @classmethod
-    def _hide(cls, options: dict[str, Any]) -> Any:
-        return hidden(options)
+    def _hide(cls, value: Any, field: pydantic.ValidationInfo) -> Any:
+        return hidden({field.field_name: value})[field.field_name]
 
-    @pydantic.field_serializer("options", "storage_options", when_used="json")
-    def _mask(self, options: dict[str, Any]) -> Any:
-        return each(options, lambda _, leaf: leaf if isinstance(leaf, (int, float, type(None))) else str(leaf))
+    @pydantic.field_serializer("options", "storage_options", "proxy", when_used="json")
+    def _mask(self, value: Any) -> Any:
+        return each(value, lambda _, leaf: leaf if isinstance(leaf, (int, float, type(None))) else str(leaf))
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
@@ -107,12 +110,13 @@ class StoreConfig(_Model):
             yield "url", "missing; give `url` or `backend`" if self.url is None else "give `url` or `backend`, not both"
         elif is_unsafe(url):
             yield "url", "takes no credentials and no query: give `options`, or leave it to the SDK's own chain"
-        elif url.startswith(S3_URLS) and not _bucket(url)[0]:
-            yield "url", "no bucket; expected s3://bucket/prefix"
         elif self.kind is None:
             yield "url", "malformed; expected 'protocol://path', or a path on this machine"
-        elif self.url is None and self.kind not in ("", *KINDS):
-            yield "backend", f"unknown; known are {', '.join(KINDS)}; for any other protocol of fsspec, give `url`"
+        elif self.url is None and self.kind not in ("", *named_kinds()):
+            known = ", ".join(named_kinds())
+            yield "backend", f"unknown; known are {known}; for any other protocol of fsspec, give `url`"
+        elif self.url is not None and self.row.make and self.row.container and not Location.parse(url).host:
+            yield "url", f"no {self.row.container}; expected {self.row.protocols[0]}://{self.row.container}/prefix"
 
     def _unfit(self) -> Iterator[tuple[str, str]]:
         try:
@@ -121,11 +125,11 @@ class StoreConfig(_Model):
             yield "root", error.message
         for name in POLICIES:
             value = getattr(self, name)
-            if value is not None and self.kind and not self.native:
+            if value is not None and self.kind and name not in self.row.options.names():
                 yield name, f"backend {self.kind!r} has no way to honour it; remove it"
-            elif isinstance(value, str) and not self.LATE:
+            elif isinstance(value, str) and name not in TEXTS and not self.LATE:
                 yield name, "expected a value, not a placeholder once more"
-        if self.storage_options and self.kind in KINDS and not self.native:
+        if self.storage_options and self.row.make and not self.row.takes_rest:
             yield "storage_options", f"backend {self.kind!r} has no fsspec filesystem of its own; use `options`"
         for name, what in self.checked_options()[1]:
             yield f"options.{name}", what
@@ -135,16 +139,24 @@ class StoreConfig(_Model):
         """A backend with a class of its own, or a protocol; `""` while a placeholder hides it, None if malformed."""
         if self.LATE and "${" in (self.backend or (self.url or "").partition("://")[0]):
             return ""
+        if self.backend is not None:
+            return self.backend
         try:
-            protocol = _protocol(self.url or "") if self.backend is None else self.backend
+            protocol = Location.parse(self.url or "").protocol
         except ValueError:
             return None
-        return _ALIASES.get(protocol, protocol)
+        row = by_protocol(protocol)
+        return row.name if row.make else protocol
+
+    @property
+    def row(self) -> Kind:
+        """What is known of its kind."""
+        return by_name(self.kind or "")
 
     @property
     def native(self) -> bool:
-        """Whether an asynchronous twin of the backend works without threads."""
-        return self.kind in KINDS and KINDS[self.kind].protocol != ""
+        """Whether an asynchronous twin of the backend works without threads, and shares nothing with it."""
+        return self.row.make != "" and self.row.runs == "native"
 
     def checked_options(self) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """Options as their types want them, and what is wrong with them."""

@@ -1,20 +1,23 @@
-"""The kinds of backend, and the options each takes: read off signatures, so that none is listed twice."""
+"""The options that each kind of storage takes, checked with their types."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from remote_store._hints import nearest
 from remote_store._urls import _filesystem_class
-from remote_store.backends._named import SDK_TABLES, LocalBackend, MemoryBackend, S3Backend, s3_driver
+from remote_store.drivers.kinds import OURS, Kind, by_name, by_protocol, known
 
-POLICIES = ("timeout", "retries", "reject_write_under_file_ancestor")
-Options = dict[str, tuple[Any, bool]]
-"""Keyword arguments: their types, and whether they must be given."""
+POLICIES = ("timeout", "retries", "reject_write_under_file_ancestor", "ca_bundle", "proxy")
+"""Options that are fields of a store."""
+TEXTS = ("ca_bundle", "proxy")
+"""Those of them that are texts."""
+Types = dict[str, Any]
+"""Options by name, with their types."""
 Placeholder = Annotated[str, Field(pattern=r"\$\{\w+(:-[^{}]*)?\}")]
 
 
@@ -28,56 +31,49 @@ Int = Annotated[int, BeforeValidator(_no_bool)]
 """A number; pydantic takes `true` for 1."""
 Float = Annotated[float, BeforeValidator(_no_bool)]
 """Likewise."""
-_NO_OPTIONS = {"self", "asynchronous", "loop", "skip_instance_cache", "use_listings_cache"}
-_HINTS = {"bool": bool, "int": Int, "float": Float, "str": str}
-"""Types of arguments that are checked; for any other, only the backend knows what they take."""
+_CHECKED = {bool: bool, int: Int, float: Float, str: str}
+_NAMES = {"bool": bool, "int": Int, "float": Float, "str": str}
+"""Types of options that are checked; for any other, only the backend knows what they take."""
 
 
-class Kind(NamedTuple):
-    """A backend with a class of its own.
-
-    Args:
-        cls: in `remote_store.backends`; its twin in `remote_store.aio` is `Async…`.
-        options: those known without a look at its filesystem.
-        protocol: of the asynchronous filesystem that takes all others, and honours policies; `""` if there is none.
-    """
-
-    cls: type
-    options: Options
-    protocol: str = ""
+def named_kinds() -> dict[str, Kind]:
+    """The kinds that `backend` may name."""
+    return {kind.name: kind for kind in known() if kind.make}
 
 
-def _arguments(*functions: Callable[..., Any]) -> Options:
-    found: Options = {}
-    for function in functions:
-        for name, one in inspect.signature(function).parameters.items():
-            if name not in _NO_OPTIONS and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
+def own_options(kind: Kind) -> Types:
+    """The options of a backend by name, but for those that are fields of the store."""
+    hints = get_type_hints(kind.options)
+    found: Types = {}
+    for name in kind.options.names():
+        plain = [one for one in getattr(hints[name], "__args__", (hints[name],)) if one is not type(None)]
+        found[name] = _CHECKED.get(plain[0], Any) if len(plain) == 1 else Any
+    return {name: hint for name, hint in found.items() if name not in POLICIES}
+
+
+def _arguments(cls: Any) -> Types:
+    """The options of a filesystem, with the types that its signature and its defaults tell."""
+    found: Types = {}
+    for make in [vars(base)["__init__"] for base in reversed(cls.__mro__) if "__init__" in vars(base)]:
+        for name, one in inspect.signature(make).parameters.items():
+            if name not in OURS and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
                 stated = type(one.default) if one.annotation is one.empty else one.annotation
                 text = stated if isinstance(stated, str) else getattr(stated, "__name__", "")
-                hint = Int | Float if stated is int else _HINTS.get(text.removesuffix(" | None"), Any)
-                found[name] = hint, one.default is one.empty
+                found[name] = Int | Float if stated is int else _NAMES.get(text.removesuffix(" | None"), Any)
     return found
 
 
-_COMMON: Options = dict.fromkeys(("key", "secret", "token", "endpoint_url", "profile"), (str, False))
-_S3 = {name: one for name, one in _arguments(S3Backend.__init__, s3_driver).items() if name not in POLICIES}
-KINDS = {
-    "local": Kind(LocalBackend, _arguments(LocalBackend.__init__)),
-    "memory": Kind(MemoryBackend, {}),
-    "s3": Kind(S3Backend, _COMMON | _S3, "s3"),
-}
-
-
-def _options_of(kind: str, wanted: Mapping[str, Any], chained: bool) -> Options | None:
-    """Options by name, those of the filesystem (and with it its SDK) only if wanted; None while it is not installed."""
-    _, own, protocol = KINDS[kind] if kind in KINDS and not chained else (None, {}, kind)
-    if not protocol or (own and wanted.keys() <= own.keys()):
+def _options_of(kind: str, wanted: Mapping[str, Any], chained: bool) -> Types | None:
+    """The options of a backend, and of its filesystem only if more are wanted; None while that is not installed."""
+    row = by_name(kind)
+    own = own_options(row) if row.make and not chained else None
+    if own is not None and (not row.takes_rest or wanted.keys() <= own.keys()):
         return own
     try:
-        classes = [cls for cls in reversed(_filesystem_class(protocol).__mro__) if "__init__" in vars(cls)]
+        cls = _filesystem_class(kind) if own is None else row.filesystem_class()
     except (ImportError, ValueError):
         return None
-    return _arguments(*(cls.__init__ for cls in classes)) | own
+    return _arguments(cls) | (own or {})
 
 
 def check(
@@ -92,51 +88,56 @@ def check(
     if known is None:
         return options, []
     given, typed = {**unchecked, **options}, dict(options)
-    needed = {} if url else {name: "" for name, (_, required) in known.items() if required}
-    if kind in ("s3", "s3a") and given.keys() & {"key", "secret", "token"}:
-        needed |= dict.fromkeys(("key", "secret"), ", or leave all credentials to the SDK's own chain")
+    row = by_protocol(kind) if chain else by_name(kind)
+    needed = {name: fix for name, fix in row.options.lacking(given).items() if not (url and name in row.options.PLACE)}
     missing = {name: fix for name, fix in needed.items() if given.get(name) in (None, "")}
     problems = [(name, f"missing; give `{name}`{fix}") for name, fix in missing.items()]
     for name, value in options.items():
         if isinstance(value, dict) and name in chain:
             typed[name], inner = check(name, value, {}, url, late)
             problems += [(f"{name}.{where}", what) for where, what in inner]
-        elif name not in known or (url and kind in KINDS and name in ("bucket", "root")):
-            problems.append((name, _refusal(kind, name, known, chain)))
+        elif name not in known or (url and row.make and name in row.options.PLACE):
+            problems.append((name, _refusal(kind, row, name, known, chain)))
         elif name not in missing and not (late and isinstance(value, str) and "${" in value):
             try:
-                typed[name] = TypeAdapter(known[name][0]).validate_python(value)
+                typed[name] = TypeAdapter(known[name]).validate_python(value)
             except ValidationError as error:
                 problems.append((name, error.errors(include_input=False)[0]["msg"]))
     return typed, problems
 
 
-def _refusal(kind: str, name: str, known: Options, chain: list[str]) -> str:
+def _refusal(kind: str, row: Kind, name: str, known: Types, chain: list[str]) -> str:
     if name in known:
         return "the URL says it already; remove it"
     if name in POLICIES:
         return f"no option, but a field of the store: move `{name}` out of `options`"
     if inner := next((part for part in chain[1:] if name in (_options_of(part, {}, True) or {})), None):
         return f"an option of {inner!r}, not of {kind!r}; move it to `options.{inner}.{name}`"
-    if owner := next((other for other in KINDS if name in KINDS[other].options), None):
+    if owner := next((other.name for other in named_kinds().values() if name in other.options.names()), None):
         return f"an option of backend {owner!r}, not of {kind!r}; remove it"
     unknown = f"unknown option of backend {kind!r}"
-    if (table := SDK_TABLES.get(name)) in known:
+    if (table := row.options.TABLES.get(name)) in known:
         return f"{unknown}; move it to `options.{table}.{name}`"
-    if close := nearest(name, known):
+    if close := nearest(name, known, row.options.ALIASES):
         return f"{unknown}; did you mean `{close}`?"
-    if kind in KINDS and not KINDS[kind].protocol:
+    if row.make and not row.takes_rest:
         return f"{unknown}, which takes {', '.join(known) or 'none'}; remove it"
     return f"{unknown}; if its filesystem takes it without naming it, move it to `storage_options`"
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema of a store beyond its fields: where it is, and the options of each kind of backend."""
-    rules = []
-    for kind, (_, own, protocol) in KINDS.items():
-        required = [name for name, (_, required) in own.items() if required]
-        types = {name: TypeAdapter(hint | Placeholder).json_schema() for name, (hint, _) in own.items()}
-        options = {"properties": types, "required": required, **({} if protocol else {"additionalProperties": False})}
-        then = {"properties": {"options": options}, "required": ["options"] if required else []}
-        rules.append({"if": {"properties": {"backend": {"const": kind}}, "required": ["backend"]}, "then": then})
-    return {"oneOf": [{"required": ["backend"]}, {"required": ["url"]}], "allOf": rules}
+def add_kinds(schema: dict[str, Any]) -> None:
+    """Add to the JSON Schema of a store where it is, and the options of each kind of backend."""
+    rules, kinds = [], named_kinds()
+    for kind in kinds.values():
+        docs, own = kind.options.docs(), own_options(kind)
+        needed = list(kind.options.lacking({}))
+        types = {name: TypeAdapter(hint | Placeholder).json_schema() for name, hint in own.items()}
+        for name, form in types.items():
+            form["description"] = docs.get(name, "")
+        options: dict[str, Any] = {"properties": types, "required": needed}
+        if not kind.takes_rest:
+            options["additionalProperties"] = False
+        then = {"properties": {"options": options}, "required": ["options"] if needed else []}
+        rules.append({"if": {"properties": {"backend": {"const": kind.name}}, "required": ["backend"]}, "then": then})
+    schema["properties"]["backend"]["examples"] = list(kinds)
+    schema.update(oneOf=[{"required": ["backend"]}, {"required": ["url"]}], allOf=rules)

@@ -184,7 +184,8 @@ class _Origin(NamedTuple):
     root: str
 
     def reduce(self, store: StoreBase[Any]) -> tuple[Any, ...] | None:
-        if self.registry._definition(self.name)[0].backend == "memory":  # It says itself that it cannot be pickled.
+        definition = self.registry._definition(self.name)[0]
+        if definition.backend and definition.row.private:  # It says itself that it cannot be pickled.
             return None
         child = below(self.root, store.root)
         return _recall, (isinstance(store, AsyncStore), self.registry._file, self.registry._token, self.name, child)

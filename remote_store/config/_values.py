@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Secret, SecretBytes, SecretStr
 
 from remote_store._paths import SECRET_NAME, has_credentials, printable, redact
-from remote_store.drivers.profiles import PUBLIC_OPTIONS
+from remote_store.drivers.kinds import public_names
 
 _MARKS = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)(?::-([^{}]*))?\})?")
 _SECRETS = (Secret, SecretStr, SecretBytes)
@@ -82,14 +82,15 @@ def is_unsafe(url: str) -> bool:
 
 def hidden(value: Any) -> Any:
     """A copy of a value that prints only options known to be public, and of these no URL with credentials."""
-    return each(value, _hide)
+    names = public_names()
+    return each(value, lambda where, leaf: _hide(names, where, leaf))
 
 
-def _hide(where: str, leaf: Any) -> Any:
+def _hide(names: frozenset[str], where: str, leaf: Any) -> Any:
     if leaf is None or isinstance(leaf, (bool, *_SECRETS)):
         return leaf
     name = next((part for part in reversed(where.split(".")) if not part.isdigit()), "")
-    public = name in PUBLIC_OPTIONS and not SECRET_NAME.search(where)
+    public = name in names and not SECRET_NAME.search(where)
     if isinstance(leaf, str):
         login = is_unsafe(leaf) or is_unsafe(f"://{leaf}") or redact(leaf) != leaf
         return leaf if public and not login else SecretStr(leaf)

@@ -7,18 +7,14 @@ import re
 import sys
 from contextlib import suppress
 
+from remote_store.drivers.kinds import loaded
+
 LOGGERS = {
-    "aiobotocore": ".credentials .regions .retries.adaptive .tokens .utils",
-    "botocore": ".args .auth .awsrequest .client .compress .configprovider .credentials .discovery .endpoint "
-    ".endpoint_provider .handlers .history .hooks .httpchecksum .httpsession .monitoring .paginate .parsers .regions "
-    ".response .retries.adaptive .retries.special .retries.standard .retryhandler .session .tokens .useragent .utils "
-    ".waiter",
-    "s3fs": "",
     "fsspec": ".asyn .cached .caching .generic .http .reference",
     "aiohttp": ".client .internal",
     "urllib3": ".connection .connectionpool .poolmanager .response .util.retry",
 }
-"""Packages, and the loggers below each by their suffixes; a filter on a logger does not apply to those below it."""
+"""Packages that several SDKs use, and what the names of their loggers add to theirs; those of one are in its kind."""
 
 NAMES = {
     "HTTP": "password",
@@ -49,10 +45,12 @@ PATTERNS = (
 
 def hide_secrets() -> None:
     """Hide secrets in what the SDKs that are loaded log from now on. May be called again."""
-    for package, below in LOGGERS.items():
-        if package in sys.modules:
-            for name in ("", *below.split()):
-                logging.getLogger(package + name).addFilter(_hide)
+    # A filter does not apply to the loggers below.
+    for loggers in (LOGGERS, *(kind.loggers for kind in loaded())):
+        for package, below in loggers.items():
+            if package in sys.modules:
+                for name in ("", *below.split()):
+                    logging.getLogger(package + name).addFilter(_hide)
 
 
 def redacted(text: str) -> str:

@@ -1,25 +1,8 @@
-"""What filesystems, and the backends over them, are called, whatever was imported before."""
+"""What filesystems are called, whatever was imported before."""
 
 from __future__ import annotations
 
 from typing import Any
-
-NAMES = {
-    **dict.fromkeys(("file", "local"), "local"),
-    **dict.fromkeys(("s3", "s3a"), "s3"),
-    **dict.fromkeys(("gs", "gcs"), "gcs"),
-    **dict.fromkeys(("abfs", "abfss", "adl", "az"), "azure"),
-    **dict.fromkeys(("sftp", "ssh"), "sftp"),
-    **dict.fromkeys(("http", "https"), "http"),
-}
-"""Protocol → name of the backend, where that is another."""
-PACKAGES = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs", "sftp": "sshfs", "http": "aiohttp"}
-"""Name of a backend, which is that of an extra of this package, too → the package that it needs."""
-
-
-def backend_name(protocol: str) -> str:
-    """The name of the backend for a protocol."""
-    return NAMES.get(protocol, protocol)
 
 
 def protocols_of(fs: Any) -> list[str]:

@@ -1,7 +1,4 @@
-"""What is known of each kind of filesystem, as data; importable without any SDK.
-
-The capability matrix of the docs is made from here, and `certify` checks it against live filesystems.
-"""
+"""What drivers promise, as data, which the rows of `kinds` hold; importable without any SDK."""
 
 from __future__ import annotations
 
@@ -11,26 +8,6 @@ from typing import Literal
 from remote_store._capabilities import Capability, CapabilitySet
 
 Concurrency = Literal["thread_safe", "single_connection"]
-
-PUBLIC_OPTIONS = frozenset(
-    {
-        # of the backends here
-        "anon", "bucket", "create", "durable", "endpoint_url", "max_concurrency", "part_size", "region_name",
-        "reject_write_under_file_ancestor", "root", "timeout",
-        # of filesystems
-        "account_name", "asynchronous", "block_size", "cache_regions", "cache_storage", "cache_type",
-        "check_files", "compression", "container_name", "default_block_size", "default_cache_type",
-        "default_fill_cache", "default_location", "encoding", "expiry_time", "fixed_upload_size", "host",
-        "listings_expiry_time", "location", "max_paths", "port", "profile", "project", "protocol",
-        "requester_pays", "skip_instance_cache", "target_protocol", "use_listings_cache", "use_ssl",
-        "version_aware",
-        # of botocore
-        "ACL", "ServerSideEncryption", "StorageClass", "addressing_style", "connect_timeout", "max_attempts",
-        "max_pool_connections", "mode", "read_timeout", "request_checksum_calculation",
-        "response_checksum_validation", "total_max_attempts", "verify",
-    }
-)  # fmt: skip
-"""Names of options that tell where a store is and how it works, and nothing else; whatever has another is hidden."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +19,7 @@ class Profile:
         flat: whether keys, not nodes, are stored: a folder exists while a key below it does, and one name may be both
             a file and a folder.
         look_first: verbs (`read`, `write`, `remove`, `list`) that cannot be trusted to report a wrong type, a missing
-            file or a conflict themselves, so that the engine looks before it leaps.
+            file or a conflict themselves, so the engine checks first.
         concurrency: posture of an instance shared by threads.
         close_is_terminal: whether a closed instance stays closed.
         temp_prefix: how names of the backend's own temporary files begin: hidden, and refused to users.
@@ -104,6 +81,3 @@ S3 = Profile(
         "keys of user metadata come back in lower case",
     ),
 )
-
-PROFILES: dict[str, Profile] = {"local": LOCAL, "memory": MEMORY, "s3": S3, "any other fsspec": GENERIC}
-"""By name of the backend."""

@@ -14,6 +14,7 @@ from fsspec.core import get_compression
 from fsspec.utils import isfilelike, stringify_path
 
 from remote_store._errors import escapes_root, target_exists
+from remote_store._location import STORES
 from remote_store._paths import RemotePath
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
@@ -317,7 +318,7 @@ class StoreFileSystem(FileOperations):
     @classmethod
     def _normalized(cls, path: str) -> str:
         protocol, separator, _ = path.partition("://")
-        if separator and protocol in _identity.PROTOCOLS:
+        if separator and protocol in STORES:
             raise escapes_root(path, cls.protocol[0])
         key = super()._normalized(path)
         return path[: len(path) - len(path.lstrip("/\\"))].replace("\\", "/") + key if key else ""

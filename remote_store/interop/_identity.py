@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from hashlib import sha256
@@ -12,20 +11,19 @@ from uuid import uuid4
 from fsspec import AbstractFileSystem
 
 from remote_store._errors import NotFound
+from remote_store._location import STORES
 from remote_store._paths import SECRET_NAME, below, printable, redact
 from remote_store._store import Store
+from remote_store.aio._named import async_backend_of
 from remote_store.aio._store import AsyncStore
+from remote_store.backends._named import MadeOfOptions, backend_of
 from remote_store.backends._over import OverFilesystem
-from remote_store.drivers.profiles import PUBLIC_OPTIONS
+from remote_store.drivers.kinds import known
 
 AnyStore = Store | AsyncStore
 
 
 # --- finding
-
-
-PROTOCOLS = ("remote-store", "remotestore")
-"""Of the configured stores; the second for libraries whose URLs know no "-": xarray, UPath."""
 
 
 def names() -> tuple[str, ...]:
@@ -47,7 +45,7 @@ def by_name(name: str, asynchronous: bool) -> AnyStore:
     registry = default_registry()
     if name not in registry.names:
         known = printable(", ".join(registry.names)) or "none"
-        raise NotFound(f"Store {name!r} not found; configured are {known}", path=name, backend=PROTOCOLS[0])
+        raise NotFound(f"Store {name!r} not found; configured are {known}", path=name, backend=STORES[0])
     store: AnyStore = registry.get_async_store(name) if asynchronous else registry.get_store(name)
     return store
 
@@ -57,13 +55,12 @@ def rebuilt(recipe: Mapping[str, Any], asynchronous: bool) -> AnyStore:
     if "name" in recipe:
         store = by_name(recipe["name"], asynchronous)
         return store.child(recipe["root"]) if recipe["root"] else store
-    home = importlib.import_module(
-        "remote_store.aio" if recipe["backend"].startswith("Async") else "remote_store.backends"
-    )
-    if recipe["backend"] not in home.__all__:
+    kind = next((kind for kind in known() if kind.make and kind.name == recipe["backend"]), None)
+    if kind is None:
         raise ValueError(f"{recipe['backend']!r} is not a backend")
-    backend = getattr(home, recipe["backend"])(*recipe["args"], **recipe["options"])
-    return (AsyncStore if asynchronous else Store)(backend, recipe["root"])
+    if asynchronous:
+        return AsyncStore(async_backend_of(kind, recipe["options"]), recipe["root"])
+    return Store(backend_of(kind, recipe["options"]), recipe["root"])
 
 
 # --- writing down
@@ -79,15 +76,16 @@ def recipe(store: AnyStore) -> dict[str, Any]:
     if origin is not None:
         return {"name": origin.name, "root": below(origin.root, store.root)}
     backend: Any = store.backend.identity
-    try:
-        _, (cls, args, options), *_ = backend.__reduce__()
-        known = cls.__module__.startswith("remote_store.") and options.keys() <= PUBLIC_OPTIONS
-        known = known and cls.is_async <= isinstance(store, AsyncStore)
-    except Exception:
-        known = False
-    if not known or not all(_plain(value) for value in (*args, *options.values())):
-        raise ValueError(f"{store!r} has no form without secrets; configure it, and use its name")
-    return {"backend": cls.__name__, "args": list(args), "options": dict(options), "root": store.root}
+    if not (isinstance(backend, MadeOfOptions) and backend.is_async <= isinstance(store, AsyncStore)):
+        raise _no_form(store)
+    options = backend.public_options()
+    if options is None or not all(_plain(value) for value in options.values()):
+        raise _no_form(store)
+    return {"backend": backend.kind, "options": options, "root": store.root}
+
+
+def _no_form(store: AnyStore) -> ValueError:
+    return ValueError(f"{store!r} has no form without secrets; configure it, and use its name")
 
 
 def _plain(value: object) -> bool:

@@ -11,7 +11,7 @@ from remote_store._errors import InvalidPath, NotFound
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry
 from remote_store._paths import join
 from remote_store.interop._operations import blocking, operation, takes
-from remote_store.interop._place import NEAR, FolderFound, Place, folder_found
+from remote_store.interop._place import FolderFound, Place, folder_found
 
 Found = dict[str, dict[str, Any]]
 """Path → info."""
@@ -145,7 +145,7 @@ class ListingOperations(AsyncFileSystem):  # type: ignore[misc]
         """Files and folders. Of a far store in one listing; below the first level it has only folders with files."""
         if maxdepth == 1:
             return await self._collect(at, "iter_children")
-        if at.backend_name in NEAR:
+        if at.kind.near:
             depth = DEEPEST if maxdepth is None else maxdepth - 1
             return await self._collect(at, "list_folders", max_depth=depth) | await self._files(at, maxdepth)
         found = await self._files(at, None)

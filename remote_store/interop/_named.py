@@ -8,6 +8,7 @@ from typing import Any
 from fsspec.asyn import get_loop
 
 from remote_store._errors import InvalidPath
+from remote_store._location import STORES
 from remote_store.interop import _identity
 from remote_store.interop._filesystem import FileOperations
 from remote_store.interop._listing import Found, folder
@@ -49,8 +50,8 @@ class NamedFileSystem(FileOperations):
         ['raw/a.txt']
     """
 
-    protocol = _identity.PROTOCOLS
-    backend_name = _identity.PROTOCOLS[0]
+    protocol = STORES
+    backend_name = STORES[0]
 
     def __init__(
         self,

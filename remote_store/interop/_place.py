@@ -21,14 +21,12 @@ from remote_store._errors import (
     rename_paths,
     source_changed,
 )
+from remote_store.drivers.kinds import Kind, by_name
 from remote_store.interop import _identity
 from remote_store.io.streams import ScopedStream
 
 if TYPE_CHECKING:
     from remote_store._models import FileInfo, FolderEntry
-
-NEAR = frozenset({"local", "memory"})
-"""Backends, by name, where no round trip is worth saving."""
 
 
 class FolderFound(InvalidPath, IsADirectoryError):
@@ -119,6 +117,11 @@ class Place:
     def backend_name(self) -> str:
         """Kind of backend, such as `"s3"`."""
         return str(self.store.resolve("").backend)
+
+    @property
+    def kind(self) -> Kind:
+        """What is known of the kind of storage."""
+        return by_name(self.backend_name)
 
     def to(self, key: str) -> Place:
         """Another key of the same store."""

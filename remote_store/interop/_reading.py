@@ -15,16 +15,11 @@ from fsspec.spec import AbstractBufferedFile
 
 from remote_store._capabilities import Capability
 from remote_store._errors import PreconditionFailed
-from remote_store.interop._place import NEAR
 
 if TYPE_CHECKING:
     from remote_store.interop._place import Place
     from remote_store.io.streams import AsyncReadStream
 
-BLOCKS = {"s3": 50 << 20, "local": 256 << 10, "memory": 256 << 10}
-"""What is read ahead, by backend [bytes]; of S3 as much as by s3fs, so that Parquet takes no more requests."""
-BLOCK = 5 << 20
-"""Elsewhere, as in fsspec [bytes]."""
 LINE = 64 << 10
 
 
@@ -114,9 +109,9 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
         if version_id is not None:
             raise NotImplementedError("versions of files are not supported")
         self._stream: BinaryIO | None = None
-        self._at, self._near, self._size_given = at, at.backend_name in NEAR, size_given
+        self._at, self._near, self._size_given = at, at.kind.near, size_given
         self._same = {"if_match": etag} if etag and at.store.supports(Capability.CONDITIONAL_WRITE) else {}
-        block = block_size or BLOCKS.get(at.backend_name, BLOCK)
+        block = block_size or at.kind.readahead
         super().__init__(fs, path, "rb", block, size=size, cache_type=cache_type, cache_options=cache_options)
 
     def _fetch_range(self, start: int, end: int) -> bytes:

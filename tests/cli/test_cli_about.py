@@ -14,7 +14,9 @@ from cli_files import entries
 from servers.s3 import BUCKET, Answer, Environ, S3Server, refusal
 
 from remote_store import Capability, Store
-from remote_store.drivers.profiles import PROFILES
+from remote_store.drivers.kinds import KINDS, profiles
+
+PROFILES = profiles(KINDS)
 
 
 def test_caps_are_those_of_the_place(rs: Any, answered: Any, workplace: Path, s3: str) -> None:

@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 
 from remote_store import BackendUnavailable, Capability, Store, __version__
 from remote_store.cli._app import app
-from remote_store.drivers.profiles import PROFILES
+from remote_store.drivers.kinds import KINDS, profiles
+
+PROFILES = profiles(KINDS)
 
 HOLDS = ["4 files listed", "nothing behind", "1 created it, 15 got AlreadyExists", "5 of 5 files"]
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from helpers.added import entry_points
 from helpers.processes import run_script
 from helpers.recording import Recording
 
 from remote_store import FsspecBackend, Store
 from remote_store.aio import AsyncStore
-from remote_store.drivers import registry
+from remote_store.drivers.kinds import Kind
+from remote_store.drivers.profiles import GENERIC
 
 
 @pytest.mark.parametrize(
@@ -64,28 +67,20 @@ def test_a_url_names_the_backend_by_its_kind() -> None:
         assert cls.from_url("dir://x::memory://names").resolve("a").backend == "dir"
 
 
-def test_a_driver_is_found_by_any_protocol_of_a_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
-    from remote_store.drivers.generic.driver import GenericDriver
+class Faraway(MemoryFileSystem):  # type: ignore[misc]
+    protocol = "abstract"
+    cachable = False
 
-    class Faraway(MemoryFileSystem):
-        protocol = "abstract"
-        cachable = False
 
-    made: list[str] = []
+OTHER = Kind("other", ("other",), GENERIC, over="remote_store.drivers.generic.driver:GenericDriver")
 
-    class Entry:
-        name = "other"
 
-        @staticmethod
-        def load() -> Any:
-            return lambda fs, root, name: made.append(name) or GenericDriver(fs, root, name)
-
+@pytest.mark.parametrize(("cls", "name"), [("", "other"), (f"{__name__}:Faraway", "other"), ("x:Faraway", "faraway")])
+def test_a_driver_is_found_by_any_protocol_of_a_filesystem(
+    monkeypatch: pytest.MonkeyPatch, cls: str, name: str
+) -> None:
     fsspec.register_implementation("faraway", Faraway, clobber=True)
     fsspec.register_implementation("other", Faraway, clobber=True)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry])
-    registry._registered.cache_clear()
-    try:
-        FsspecBackend(Faraway())
-    finally:
-        registry._registered.cache_clear()
-    assert made == ["faraway"]
+    monkeypatch.setitem(globals(), "ADDED", replace(OTHER, filesystem=cls))
+    with entry_points(other=f"{__name__}:ADDED"):
+        assert FsspecBackend(Faraway()).name == name

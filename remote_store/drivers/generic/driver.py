@@ -104,14 +104,17 @@ class GenericDriver(Driver):
 
     def details(self) -> dict[str, Any]:
         if self.container:
-            kind = "container" if self.name == "azure" else "bucket"
-            return {kind: self.container, "root": redact(self.root.strip("/")[len(self.container) + 1 :])}
+            return {self._container[0]: self.container, "root": redact(self.root.strip("/")[len(self.container) + 1 :])}
         return {**({"host": self.place} if self.place and "://" not in self.root else {}), "root": redact(self.root)}
 
     @cached_property
+    def _container(self) -> tuple[str, str]:
+        return container_of(self._fs, self.root)
+
+    @property
     def container(self) -> str:
         """The bucket or container of the root; `""` where there is none."""
-        return container_of(self._fs, self.root)
+        return self._container[1]
 
     @cached_property
     def place(self) -> str:

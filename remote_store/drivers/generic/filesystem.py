@@ -14,18 +14,15 @@ from fsspec.asyn import AsyncFileSystem
 
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._models import UNKNOWN_TIME
+from remote_store.drivers.kinds import by_protocol
 from remote_store.drivers.names import protocols_of
 from remote_store.drivers.profiles import GENERIC
 from remote_store.drivers.reasons import host_and_port, host_of
 
-READ_ONLY = frozenset({"http", "https", "github", "git", "reference", "tar", "libarchive", "data", "jlab", "gist"})
-"""Protocols whose filesystems cannot write, or not safely."""
+READ_ONLY = frozenset({"github", "git", "reference", "tar", "libarchive", "data", "jlab", "gist"})
+"""Protocols of no kind of their own whose filesystems cannot write, or not safely."""
 ARCHIVES = frozenset({"zip"})
 """Archives that are open either for reading, or for writing what is not in them yet."""
-NO_FOLDERS = frozenset({"http", "https"})
-"""Protocols without folders; the links on a server's index page are no reliable listing."""
-CONTAINERS = frozenset({"abfs", "abfss", "az", "gcs", "gs", "obs", "oss", "s3", "s3a"})
-"""Protocols where the first part of a path is a container, and folders need not exist."""
 _URLS = ("url", "base_url", "account_url", "endpoint_url", "_endpoint")
 """Attributes in which filesystems keep the URL of their service."""
 _making_locks = threading.Lock()
@@ -54,9 +51,10 @@ def _inner(fs: Any, name: str) -> Any:
     return inner if isinstance(inner, AbstractFileSystem) else None
 
 
-def container_of(fs: Any, root: str) -> str:
-    """The bucket or container of a root; `""` for a filesystem that has none."""
-    return root.strip("/").partition("/")[0] if CONTAINERS.intersection(protocols_of(layers_of(fs)[-1])) else ""
+def container_of(fs: Any, root: str) -> tuple[str, str]:
+    """What containers of a filesystem are called, and the one that a root is in; `""` where there are none."""
+    called = next(filter(None, (by_protocol(one).container for one in protocols_of(layers_of(fs)[-1]))), "")
+    return called, root.strip("/").partition("/")[0] if called else ""
 
 
 def place_of(fs: Any, root: str) -> str:
@@ -116,13 +114,13 @@ def capabilities_of(fs: Any) -> CapabilitySet:
     caps = set(GENERIC.capabilities)
     for layer in layers_of(fs):
         protocols = {*protocols_of(layer)}
+        for protocol in protocols:
+            caps &= by_protocol(protocol).profile.capabilities
         mode = getattr(layer, "mode", "") if protocols & ARCHIVES else ""
         if protocols & READ_ONLY or mode == "r":
             caps -= {Capability.WRITE, Capability.COPY, Capability.DELETE, Capability.MOVE}
         elif mode:
             caps -= {Capability.READ, Capability.COPY, Capability.DELETE, Capability.MOVE}
-        if protocols & NO_FOLDERS:
-            caps -= {Capability.LIST, Capability.GLOB}
     if not _implements(fs, "rm_file", "_rm_file", "_rm"):
         caps -= {Capability.DELETE, Capability.MOVE}
     return CapabilitySet(caps)

@@ -1,0 +1,268 @@
+"""What is known of each kind of storage: one row a kind, which everything else reads. No SDK is needed.
+
+URLs, backends by name, configurations and their schema, the command line, certificates and the tables of the docs come
+from these rows. Packages add rows of their own through entry points of the group `remote_store.drivers`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+from remote_store._capabilities import Capability, CapabilitySet
+from remote_store._hints import arguments, install, nearest
+from remote_store.drivers.local.options import LocalOptions
+from remote_store.drivers.options import Options
+from remote_store.drivers.profiles import GENERIC, LOCAL, MEMORY, S3, Profile
+from remote_store.drivers.s3.options import S3Options
+
+if TYPE_CHECKING:
+    from remote_store.drivers.base import Driver
+
+GROUP = "remote_store.drivers"
+"""Entry points of this group add kinds: the name is that of the kind, the value its `Kind`."""
+OURS = frozenset({"args", "asynchronous", "kwargs", "loop", "self", "skip_instance_cache", "use_listings_cache"})
+"""Arguments of filesystems that are no options."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of storage.
+
+    Args:
+        name: of its backends, of `backend =` in a configuration, of its column in tables.
+        protocols: of its URLs.
+        profile: what its driver can do, and where it deviates from the contract.
+        title: what messages call it; the name unless given.
+        options: a subclass of `Options`: what its backend takes.
+        make: `"module:function"` of `(options, asynchronous) -> Driver`. Kinds without it have no backend by name;
+            fsspec opens their URLs.
+        over: `"module:function"` of `(fs, root, name) -> Driver | None`: the driver over a filesystem of fsspec that
+            others made; None leaves it to the generic driver.
+        filesystem: `"module:Class"`, exactly the filesystem that `over` takes; unless given, `over` takes any that
+            fsspec knows by one of `protocols`.
+        package: that must be installed.
+        extra: of this package that installs it.
+        container: what its containers are called, and the option that names one; `""` where there are none.
+        hosted: whether its URLs begin with a host or a container, which a slash ends.
+        runs: how the verbs of its driver run, as in `Driver`; an `AsyncStore` serves "thread" ones in threads.
+        readahead: what an open file fetches ahead [bytes].
+        near: whether no round trip is worth saving.
+        placed: whether a resolved path tells by itself which file it is, wherever it is seen.
+        private: whether each backend by name has files of its own, in its process alone.
+        loggers: package that logs → what the names of its loggers add to that, separated by blanks.
+    """
+
+    name: str
+    protocols: tuple[str, ...]
+    profile: Profile
+    title: str = ""
+    options: type[Options] = Options
+    make: str = ""
+    over: str = ""
+    filesystem: str = ""
+    package: str = ""
+    extra: str = ""
+    container: str = ""
+    hosted: bool = True
+    runs: Literal["inline", "thread", "native"] = "thread"
+    readahead: int = 5 << 20
+    near: bool = False
+    placed: bool = False
+    private: bool = False
+    loggers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def takes_rest(self) -> bool:
+        """Whether options without a field go to its filesystem."""
+        return bool(self.filesystem) and "rest" in self.options.__dataclass_fields__
+
+    @property
+    def install(self) -> str:
+        """How to get its package; `""` where none is needed."""
+        return install(self.package, self.extra) if self.package else ""
+
+    def filesystem_class(self) -> Any:
+        """The class of fsspec that its driver speaks to.
+
+        Raises:
+            ImportError: its package is not installed.
+        """
+        try:
+            importlib.import_module(self.filesystem.partition(":")[0].partition(".")[0])
+            return load(self.filesystem)
+        except ImportError as error:
+            raise ImportError(f"{self.title or self.name} needs {self.package}: {self.install}") from error
+
+    def driver(self, given: Mapping[str, Any], asynchronous: bool) -> Driver:
+        """A driver made of options.
+
+        Raises:
+            ImportError: its package is not installed.
+            ValueError: an option that it does not know, or a value that it refuses.
+        """
+        fields = {name: value for name, value in given.items() if name in self.options.names()}
+        rest = {name: value for name, value in given.items() if name not in fields}
+        options = self.options.made(fields, rest)
+        if self.package:
+            self.filesystem_class()
+        self._check(rest)
+        make: Callable[[Options, bool], Driver] = load(self.make)
+        return make(options, asynchronous)
+
+    def _check(self, rest: Mapping[str, Any]) -> None:
+        known = set(self.options.names())
+        if rest and self.takes_rest:
+            known |= arguments(self.filesystem_class()) - OURS
+        for name in sorted(rest.keys() - known):
+            raise ValueError(f"unknown option {name!r} for {self.title or self.name}{self._hint(name, known)}")
+
+    def _hint(self, name: str, known: Iterable[str]) -> str:
+        if table := self.options.TABLES.get(name):
+            return f"; it goes into {table}={{{name!r}: …}}"
+        if near := nearest(name, known, self.options.ALIASES):
+            return f"; did you mean {near!r}?"
+        return "" if self.takes_rest else f"; it takes {', '.join(self.options.names()) or 'none'}"
+
+
+def load(name: str) -> Any:
+    """What a `"module:name"` stands for."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+_READ_ONLY = CapabilitySet({Capability.READ, Capability.METADATA})
+
+KINDS = (
+    Kind(
+        name="local",
+        protocols=("file", "local"),
+        profile=LOCAL,
+        title="a local folder",
+        options=LocalOptions,
+        make="remote_store.drivers.local:make",
+        over="remote_store.drivers.local:over",
+        filesystem="fsspec.implementations.local:LocalFileSystem",
+        hosted=False,
+        readahead=256 << 10,
+        near=True,
+        placed=True,
+    ),
+    Kind(
+        name="memory",
+        protocols=("memory",),
+        profile=MEMORY,
+        make="remote_store.drivers.memory:make",
+        over="remote_store.drivers.memory:over",
+        filesystem="fsspec.implementations.memory:MemoryFileSystem",
+        hosted=False,
+        runs="inline",
+        readahead=256 << 10,
+        near=True,
+        private=True,
+    ),
+    Kind(
+        name="s3",
+        protocols=("s3", "s3a"),
+        profile=S3,
+        title="S3",
+        options=S3Options,
+        make="remote_store.drivers.s3:make",
+        over="remote_store.drivers.s3:over",
+        filesystem="s3fs.core:S3FileSystem",
+        package="s3fs",
+        extra="s3",
+        container="bucket",
+        runs="native",
+        readahead=50 << 20,  # As much as s3fs, so that Parquet takes no more requests.
+        placed=True,
+        loggers={
+            "aiobotocore": ".credentials .regions .retries.adaptive .tokens .utils",
+            "botocore": ".args .auth .awsrequest .client .compress .configprovider .credentials .discovery .endpoint "
+            ".endpoint_provider .handlers .history .hooks .httpchecksum .httpsession .monitoring .paginate .parsers "
+            ".regions .response .retries.adaptive .retries.special .retries.standard .retryhandler .session .tokens "
+            ".useragent .utils .waiter",
+            "s3fs": "",
+        },
+    ),
+    # The generic driver serves the next ones.
+    Kind("gcs", ("gs", "gcs"), GENERIC, package="gcsfs", extra="gcs", container="bucket"),
+    Kind("azure", ("abfs", "abfss", "adl", "az"), GENERIC, package="adlfs", extra="azure", container="container"),
+    Kind("sftp", ("sftp", "ssh"), GENERIC, package="sshfs", extra="sftp"),
+    Kind("obs", ("obs",), GENERIC, container="bucket"),
+    Kind("oss", ("oss",), GENERIC, container="bucket"),
+    Kind("http", ("http", "https"), replace(GENERIC, capabilities=_READ_ONLY), package="aiohttp", extra="http"),
+)
+"""The rows of this package."""
+OTHER = Kind("any other fsspec", (), GENERIC)
+"""What holds of a filesystem that is of none of these kinds."""
+
+
+def by_protocol(protocol: str) -> Kind:
+    """The kind of storage that a protocol leads to; for one that no row knows, what holds of any other.
+
+    Raises:
+        ImportError: the package that adds it does not fit this version.
+    """
+    return _found(protocol, lambda kind: protocol in kind.protocols)
+
+
+def by_name(name: str) -> Kind:
+    """The kind of a backend's name; otherwise as `by_protocol`."""
+    return _found(name, lambda kind: kind.name == name)
+
+
+def _found(what: str, fits: Callable[[Kind], bool]) -> Kind:
+    ours = next(filter(fits, KINDS), None)
+    if ours and ours.over:
+        return ours
+    added = _added().get(what)
+    if isinstance(added, str):
+        raise ImportError(added)
+    rows = (row for row in _added().values() if isinstance(row, Kind) and fits(row))
+    return next(rows, ours or replace(OTHER, name=what))
+
+
+def known() -> list[Kind]:
+    """All kinds, those of other packages included, which may bring drivers for ours that have none."""
+    rows = {row.name: row for row in (*KINDS, *_added().values()) if isinstance(row, Kind)}
+    return list((rows | {row.name: row for row in KINDS if row.over}).values())
+
+
+def loaded() -> Iterable[Kind]:
+    """The kinds that can be in use: those of other packages only if something asked for them."""
+    return known() if _added.cache_info().currsize else KINDS
+
+
+def profiles(rows: Iterable[Kind]) -> dict[str, Profile]:
+    """Profile of each kind that has a driver of its own, by name, and that of all others."""
+    return {row.name: row.profile for row in (*rows, OTHER) if row.over or row.make or row is OTHER}
+
+
+def public_names() -> frozenset[str]:
+    """Names of options that tell where a storage is and how it works, and nothing that gives access, for any kind."""
+    options = [row.options for row in (*known(), OTHER)]
+    public = frozenset[str]().union(*(one.public() for one in options))
+    return public.difference(*(one.marked("secret") for one in options))
+
+
+@cache
+def _added() -> dict[str, Kind | str]:
+    """What entry points add, by their names: a row, or why there is none."""
+    return {entry.name: _row(entry) for entry in entry_points(group=GROUP)}
+
+
+def _row(entry: Any) -> Kind | str:
+    where = f"the entry point {entry.name!r} of {GROUP} ({entry.value})"
+    try:
+        kind = entry.load()
+    except Exception as error:  # Whatever is wrong with one package, the others work.
+        return f"{where} cannot be loaded: {type(error).__name__}: {error}"
+    if isinstance(kind, Kind):
+        return kind
+    given = kind.__name__ if hasattr(kind, "__name__") else type(kind).__name__
+    return f"{where} gives {given}, which is no Kind: name it in the field `over` of a remote_store.drivers.kinds.Kind"
