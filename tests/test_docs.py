@@ -40,7 +40,7 @@ def run_blocks(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     namespace: dict[str, object] = {"__name__": f"page_{page.stem}"}
     for line, code in found:
         # Newlines put the block where it stands on the page, for tracebacks.
-        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+        exec(compile("\n" * line + code, str(page), "exec", dont_inherit=True), namespace)
         printed = capsys.readouterr().out.splitlines()
         for promised in _PRINTED.findall(code):
             assert promised in printed

@@ -6,13 +6,18 @@ from typing import Any
 
 from remote_store._capabilities import Capability
 from remote_store.certify.report import CapabilityFinding
+from remote_store.drivers.kinds import by_name
 
 RACED = frozenset({Capability.ATOMIC_MOVE, Capability.ATOMIC_WRITE})
 _SOURCE = '''\
-"""A driver for {protocol} filesystems, with the capabilities that `certify` proved."""
+"""A driver for {name} filesystems, with the capabilities that `certify` proved."""
+
+from dataclasses import replace
 
 from remote_store import Capability, CapabilitySet
 from remote_store.drivers.generic.driver import GenericDriver
+from remote_store.drivers.kinds import Kind
+from remote_store.drivers.profiles import GENERIC
 
 PROVED = CapabilitySet(
     {{
@@ -22,8 +27,12 @@ PROVED = CapabilitySet(
 
 
 def driver(fs, root, name):
-    """For the entry point of the group `remote_store.drivers` with the name "{protocol}"."""
+    """A driver over a filesystem."""
     return GenericDriver(fs, root, name, PROVED)
+
+
+KIND = Kind("{name}", {protocols}, replace(GENERIC, capabilities=PROVED), over=f"{{__name__}}:driver")
+"""For the entry point of the group `remote_store.drivers` with the name "{name}"."""
 '''
 
 
@@ -34,7 +43,8 @@ def proposed_driver(store: Any, findings: tuple[CapabilityFinding, ...]) -> str 
         return None
     held = [f for f in findings if f.observed or (f.observed is None and f.declared)]
     lines = "\n".join(_line(finding) for finding in held)
-    return _SOURCE.format(protocol=driver.name, capabilities=lines)
+    protocols = by_name(driver.name).protocols or (driver.name,)
+    return _SOURCE.format(name=driver.name, protocols=protocols, capabilities=lines)
 
 
 def _line(finding: CapabilityFinding) -> str:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import http.server
-import ipaddress
 import re
 import socket
-import ssl
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import web
 from servers.ports import free_port
 from servers.proxy import Fault, Proxy, proxy_to
 from servers.s3 import BUCKET, KEY, SECRET, Environ, S3Server, refusal
@@ -143,39 +139,9 @@ def test_a_proxy_that_cannot_be_reached_is_named() -> None:
     )
 
 
-def self_signed(folder: Path) -> Path:
-    """A certificate that nobody vouches for, with its key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    made = made.not_valid_before(now - dt.timedelta(1)).not_valid_after(now + dt.timedelta(1))
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    signed = made.add_extension(x509.SubjectAlternativeName([address]), False).sign(key, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "cert.pem").write_bytes(private + signed.public_bytes(pem))
-    return folder / "cert.pem"
-
-
 def test_a_certificate_that_is_not_trusted_is_told(tmp_path: Path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed(tmp_path))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        message = told(BackendUnavailable, endpoint_url=f"https://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with web.serve(web.self_signed(tmp_path)) as server:
+        message = told(BackendUnavailable, endpoint_url=f"https://127.0.0.1:{server.port}")
     assert re.fullmatch(rf"Storage cannot be reached at {PLACE}: TLS failed \(self.signed certificate\)", message)
 
 

@@ -1,0 +1,207 @@
+"""What S3Backend takes, and what comes of it."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import web
+from servers.ports import free_port
+from servers.s3 import BUCKET, KEY, SECRET, S3Server, refusal
+
+from remote_store import BackendUnavailable, Store
+from remote_store.aio import AsyncLocalBackend, AsyncS3Backend, AsyncStore
+from remote_store.backends import LocalBackend, S3Backend
+from remote_store.drivers.kinds import KINDS, by_name
+
+LOGIN = {"key": KEY, "secret": SECRET, "region_name": "us-east-1"}
+
+
+def by_class(**options: Any) -> Store:
+    return Store(S3Backend(BUCKET, **options))
+
+
+def by_url(**options: Any) -> Store:
+    return Store.from_url(f"s3://{BUCKET}", **options)
+
+
+def by_config(**options: Any) -> Store:
+    config = pytest.importorskip("remote_store.config")
+    policies = {name: options.pop(name) for name in ("retries", "ca_bundle", "proxy", "timeout") if name in options}
+    return config.Registry({"stores": {"a": {"url": f"s3://{BUCKET}", "options": options, **policies}}}).get_store("a")
+
+
+WAYS = pytest.mark.parametrize("way", [by_class, by_url, by_config])
+Way = Callable[..., Store]
+
+
+def unreachable(store: Store) -> str:
+    with store, pytest.raises(BackendUnavailable) as caught:
+        store.read_bytes("key")
+    return caught.value.message
+
+
+# --- retries
+
+
+def tries(server: S3Server, store: Store) -> int:
+    """How often a request is made that the server never answers well."""
+    before = len(server.requests)
+    with server.hooked(lambda environ, _: refusal("503 Slow Down", "SlowDown")):
+        unreachable(store)
+    return len(server.requests) - before
+
+
+@WAYS
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_failed_request_is_tried_again_so_often(moto_server: S3Server, way: Way, retries: int) -> None:
+    assert tries(moto_server, way(**moto_server.options, retries=retries)) == 1 + retries
+
+
+async def test_the_asynchronous_twin_retries_so_often(moto_server: S3Server) -> None:
+    before = len(moto_server.requests)
+    with moto_server.hooked(lambda environ, _: refusal("503 Slow Down", "SlowDown")):
+        async with AsyncStore(AsyncS3Backend(BUCKET, **moto_server.options, retries=1)) as store:
+            with pytest.raises(BackendUnavailable):
+                await store.read_bytes("key")
+    assert len(moto_server.requests) - before == 2
+
+
+def test_the_option_is_stronger_than_the_table_of_the_sdk(moto_server: S3Server) -> None:
+    config = {"retries": {"mode": "standard", "total_max_attempts": 1}}
+    assert tries(moto_server, by_class(**moto_server.options, config_kwargs=config)) == 1
+    assert tries(moto_server, by_class(**moto_server.options, config_kwargs=config, retries=1)) == 2
+
+
+@pytest.mark.parametrize("retries", [-1, 1.5, {"mode": "standard"}])
+def test_only_a_number_of_retries_is_taken(retries: Any) -> None:
+    with pytest.raises(ValueError, match=r"retries must be a whole number.*config_kwargs=\{'retries': …\}"):
+        by_class(retries=retries)
+
+
+# --- certificates
+
+
+@WAYS
+def test_certificates_of_a_bundle_are_trusted(tmp_path: Path, way: Way) -> None:
+    bundle = web.self_signed(tmp_path)
+    with web.serve(bundle) as server:
+        options = {**LOGIN, "endpoint_url": f"https://127.0.0.1:{server.port}", "retries": 0}
+        assert "TLS failed" in unreachable(way(**options))
+        assert server.asked == []
+        assert "it answered 503" in unreachable(way(**options, ca_bundle=str(bundle)))
+        assert len(server.asked) == 1
+
+
+def test_a_bundle_that_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"ca_bundle '/no/such.pem' cannot be used: No such file or directory"):
+        by_class(ca_bundle="/no/such.pem")
+    empty = tmp_path / "empty.pem"
+    empty.write_text("no certificate")
+    with pytest.raises(ValueError, match=r"empty.pem' cannot be used: it has no certificates in PEM"):
+        by_url(ca_bundle=empty)
+    config = pytest.importorskip("remote_store.config")
+    with pytest.raises(config.ConfigError, match=r"stores.a: refused by 's3': ca_bundle '/no/such.pem'"):
+        by_config(ca_bundle="/no/such.pem")
+
+
+def test_a_bundle_of_a_configuration_is_found_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = pytest.importorskip("remote_store.config")
+    web.self_signed(tmp_path)
+    (tmp_path / "stores.toml").write_text('[stores.a]\nurl = "s3://b"\nca_bundle = "cert.pem"\n')
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with config.Registry(tmp_path / "stores.toml") as registry:
+        registry.get_store("a")
+
+
+# --- proxies
+
+
+@WAYS
+def test_requests_go_through_a_proxy(way: Way) -> None:
+    with web.serve() as proxy:
+        url = f"http://me:pa55word@127.0.0.1:{proxy.port}"
+        store = way(**LOGIN, endpoint_url="http://storage.example.com", retries=0, proxy=url)
+        message = unreachable(store)
+    ((line, headers),) = proxy.asked
+    assert line.startswith("GET http://storage.example.com/")
+    assert headers["Proxy-Authorization"] == "Basic " + base64.b64encode(b"me:pa55word").decode()
+    assert "pa55word" not in message + repr(store) + repr(store._backend)
+
+
+@WAYS
+def test_a_proxy_that_refuses_is_named(way: Way) -> None:
+    port = free_port()
+    proxy = f"http://me:pa55word@127.0.0.1:{port}"
+    message = unreachable(way(**LOGIN, endpoint_url="http://storage.example.com", retries=0, proxy=proxy))
+    assert f"the proxy 127.0.0.1:{port} failed" in message
+
+
+@WAYS
+def test_what_is_no_url_of_a_proxy_is_told_without_its_password(way: Way) -> None:
+    with pytest.raises(ValueError, match="proxy must begin with http:// or https://") as caught:
+        way(proxy="socks5://me:pa55word@127.0.0.1:1")
+    assert "pa55word" not in str(caught.value)
+
+
+def test_no_text_of_a_configuration_shows_the_login_of_a_proxy() -> None:
+    config = pytest.importorskip("remote_store.config")
+    stores = {name: {"url": "s3://b", "proxy": f"http://{login}127.0.0.1:1"} for name, login in LOGINS.items()}
+    made = config.Config(stores=stores)
+    for text in (repr(made), str(made.model_dump()), made.model_dump_json()):
+        assert "pa55word" not in text
+        assert "http://127.0.0.1:1" in text
+    assert config.Config.load(made.model_dump()) == made
+    with pytest.raises(config.ConfigError, match=r"^stores.a.proxy: backend 'local' has no way to honour it") as caught:
+        config.Config(stores={"a": {"url": "x", "proxy": "http://me:pa55word@127.0.0.1:1"}})
+    assert "pa55word" not in str(caught.value)
+
+
+LOGINS = {"with": "me:pa55word@", "without": ""}
+
+
+# --- time
+
+
+@pytest.mark.parametrize(("timeout", "patience"), [(1, 60), (300, 300)])
+def test_the_sdk_is_as_patient_as_a_call_may_take(timeout: float, patience: float) -> None:
+    fs: Any = by_class(timeout=timeout).unwrap(object)
+    assert fs.config_kwargs["read_timeout"] == patience
+
+
+# --- one source of options
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls"),
+    [("s3", S3Backend), ("s3", AsyncS3Backend), ("local", LocalBackend), ("local", AsyncLocalBackend)],
+)
+def test_a_backend_has_the_signature_of_its_options_and_tells_of_each(kind: str, cls: type) -> None:
+    options = by_name(kind).options
+    assert inspect.signature(cls).parameters == inspect.signature(options).parameters
+    for name, text in options.docs().items():
+        assert f"    {name}: {text}\n" in str(cls.__doc__)
+
+
+@pytest.mark.parametrize("row", KINDS, ids=lambda row: row.name)
+def test_every_option_is_told_of(row: Any) -> None:
+    assert list(row.options.docs()) == row.options.names()
+    assert {*row.options.PLACE} <= {*row.options.names()}
+    assert not row.container or not row.make or row.container in row.options.PLACE
+
+
+def test_what_a_user_forgets_or_misspells_is_told() -> None:
+    with pytest.raises(TypeError, match="bucket"):
+        S3Backend()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        S3Backend("a", "b", "c")  # type: ignore[call-arg, misc]
+    with pytest.raises(ValueError, match=r"unknown option 'durabel' for a local folder; did you mean 'durable'\?"):
+        LocalBackend("x", durabel=True)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="the URL tells the option 'bucket' already"):
+        by_url(bucket="other")
