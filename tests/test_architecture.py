@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from fsspec import AbstractFileSystem
 
+from remote_store.drivers.kinds import KINDS
+
 ROOT = Path(__file__).parent.parent
 SDKS = {"adlfs", "aiohttp", "asyncssh", "azure", "boto3", "botocore", "gcsfs", "rich", "s3fs", "sshfs", "typer"}
 PUBLIC = ["remote_store", "remote_store.aio", "remote_store.backends"]
@@ -67,6 +69,63 @@ def test_a_forbidden_import_is_noticed(tmp_path: Path, module: str, forbidden: s
     done = lint_imports(tmp_path / "pyproject.toml")
     assert done.returncode == 1, done.stdout + done.stderr
     assert " BROKEN" in done.stdout
+
+
+# --- who knows a backend by name
+
+HOMES = ("aio/__init__.py", "aio/_named.py", "backends/", "drivers/kinds.py")
+"""Where backends are named, beside the folder of each one's driver."""
+EXAMPLES = {"_location.py": "LocalBackend", "cli/_demo.py": "memory"}
+"""What is shown to users: in a hint, in a demonstration."""
+ANY_URL = {"file", "http", "https"}
+"""Protocols that mean more than a backend."""
+
+
+def named_backends(package: Path) -> set[tuple[str, str]]:
+    """Module and name, wherever code (not a docstring) of a package knows a backend by name."""
+    names = {name for kind in KINDS for name in (kind.name, *kind.protocols)} - ANY_URL
+    text = re.compile(rf"({'|'.join(names)})(://.*)?")
+    cls = re.compile(rf"(Async)?({'|'.join(kind.name for kind in KINDS)})Backend", re.IGNORECASE)
+    found = set()
+    for path in package.rglob("*.py"):
+        module = path.relative_to(package).as_posix()
+        if module.startswith(HOMES):
+            continue
+        own = module.removeprefix("drivers/").partition("/")[0]
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docs = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docs:
+                known = text.fullmatch(node.value) or cls.search(node.value)
+            else:
+                named = getattr(node, "id", None) or getattr(node, "name", None) or getattr(node, "attr", None)
+                known = cls.fullmatch(named) if isinstance(named, str) else None
+            name = known and (known[0] if "Backend" in known[0] else known[1])
+            if name and own not in name.lower():
+                found.add((module, name))
+    return found
+
+
+def test_no_module_knows_a_backend_by_name() -> None:
+    assert named_backends(ROOT / "remote_store") == set(EXAMPLES.items())
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ('if backend.name == "s3": ...', "s3"),
+        ('NEAR = {"memory"}', "memory"),
+        ('url.startswith("sftp://")', "sftp"),
+        ("from remote_store.backends import S3Backend", "S3Backend"),
+        ("isinstance(store.backend, aio.AsyncGCSBackend)", "AsyncGCSBackend"),
+    ],
+)
+def test_a_backend_that_is_known_by_name_is_noticed(tmp_path: Path, code: str, name: str) -> None:
+    (tmp_path / "module.py").write_text(f'"""Of "s3" and S3Backend."""\n{code}\n')
+    assert named_backends(tmp_path) == {("module.py", name)}
+
+
+# --- what importing costs, and what is public
 
 
 @pytest.mark.parametrize("module", PUBLIC)
