@@ -22,16 +22,7 @@ from remote_store.drivers.s3.options import S3Options
 
 
 class AsyncNamedBackend(MadeOfOptions, AsyncDriverBackend):
-    """An asynchronous backend by name."""
-
-
-class AsyncKindBackend(AsyncNamedBackend):
-    """`KindBackend` for an `AsyncStore`, without threads. Arguments as there."""
-
-    def __init__(self, kind: str, /, **options: Any) -> None:
-        self.kind = kind
-        self._set_up((), options)
-        self._recipe = (kind,), self._recipe[1]
+    """`NamedBackend` for an `AsyncStore`, without threads. Arguments as there."""
 
 
 def async_backend_of(kind: Kind, options: Mapping[str, Any]) -> AsyncBackend:
@@ -41,7 +32,7 @@ def async_backend_of(kind: Kind, options: Mapping[str, Any]) -> AsyncBackend:
         return backend
     if kind.runs == "thread":
         return SyncBackendAdapter(backend_of(kind, options))
-    return AsyncKindBackend(kind.name, **options)
+    return AsyncNamedBackend(kind.name, **options)
 
 
 class AsyncLocalBackend(Named, SyncBackendAdapter):

@@ -55,7 +55,17 @@ class Named:
 
 
 class MadeOfOptions(Named, EngineBackend):
-    """A backend that makes its driver of options."""
+    """A backend that makes its driver of options.
+
+    Args:
+        kind: name of the row; a class that states it takes the options alone, as they are declared there.
+        options: what it takes.
+    """
+
+    def __init__(self, kind: str, /, **options: Any) -> None:
+        self.kind = kind
+        self._set_up((), options)
+        self._recipe = (kind,), self._recipe[1]
 
     def _set_up(self, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         """Begin with arguments as a user gave them; what is wrong with them is told now."""
@@ -81,27 +91,13 @@ class MadeOfOptions(Named, EngineBackend):
 
 
 class NamedBackend(MadeOfOptions, DriverBackend):
-    """A backend by name."""
-
-
-class KindBackend(NamedBackend):
-    """A backend of a kind that has no class of its own, as those that other packages add.
-
-    Args:
-        kind: name of the row.
-        options: what it takes.
-    """
-
-    def __init__(self, kind: str, /, **options: Any) -> None:
-        self.kind = kind
-        self._set_up((), options)
-        self._recipe = (kind,), self._recipe[1]
+    """A backend by name; itself that of a kind without a class of its own, as other packages add them."""
 
 
 def backend_of(kind: Kind, options: Mapping[str, Any]) -> Backend:
     """The backend of a kind, made of options."""
     cls = Named.CLASSES.get((kind.name, False))
-    return cls(**options) if cls else KindBackend(kind.name, **options)
+    return cls(**options) if cls else NamedBackend(kind.name, **options)
 
 
 class LocalBackend(NamedBackend):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Annotated, Any, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
@@ -31,9 +31,8 @@ Int = Annotated[int, BeforeValidator(_no_bool)]
 """A number; pydantic takes `true` for 1."""
 Float = Annotated[float, BeforeValidator(_no_bool)]
 """Likewise."""
-_CHECKED = {bool: bool, int: Int, float: Float, str: str}
-_NAMES = {"bool": bool, "int": Int, "float": Float, "str": str}
-"""Types of options that are checked; for any other, only the backend knows what they take."""
+_CHECKED = {"bool": bool, "int": Int, "float": Float, "str": str}
+"""Types of options that are checked, by name; for any other, only the backend knows what they take."""
 
 
 def named_kinds() -> dict[str, Kind]:
@@ -41,39 +40,35 @@ def named_kinds() -> dict[str, Kind]:
     return {kind.name: kind for kind in known() if kind.make}
 
 
+def _types(made: Callable[..., Any]) -> Types:
+    """The options that a signature names, with the types that it and its defaults tell."""
+    found: Types = {}
+    for name, one in inspect.signature(made).parameters.items():
+        if name not in OURS and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
+            stated = type(one.default) if one.annotation is one.empty else one.annotation
+            text = stated.__name__ if isinstance(stated, type) else str(stated)
+            found[name] = Int | Float if stated is int else _CHECKED.get(text.removesuffix(" | None"), Any)
+    return found
+
+
 def own_options(kind: Kind) -> Types:
     """The options of a backend by name, but for those that are fields of the store."""
-    hints = get_type_hints(kind.options)
-    found: Types = {}
-    for name in kind.options.names():
-        plain = [one for one in getattr(hints[name], "__args__", (hints[name],)) if one is not type(None)]
-        found[name] = _CHECKED.get(plain[0], Any) if len(plain) == 1 else Any
-    return {name: hint for name, hint in found.items() if name not in POLICIES}
-
-
-def _arguments(cls: Any) -> Types:
-    """The options of a filesystem, with the types that its signature and its defaults tell."""
-    found: Types = {}
-    for make in [vars(base)["__init__"] for base in reversed(cls.__mro__) if "__init__" in vars(base)]:
-        for name, one in inspect.signature(make).parameters.items():
-            if name not in OURS and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
-                stated = type(one.default) if one.annotation is one.empty else one.annotation
-                text = stated if isinstance(stated, str) else getattr(stated, "__name__", "")
-                found[name] = Int | Float if stated is int else _NAMES.get(text.removesuffix(" | None"), Any)
-    return found
+    return {name: hint for name, hint in _types(kind.options).items() if name not in POLICIES}
 
 
 def _options_of(kind: str, wanted: Mapping[str, Any], chained: bool) -> Types | None:
     """The options of a backend, and of its filesystem only if more are wanted; None while that is not installed."""
     row = by_name(kind)
-    own = own_options(row) if row.make and not chained else None
+    own, found = own_options(row) if row.make and not chained else None, Types()
     if own is not None and (not row.takes_rest or wanted.keys() <= own.keys()):
         return own
     try:
         cls = _filesystem_class(kind) if own is None else row.filesystem_class()
     except (ImportError, ValueError):
         return None
-    return _arguments(cls) | (own or {})
+    for make in [vars(base)["__init__"] for base in reversed(cls.__mro__) if "__init__" in vars(base)]:
+        found |= _types(make)
+    return found | (own or {})
 
 
 def check(

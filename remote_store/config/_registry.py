@@ -155,7 +155,7 @@ class Registry(contextlib.AbstractContextManager["Registry"], contextlib.Abstrac
 
 
 async def _until_loop_ends(backend: AsyncBackend) -> AsyncGenerator[None, None]:
-    """Closes a backend when it is closed itself: what begins in an event loop is, when that ends."""
+    """Closes a backend when its event loop shuts down, which closes this generator."""
     async with contextlib.aclosing(backend):
         yield
 

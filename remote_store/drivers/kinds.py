@@ -10,7 +10,6 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
 from remote_store._capabilities import Capability, CapabilitySet
@@ -105,9 +104,11 @@ class Kind:
             ImportError: its package is not installed.
             ValueError: an option that it does not know, or a value that it refuses.
         """
-        fields = {name: value for name, value in given.items() if name in self.options.names()}
-        rest = {name: value for name, value in given.items() if name not in fields}
-        options = self.options.made(fields, rest)
+        known = {name: value for name, value in given.items() if name in self.options.names()}
+        rest = {name: value for name, value in given.items() if name not in known}
+        options = self.options(**known)
+        if rest:
+            object.__setattr__(options, "rest", rest)
         if self.package:
             self.filesystem_class()
         self._check(rest)
@@ -157,7 +158,7 @@ KINDS = (
         protocols=("memory",),
         profile=MEMORY,
         make="remote_store.drivers.memory:make",
-        over="remote_store.drivers.memory:over",
+        over="remote_store.drivers.memory.driver:MemoryDriver",
         filesystem="fsspec.implementations.memory:MemoryFileSystem",
         hosted=False,
         runs="inline",
@@ -253,6 +254,8 @@ def public_names() -> frozenset[str]:
 @cache
 def _added() -> dict[str, Kind | str]:
     """What entry points add, by their names: a row, or why there is none."""
+    from importlib.metadata import entry_points  # Ten milliseconds that most programs never need.
+
     return {entry.name: _row(entry) for entry in entry_points(group=GROUP)}
 
 

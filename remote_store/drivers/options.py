@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, MISSING, dataclass, field, fields
 from inspect import cleandoc, signature
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from remote_store._paths import redact
 
@@ -104,21 +104,13 @@ class Options:
 
     @classmethod
     def bound(cls, arguments: tuple[Any, ...], given: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments by name, paths absolute; what is not known is kept for `made`."""
+        """Arguments by name, paths absolute; those that are no options stay as they are."""
         known = {name: value for name, value in given.items() if name in cls.names()}
         bound = signature(cls).bind_partial(*arguments, **known).arguments
         for name in cls.marked("path") & bound.keys():
             if bound[name] is not None:
                 bound[name] = os.path.abspath(os.path.expanduser(os.fspath(bound[name])))
         return {**bound, **given, **bound}
-
-    @classmethod
-    def made(cls, given: Mapping[str, Any], rest: Mapping[str, Any]) -> Self:
-        """Checked options, with the `rest` for a filesystem that takes more."""
-        options = cls(**given)
-        if rest:
-            object.__setattr__(options, "rest", rest)
-        return options
 
 
 @dataclass(frozen=True)

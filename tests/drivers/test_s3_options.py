@@ -32,7 +32,9 @@ def by_url(**options: Any) -> Store:
 def by_config(**options: Any) -> Store:
     config = pytest.importorskip("remote_store.config")
     policies = {name: options.pop(name) for name in ("retries", "ca_bundle", "proxy", "timeout") if name in options}
-    return config.Registry({"stores": {"a": {"url": f"s3://{BUCKET}", "options": options, **policies}}}).get_store("a")
+    fields = {"url": f"s3://{BUCKET}", "options": options, **policies}
+    store: Store = config.Registry({"stores": {"a": fields}}).get_store("a")
+    return store
 
 
 WAYS = pytest.mark.parametrize("way", [by_class, by_url, by_config])
@@ -200,7 +202,7 @@ def test_what_a_user_forgets_or_misspells_is_told() -> None:
     with pytest.raises(TypeError, match="bucket"):
         S3Backend()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="too many positional arguments"):
-        S3Backend("a", "b", "c")  # type: ignore[call-arg, misc]
+        S3Backend("a", "b", "c")  # type: ignore[call-arg, arg-type]
     with pytest.raises(ValueError, match=r"unknown option 'durabel' for a local folder; did you mean 'durable'\?"):
         LocalBackend("x", durabel=True)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="the URL tells the option 'bucket' already"):

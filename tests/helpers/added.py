@@ -14,7 +14,7 @@ from remote_store.drivers import kinds
 def entry_points(**added: str) -> Iterator[None]:
     """Let packages add these entry points: name → `"module:attribute"`."""
     entries = [EntryPoint(name, value, kinds.GROUP) for name, value in added.items()]
-    with mock.patch.object(kinds, "entry_points", lambda group: [one for one in entries if one.group == group]):
+    with mock.patch("importlib.metadata.entry_points", lambda group: [one for one in entries if one.group == group]):
         kinds._added.cache_clear()
         try:
             yield

@@ -82,7 +82,7 @@ def is_async(fs: Any) -> bool:
 
 
 def first(info: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    """The first of these values that is not None."""
+    """The first value of these keys that is not None."""
     return next((info[key] for key in keys if info.get(key) is not None), None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from remote_store.drivers.base import Driver
@@ -15,10 +15,3 @@ def make(options: Options, asynchronous: bool) -> Driver:
     from remote_store.drivers.memory.tree import private_filesystem
 
     return MemoryDriver(private_filesystem())
-
-
-def over(fs: Any, root: str, name: str) -> Driver:
-    """A driver over the tree that the whole process shares."""
-    from remote_store.drivers.memory.driver import MemoryDriver
-
-    return MemoryDriver(fs, root, name)

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from remote_store.drivers.base import Driver
     from remote_store.drivers.s3.options import S3Options
 
+PASSED = ("key", "secret", "token", "anon", "endpoint_url", "use_ssl", "requester_pays", "s3_additional_kwargs")
+"""Options that s3fs takes as they are."""
 RETRIES = 3
 CONNECTIONS = 256
 """The SDK's 10 would be held by 10 open streams, for which an eleventh call would wait in vain."""
@@ -23,15 +25,7 @@ def make(options: S3Options, asynchronous: bool) -> Driver:
     from remote_store.drivers.s3.driver import S3Driver
 
     fs = S3FileSystem(
-        key=options.key,
-        secret=options.secret,
-        token=options.token,
-        anon=options.anon,
-        endpoint_url=options.endpoint_url,
-        use_ssl=options.use_ssl,
-        requester_pays=options.requester_pays,
-        s3_additional_kwargs=options.s3_additional_kwargs,
-        session=options.session,
+        **{name: getattr(options, name) for name in PASSED},
         **({"profile": options.profile} if options.profile else {}),
         **options.rest,
         client_kwargs=_client(options),

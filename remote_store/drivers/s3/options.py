@@ -35,7 +35,6 @@ class S3Options(RemoteOptions):
         client_kwargs: for the SDK's client.
         config_kwargs: for the configuration of the SDK's client; `retries` defaults to 3 unless it is set here.
         s3_additional_kwargs: what each request is to say, such as `{"ServerSideEncryption": "AES256"}`.
-        session: of aiobotocore, to use instead of a new one.
     """
 
     PLACE: ClassVar = ("bucket", "root")
@@ -69,7 +68,6 @@ class S3Options(RemoteOptions):
     client_kwargs: Table = field(default=None, metadata=SECRET)
     config_kwargs: Table = field(default=None, metadata=SECRET)
     s3_additional_kwargs: Table = field(default=None, metadata=SECRET)
-    session: Any = field(default=None, metadata=SECRET)
 
     def __post_init__(self) -> None:
         if not self.bucket:
