@@ -45,13 +45,13 @@ class Named:
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         if "kind" in vars(cls):
-            row, here = by_name(cls.kind), vars(cls)
+            row = by_name(cls.kind)
             cls.CLASSES[cls.kind, cls.is_async] = cls  # type: ignore[attr-defined]
             cls.CAPABILITIES = row.profile.capabilities
             cls.close_is_terminal = row.profile.close_is_terminal  # type: ignore[attr-defined]
-            if docs := row.options.docs():
+            if cls.__doc__ and (docs := row.options.docs()):
                 lines = "\n".join(f"    {name}: {text}" for name, text in docs.items())
-                cls.__doc__ = f"{cleandoc(here['__doc__'])}\n\nArgs:\n{lines}\n"
+                cls.__doc__ = f"{cleandoc(cls.__doc__)}\n\nArgs:\n{lines}\n"
 
 
 class MadeOfOptions(Named, EngineBackend):

@@ -75,6 +75,9 @@ class Kind:
     private: bool = False
     loggers: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.options.__repr__ = Options.__repr__  # type: ignore[method-assign]  # A dataclass would show secrets.
+
     @property
     def takes_rest(self) -> bool:
         """Whether options without a field go to its filesystem."""

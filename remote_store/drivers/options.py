@@ -76,12 +76,15 @@ class Options:
         """Options that must be given too, and what else could be done."""
         return {one.name: "" for one in fields(cls) if one.default is one.default_factory is MISSING}
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
     # --- read from the fields
 
     @classmethod
     def names(cls) -> list[str]:
-        """The options."""
-        return [one.name for one in fields(cls) if one.init]
+        """The options, in the order of the arguments."""
+        return [*signature(cls).parameters]
 
     @classmethod
     def public(cls) -> frozenset[str]:

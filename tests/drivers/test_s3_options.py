@@ -17,6 +17,7 @@ from remote_store import BackendUnavailable, Store
 from remote_store.aio import AsyncLocalBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend, S3Backend
 from remote_store.drivers.kinds import KINDS, by_name
+from remote_store.drivers.s3.options import S3Options
 
 LOGIN = {"key": KEY, "secret": SECRET, "region_name": "us-east-1"}
 
@@ -196,6 +197,11 @@ def test_every_option_is_told_of(row: Any) -> None:
     assert list(row.options.docs()) == row.options.names()
     assert {*row.options.PLACE} <= {*row.options.names()}
     assert not row.container or not row.make or row.container in row.options.PLACE
+
+
+def test_options_do_not_show_their_values() -> None:
+    made = S3Options("b", secret="s3cret", proxy="http://me:pa55word@h", client_kwargs={"verify": "s3cret"})
+    assert repr(made) == str(made) == "S3Options(…)"
 
 
 def test_what_a_user_forgets_or_misspells_is_told() -> None:

@@ -21,7 +21,9 @@ class S3Options(RemoteOptions):
     Args:
         bucket: its name; the bucket must exist.
         root: prefix that is the root.
-        key, secret, token: access key, secret key and session token.
+        key: id of the access key.
+        secret: secret access key.
+        token: session token, of credentials that expire.
         profile: of the SDK's configuration, to take credentials and settings from.
         anon: send requests without credentials, as public buckets allow.
         region_name: of the bucket.
