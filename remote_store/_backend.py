@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Self, TypeVar, cast
 
-from remote_store._capabilities import CapabilitySet
-from remote_store._errors import CapabilityNotSupported, etag_differs
+from remote_store._capabilities import Capability, CapabilitySet
+from remote_store._errors import CapabilityNotSupported, unsupported
 from remote_store._methods import Method, make_methods
-from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, WriteResult
-from remote_store._paths import check_depth, check_range
+from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPlan, SignedMethod, WriteResult
+from remote_store._paths import check_depth
 from remote_store.io.content import PART, spool, spooling
+from remote_store.io.files import Draft
+from remote_store.io.ranges import takes_ranges, with_ranges
 
 if TYPE_CHECKING:
     from remote_store.io.files import AtomicWriter
@@ -105,13 +107,19 @@ class Backend(BackendBase):
 
     Subclass it without fsspec by writing the abstract methods; paths are normalized keys, `""` is the root. The
     methods hold the contract of `Store`: the same results and errors. Keyword arguments beyond the ones of the
-    abstract methods (`if_match`) are passed only when the caller gives them.
+    abstract methods (`if_match`, `content_type`, `start` and `end` of `read`, `seekable` of `open_atomic`) are passed
+    only when the caller gives them.
 
     Example:
         >>> from remote_store import Store
         >>> from remote_store.backends import MemoryBackend
         >>> store = Store(MemoryBackend())
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if (read := vars(cls).get("read")) is not None and not takes_ranges(read):
+            cls.read = with_ranges(read)  # type: ignore[method-assign]
 
     @abc.abstractmethod
     def exists(self, path: str) -> bool:
@@ -127,7 +135,11 @@ class Backend(BackendBase):
 
     @abc.abstractmethod
     def read(self, path: str) -> BinaryIO:
-        """A binary stream at 0."""
+        """A binary stream at 0.
+
+        Take the keywords `start=0`, `end=None` and `if_match=None`, too, to give the bytes `[start, end)` of the file
+        that has this etag; a method that takes none of them gets ranges that are cut out of its whole stream.
+        """
 
     @abc.abstractmethod
     def read_bytes(self, path: str) -> bytes:
@@ -178,17 +190,10 @@ class Backend(BackendBase):
         """Duplicate a file."""
 
     def read_range(self, path: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
-        """Bytes `[start, end)`; by seeking unless overridden. CONDITIONAL_WRITE brings `if_match`."""
-        check_range(start, end)
-        with self.read_seekable(path) as stream:
-            if if_match is not None and self.get_file_info(path).etag != if_match:
-                raise etag_differs(path, self.name)
-            stream.seek(start)
-            pieces, left = [], end - start
-            while left and (piece := stream.read(left)):
-                pieces.append(piece)
-                left -= len(piece)
-            return b"".join(pieces)
+        """Bytes `[start, end)`; by `read` unless overridden. CONDITIONAL_WRITE brings `if_match`."""
+        options: Any = {"start": start, "end": end, **({} if if_match is None else {"if_match": if_match})}
+        with self.read(path, **options) as stream:
+            return stream.read()
 
     def read_seekable(self, path: str) -> BinaryIO:
         """A seekable stream; spooled to a temporary file unless `read` seeks itself."""
@@ -209,16 +214,39 @@ class Backend(BackendBase):
 
     @contextmanager
     def open_atomic(
-        self, path: str, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None, **options: Any
+        self,
+        path: str,
+        *,
+        overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        seekable: bool = False,
+        **options: Any,
     ) -> Iterator[AtomicWriter]:
-        """A binary writer that commits on clean exit; spooled into `write_atomic` unless overridden."""
+        """A binary writer that commits on clean exit, and seeks if it is to be `seekable`; spooled into `write_atomic`
+        unless overridden."""
         if metadata is not None:
             options["metadata"] = metadata
+        if seekable:
+            draft = Draft(path, self.name)
+            try:
+                yield cast("AtomicWriter", draft)
+                draft.result = self.write_atomic(path, draft.finish(), overwrite=overwrite, **options)
+            finally:
+                draft.let_go()
+            return
         with spool() as copy:
             file = cast("AtomicWriter", copy)
             yield file
             file.seek(0)
             file.result = self.write_atomic(path, file, overwrite=overwrite, **options)
+
+    def sign(self, path: str, *, expires_in: int = 3600, method: SignedMethod = "GET") -> str:
+        """A URL that gives access to one file for that long [s].
+
+        Raises:
+            CapabilityNotSupported: unless overridden.
+        """
+        raise unsupported(Capability.SIGNED_URL.value, path, self.name)
 
     def iter_children(self, path: str) -> Iterator[FileInfo | FolderEntry]:
         """Files and folders directly in a folder."""
@@ -292,6 +320,7 @@ class MadeBackend(Backend):
             overwrite: bool = False,
             metadata: Mapping[str, str] | None = None,
             if_match: str | None = None,
+            content_type: str | None = None,
         ) -> WriteResult: ...
 
         write_atomic = write

@@ -11,8 +11,8 @@ from remote_store._errors import unsupported
 class Capability(StrEnum):
     """One promise a backend makes; a closed set.
 
-    The first block gates methods (see `_methods.METHODS`), `USER_METADATA` and `CONDITIONAL_WRITE` gate a keyword, the
-    rest describe how well a method does what it does and gate nothing.
+    The first block and `SIGNED_URL` gate methods (see `_methods.METHODS`), `USER_METADATA`, `CONTENT_TYPE` and
+    `CONDITIONAL_WRITE` gate a keyword, the rest describe how well a method does what it does and gate nothing.
     """
 
     READ = "read"
@@ -26,8 +26,12 @@ class Capability(StrEnum):
     METADATA = "metadata"
     USER_METADATA = "user_metadata"
     """Gates the `metadata=` keyword of writes."""
+    CONTENT_TYPE = "content_type"
+    """Gates the `content_type=` keyword of writes; `get_file_info` tells it, copies and moves keep it."""
     CONDITIONAL_WRITE = "conditional_write"
-    """Gates the `if_match=` keyword of writes."""
+    """Gates the `if_match=` keyword of writes and reads."""
+    SIGNED_URL = "signed_url"
+    """Gates `sign`: URLs that give access to one file for a time."""
     ATOMIC_MOVE = "atomic_move"
     """A move is one step: no moment shows both names or neither."""
     SEEKABLE_READ = "seekable_read"

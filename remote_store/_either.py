@@ -6,8 +6,10 @@ the caller's thread.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -16,9 +18,9 @@ from remote_store._errors import DirectoryNotEmpty, InvalidPath
 from remote_store._methods import METHODS
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
-from remote_store.engine.runners import run_to_end
+from remote_store.io.blocking import BlockingFile
 from remote_store.io.files import AsyncAtomicWriter
-from remote_store.io.streams import AsyncReadStream
+from remote_store.io.streams import AsyncReadStream, run_to_end
 
 T = TypeVar("T")
 Piece = bytes | BaseException | Callable[[], Awaitable[object]]
@@ -42,21 +44,30 @@ class EitherStore:
             return method
         return _iterating(method) if kind == "items" else _awaitable(method)
 
-    def read(self, path: str) -> AsyncIterator[bytes]:
+    def read(self, path: str, **options: Any) -> AsyncIterator[bytes]:
         """The content, chunk by chunk."""
-        return self.store.read(path) if isinstance(self.store, AsyncStore) else _chunks(self.store.read(path))
+        if isinstance(self.store, AsyncStore):
+            return self.store.read(path, **options)
+        return _chunks(self.store.read(path, **options))
 
     async def read_seekable(self, path: str) -> AsyncReadStream:
         """A seekable stream."""
         if isinstance(self.store, AsyncStore):
             return await self.store.read_seekable(path)
-        return AsyncReadStream(_Blocking(self.store.read_seekable(path)))
+        return AsyncReadStream(BlockingFile(self.store.read_seekable(path)))
 
     def open_atomic(self, path: str, **options: Any) -> AbstractAsyncContextManager[Any]:
         """A writer that publishes when its block ends."""
         if isinstance(self.store, AsyncStore):
             return self.store.open_atomic(path, **options)
-        return _enter(self.store.open_atomic(path, **options))
+        return _enter(self.store.open_atomic(path, **options), seekable=bool(options.get("seekable")))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; over a `Store` in this thread."""
+        if self.is_async:
+            await asyncio.sleep(seconds)
+        else:
+            time.sleep(seconds)  # noqa: ASYNC251 (no loop runs this)
 
     def stream(self, pieces: Iterable[Piece]) -> Any:
         """Content of unknown length in the shape this kind of store takes.
@@ -129,29 +140,10 @@ class _Pieces(io.RawIOBase):
         return count
 
 
-class _Blocking:
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    async def read(self, size: int) -> bytes:
-        data: bytes = self._file.read(size)
-        return data
-
-    async def seek(self, offset: int, whence: int) -> int:
-        position: int = self._file.seek(offset, whence)
-        return position
-
-    async def close(self) -> None:
-        self._file.close()
-
-
 @asynccontextmanager
-async def _enter(opened: Any) -> AsyncIterator[AsyncAtomicWriter]:
+async def _enter(opened: Any, seekable: bool) -> AsyncIterator[AsyncAtomicWriter]:
     with opened as target:
-
-        async def put(data: bytes) -> None:
-            target.write(data)
-
-        file = AsyncAtomicWriter(put)
+        blocking = BlockingFile(target)
+        file = AsyncAtomicWriter(blocking.write, blocking if seekable else None)
         yield file
     file.result = target.result

@@ -237,10 +237,17 @@ def closed(path: str, backend: str) -> BackendUnavailable:
     return BackendUnavailable("The backend is closed for good; make a new one", path=path, backend=backend)
 
 
-def unsupported(capability: str, path: str, backend: str) -> CapabilityNotSupported:
+def unsupported(capability: str, path: str, backend: str, by: str = "this backend") -> CapabilityNotSupported:
     return CapabilityNotSupported(
-        f"Capability '{capability}' is not supported by this backend",
+        f"Capability '{capability}' is not supported by {by}",
         path=path,
         backend=backend,
         capability=capability,
     )
+
+
+def not_whole(failure: BaseException, path: str, backend: str | None = None) -> RemoteStoreError:
+    """The error for a file that is not published because a write to it failed."""
+    kind = type(failure) if isinstance(failure, RemoteStoreError) else RemoteStoreError
+    message = "A write to this file failed or was cancelled, so it is not published"
+    return kind(message, path=path, backend=backend or getattr(failure, "backend", None))

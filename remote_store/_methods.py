@@ -11,7 +11,7 @@ from functools import update_wrapper
 from typing import Any, Literal, NamedTuple
 
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._models import check_metadata
+from remote_store._models import FileInfo, check_content_type, check_metadata, is_content_type
 from remote_store._paths import child_folder_key, file_key, key_of
 
 
@@ -57,6 +57,8 @@ METHODS: dict[str, Method] = {
         Method("write_text", Capability.WRITE, file_key, arguments=("path", "text"), of="store"),
         Method("write_atomic", Capability.ATOMIC_WRITE, file_key, arguments=("path", "content")),
         Method("open_atomic", Capability.ATOMIC_WRITE, file_key, "writer"),
+        Method("update", Capability.CONDITIONAL_WRITE, file_key, arguments=("path", "function"), of="store"),
+        Method("sign", Capability.SIGNED_URL, file_key),
         Method("delete", Capability.DELETE, file_key),
         Method("delete_folder", Capability.DELETE, child_folder_key),
         Method("list_files", Capability.LIST, kind="items"),
@@ -99,6 +101,7 @@ class Keyword(NamedTuple):
 
 KEYWORDS: dict[str, Keyword] = {
     "metadata": Keyword(Capability.USER_METADATA, check_metadata),
+    "content_type": Keyword(Capability.CONTENT_TYPE, check_content_type),
     "if_match": Keyword(Capability.CONDITIONAL_WRITE, _check_etag),
 }
 
@@ -124,6 +127,16 @@ def check_keywords(
         capabilities.require(gate, backend, str(path))
     for name in given:
         capabilities.require(KEYWORDS[name].gate, backend, str(path))
+    return given
+
+
+def carried(info: FileInfo | None, supports: Callable[[Capability], bool]) -> dict[str, Any]:
+    """User metadata and content type of a file as keywords of a write, as far as the store written to keeps them."""
+    given: dict[str, Any] = {}
+    if info and info.metadata and supports(Capability.USER_METADATA):
+        given["metadata"] = dict(info.metadata)
+    if info and is_content_type(info.content_type) and supports(Capability.CONTENT_TYPE):
+        given["content_type"] = info.content_type
     return given
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -12,6 +13,9 @@ from remote_store._paths import RemotePath
 
 UNKNOWN_TIME = dt.datetime.min.replace(tzinfo=dt.UTC)
 """The `modified_at` of a file whose time the filesystem does not tell."""
+
+SignedMethod = Literal["GET", "PUT"]
+"""What a signed URL is good for."""
 
 METADATA_LIMIT = 2048
 """User metadata of one file, keys and values together [bytes of UTF-8]: S3's limit, the smallest there is."""
@@ -293,3 +297,38 @@ def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str] | None:
     if size > METADATA_LIMIT:
         raise ValueError(f"metadata takes {size} bytes; at most {METADATA_LIMIT} are allowed")
     return dict(metadata)
+
+
+_WORD = r"[\w!#$%&'*+.^`|~-]+"
+_PARAMETER = rf"[ \t]*;[ \t]*{_WORD}=(?:{_WORD}|\"[\t !#-\[\]-~]*\")"
+_MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}(?:{_PARAMETER})*", re.ASCII)
+"""RFC 9110, section 8.3.1, without escapes in quoted values."""
+CONTENT_TYPE_LIMIT = 255
+"""The longest content type [characters]."""
+
+
+def is_content_type(text: object) -> bool:
+    """Whether a text is a media type such as `"text/csv; charset=utf-8"`."""
+    return isinstance(text, str) and len(text) <= CONTENT_TYPE_LIMIT and _MEDIA_TYPE.fullmatch(text) is not None
+
+
+def check_content_type(content_type: str) -> str:
+    """A content type in its one shape.
+
+    Raises:
+        ValueError: no media type, or longer than 255 characters.
+    """
+    if not is_content_type(content_type):
+        raise ValueError(
+            f"content_type must be a media type such as 'text/csv; charset=utf-8', of at most {CONTENT_TYPE_LIMIT}"
+            f" characters, not {content_type!r}"
+        )
+    return content_type
+
+
+def check_signing(expires_in: int, method: str, longest: int) -> None:
+    """Raise `ValueError` unless a URL can be signed for this method of HTTP, and for that long [s]."""
+    if method not in ("GET", "PUT"):
+        raise ValueError(f"method must be 'GET' or 'PUT', not {method!r}")
+    if not isinstance(expires_in, int) or not 1 <= expires_in <= longest:
+        raise ValueError(f"expires_in must be whole seconds from 1 to {longest}, not {expires_in!r}")

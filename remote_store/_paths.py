@@ -128,9 +128,9 @@ def check_depth(max_depth: int | None) -> None:
         raise ValueError(f"max_depth must be >= 0, not {max_depth}")
 
 
-def check_range(start: int, end: int) -> None:
+def check_range(start: int, end: int | None) -> None:
     """Raise `ValueError` unless `[start, end)` is a range of bytes."""
-    if start < 0 or end < start:
+    if start < 0 or (end is not None and end < start):
         raise ValueError(f"a byte range needs 0 <= start <= end, not [{start}, {end})")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -69,29 +69,33 @@ class Store(ReadingStore):
     def write(
         self,
         path: Path,
-        content: WritableContent,
+        content: WritableContent | Iterable[bytes],
         *,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
+        content_type: str | None = None,
     ) -> WriteResult:
         """Create a file, and the folders above it.
 
         Args:
             path: of the file.
-            content: bytes, or a binary file that is read to its end.
+            content: bytes, a binary file that is read to its end, or an iterable of bytes.
             overwrite: replace what is there.
             metadata: user metadata: ASCII keys without a leading underscore, str values, 2,048 bytes in all.
             if_match: replace only the file that has this etag.
+            content_type: media type, such as `"text/csv; charset=utf-8"`.
 
         Raises:
-            ValueError: the shape of `metadata`.
-            CapabilityNotSupported: the backend lacks WRITE, USER_METADATA or CONDITIONAL_WRITE.
+            ValueError: the shape of `metadata` or of `content_type`.
+            CapabilityNotSupported: the backend lacks WRITE, USER_METADATA, CONDITIONAL_WRITE or CONTENT_TYPE.
             InvalidPath: the root, a folder, or below a file.
             AlreadyExists: the file exists and `overwrite` is false.
             PreconditionFailed: `if_match` does not match.
         """
-        return self._put("write", path, content, overwrite, metadata=metadata, if_match=if_match)
+        return self._put(
+            "write", path, content, overwrite, metadata=metadata, if_match=if_match, content_type=content_type
+        )
 
     def write_text(
         self,
@@ -102,28 +106,36 @@ class Store(ReadingStore):
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
+        content_type: str | None = None,
     ) -> WriteResult:
         """`write` of an encoded text; other arguments and errors as there."""
-        self._target("write_text", path, metadata=metadata, if_match=if_match)
+        self._target("write_text", path, metadata=metadata, if_match=if_match, content_type=content_type)
         content = encode(text, encoding)
-        return self.write(path, content, overwrite=overwrite, metadata=metadata, if_match=if_match)
+        return self.write(
+            path, content, overwrite=overwrite, metadata=metadata, if_match=if_match, content_type=content_type
+        )
 
     def write_atomic(
         self,
         path: Path,
-        content: WritableContent,
+        content: WritableContent | Iterable[bytes],
         *,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
+        content_type: str | None = None,
     ) -> WriteResult:
         """`write` where a reader sees the old content or the new, and a failed writer leaves the old.
 
         Arguments and errors as in `write`; needs ATOMIC_WRITE.
         """
-        return self._put("write_atomic", path, content, overwrite, metadata=metadata, if_match=if_match)
+        return self._put(
+            "write_atomic", path, content, overwrite, metadata=metadata, if_match=if_match, content_type=content_type
+        )
 
-    def _put(self, method: str, path: Path, content: WritableContent, overwrite: bool, **keywords: Any) -> WriteResult:
+    def _put(
+        self, method: str, path: Path, content: WritableContent | Iterable[bytes], overwrite: bool, **keywords: Any
+    ) -> WriteResult:
         backend = self._backend
         given = check_keywords(method, backend.capabilities, backend.name, path, keywords)
         key, content = self._key(path, file_key), self._content(content)
@@ -139,12 +151,33 @@ class Store(ReadingStore):
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
+        content_type: str | None = None,
+        seekable: bool = False,
     ) -> AbstractContextManager[AtomicWriter]:
         """A binary writer for a `with` block: published when the block ends, discarded when it raises.
 
-        The writer's `result` is the `WriteResult` after the block. Arguments and errors as in `write`.
+        The writer's `result` is the `WriteResult` after the block. Other arguments and errors as in `write`.
+
+        Args:
+            path: of the file.
+            overwrite: as in `write`, like the next three.
+            metadata: see there.
+            if_match: see there.
+            content_type: see there.
+            seekable: a writer that also seeks, tells, reads and truncates, by way of a temporary file where need be.
+
+        Example:
+            >>> import zipfile
+            >>> store = Store.from_url("memory://doc")
+            >>> with store.open_atomic("a.zip", overwrite=True, seekable=True) as file:
+            ...     with zipfile.ZipFile(file, "w") as archive:
+            ...         archive.writestr("b.txt", "content")
         """
-        key, options = self._target("open_atomic", path, metadata=metadata, if_match=if_match)
+        key, options = self._target(
+            "open_atomic", path, metadata=metadata, if_match=if_match, content_type=content_type
+        )
+        if seekable:
+            options["seekable"] = True
         return self._open_atomic(key, overwrite, options)
 
     @contextmanager
@@ -155,12 +188,43 @@ class Store(ReadingStore):
                 yield writer
         writer.result = self._reroot(file.result)
 
-    def _content(self, content: WritableContent) -> WritableContent:
+    def _content(self, content: WritableContent | Iterable[bytes]) -> WritableContent:
         """Content, checked; its own errors must keep their paths."""
         if isinstance(content, bytes):
             return content
         checked = check_content(content)
         return checked if isinstance(checked, bytes) else ScopedStream(checked, caller_errors, owns=False)  # type: ignore[return-value]
+
+    def update(
+        self, path: Path, function: Callable[[bytes | None], WritableContent | Iterable[bytes]], *, attempts: int = 10
+    ) -> WriteResult:
+        """Change a file by what it holds, so that no change of others is lost.
+
+        Reads the content, calls `function` with it (None where there is no file), and writes what it returns, on
+        condition that nobody wrote meanwhile. Where somebody did, all of it is done again after a pause of up to two
+        seconds, which differs from caller to caller. User metadata and content type stay.
+
+        Args:
+            path: of the file.
+            function: makes the new content; it may be called several times.
+            attempts: how often at most.
+
+        Raises:
+            ValueError: no attempts.
+            CapabilityNotSupported: the backend lacks CONDITIONAL_WRITE, EXCLUSIVE_CREATE, METADATA, READ or WRITE.
+            PreconditionFailed: others were first in every attempt.
+
+        Example:
+            >>> store = Store.from_url("memory://doc")
+            >>> store.update("counter", lambda content: b"%d" % (int(content or b"0") + 1)).size
+            1
+        """
+        from remote_store._updating import update
+        from remote_store.io.streams import run_to_end
+
+        self._check_update(path)
+        result: WriteResult = run_to_end(update(self, path, function, attempts))
+        return result
 
     # --- deleting
 

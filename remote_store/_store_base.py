@@ -18,6 +18,7 @@ from remote_store._models import FolderInfo, ResolutionPlan, at_path, place_in
 from remote_store._paths import (
     RemotePath,
     below,
+    check_range,
     file_key,
     join,
     key_of,
@@ -29,6 +30,16 @@ from remote_store.engine.globs import Glob, escape
 B = TypeVar("B", bound=BackendBase)
 T = TypeVar("T")
 S = TypeVar("S", bound="StoreBase[Any]")
+
+
+UPDATE = (
+    Capability.CONDITIONAL_WRITE,
+    Capability.EXCLUSIVE_CREATE,
+    Capability.METADATA,
+    Capability.READ,
+    Capability.WRITE,
+)
+"""What `update` needs."""
 
 
 def keep_path(error: RemoteStoreError) -> None:
@@ -168,10 +179,34 @@ class StoreBase(Generic[B]):
         return self._key(path, METHODS[method].rule), given
 
     def check_write(
-        self, path: str | RemotePath, *, metadata: Mapping[str, str] | None = None, if_match: str | None = None
+        self,
+        path: str | RemotePath,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+        content_type: str | None = None,
     ) -> None:
         """Raise what `write` would raise for these arguments before it asks the storage for anything. No I/O."""
-        self._target("write", path, metadata=metadata, if_match=if_match)
+        self._target("write", path, metadata=metadata, if_match=if_match, content_type=content_type)
+
+    def _part(
+        self, path: str | RemotePath, start: int, end: int | None, if_match: str | None
+    ) -> tuple[str, dict[str, Any]]:
+        """The backend's key of a file to be read, and of what is to be read of it that which was given."""
+        check_range(start, end)
+        key, options = self._target("read", path, if_match=if_match)
+        if start:
+            options["start"] = start
+        if end is not None:
+            options["end"] = end
+        return key, options
+
+    def _check_update(self, path: str | RemotePath) -> None:
+        """Refuse an update whose capabilities the backend lacks, and one of the root."""
+        backend = self._backend
+        for needed in UPDATE:
+            backend.capabilities.require(needed, backend.name, str(path))
+        self._key(path, METHODS["update"].rule)
 
     def _pattern(self, pattern: str) -> str:
         self._require("glob", pattern)

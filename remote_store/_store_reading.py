@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 
 from remote_store._backend import Backend
 from remote_store._errors import NotFound
-from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
-from remote_store._paths import RemotePath, check_depth, check_range, key_of
+from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, SignedMethod, WriteResult, as_head
+from remote_store._paths import RemotePath, check_depth, check_range, file_key, key_of
 from remote_store._store_base import StoreBase
 from remote_store.io.streams import ScopedStream
 
@@ -111,16 +111,33 @@ class ReadingStore(StoreBase[Backend]):
 
     # --- reading
 
-    def read(self, path: Path) -> BinaryIO:
+    def read(self, path: Path, *, start: int = 0, end: int | None = None, if_match: str | None = None) -> BinaryIO:
         """A binary stream at 0; close it, or use it in a `with` block.
 
+        Args:
+            path: of the file.
+            start: first byte; the stream is of the bytes `[start, end)`, fewer where the file ends.
+            end: the byte after the last; the file's end unless given.
+            if_match: read only the file that has this etag; needs CONDITIONAL_WRITE.
+
         Raises:
+            ValueError: not `0 <= start <= end`.
             InvalidPath: it is a folder.
             NotFound: nothing is there.
+            PreconditionFailed: `if_match` does not match, or the file is gone.
+
+        Example:
+            >>> from remote_store import Store
+            >>> store = Store.from_url("memory://doc")
+            >>> store.write("digits", b"0123456789", overwrite=True).size
+            10
+            >>> with store.read("digits", start=4, end=7) as stream:
+            ...     stream.read()
+            b'456'
         """
-        key = self._key_for("read", path)
+        key, options = self._part(path, start, end, if_match)
         with self._errors:
-            return self._stream(self._backend.read(key))
+            return self._stream(self._backend.read(key, **options))
 
     def read_seekable(self, path: Path) -> BinaryIO:
         """A seekable binary stream on every backend: native, or spooled to a temporary file."""
@@ -160,10 +177,33 @@ class ReadingStore(StoreBase[Backend]):
             ValueError: not `0 <= start <= end`.
             PreconditionFailed: `if_match` does not match, or the file is gone.
         """
-        key, options = self._target("read_range", path, if_match=if_match)
         check_range(start, end)
+        key, options = self._target("read_range", path, if_match=if_match)
         with self._errors:
             return self._backend.read_range(key, start, end, **options)
+
+    def sign(self, path: Path, *, expires_in: int = 3600, method: SignedMethod = "GET") -> str:
+        """A URL that lets whoever has it read or write one file, without other credentials.
+
+        It is a secret until it expires. Nothing is asked of the storage, not even whether the file is there.
+
+        Args:
+            path: of the file.
+            expires_in: how long the URL gives access [s]; S3 allows seven days.
+            method: `"GET"` to read the file, `"PUT"` to write it.
+
+        Raises:
+            InvalidPath: the root.
+            CapabilityNotSupported: the backend lacks SIGNED_URL, or its credentials cannot sign.
+            ValueError: another method, or a time the service does not allow.
+
+        Example:
+            >>> url = store.sign("reports/may.pdf", expires_in=600)  # doctest: +SKIP
+        """
+        key = self._key(path, file_key)
+        self._require("sign", path)
+        with self._errors:
+            return self._backend.sign(key, expires_in=expires_in, method=method)
 
     # --- listing
 

@@ -42,7 +42,8 @@ class Plain(Backend):
     capabilities = CapabilitySet(
         set(Capability)
         - {Capability.GLOB, Capability.USER_METADATA, Capability.CONDITIONAL_WRITE, Capability.WRITE_RESULT_NATIVE}
-        - {Capability.EXCLUSIVE_CREATE, Capability.SEEKABLE_READ, Capability.ATOMIC_MOVE}
+        - {Capability.EXCLUSIVE_CREATE, Capability.SEEKABLE_READ, Capability.ATOMIC_MOVE, Capability.CONTENT_TYPE}
+        - {Capability.SIGNED_URL}
     )
 
     def __init__(self) -> None:

@@ -192,7 +192,7 @@ def test_a_path_in_an_error_is_text() -> None:
 
 def test_capabilities_are_a_closed_set_of_lower_case_values() -> None:
     assert {c.value for c in Capability} == {c.name.lower() for c in Capability}
-    assert len(Capability) == 16
+    assert len(Capability) == 18
     with pytest.raises(ValueError, match="fly"):
         Capability("fly")
 

@@ -9,13 +9,16 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from remote_store._backend import BackendBase
-from remote_store._errors import etag_differs
+from remote_store._capabilities import Capability
+from remote_store._errors import unsupported
 from remote_store._methods import Method, make_methods
-from remote_store._models import FileInfo, FolderEntry, FolderInfo, WriteResult
-from remote_store._paths import check_depth, check_range
+from remote_store._models import FileInfo, FolderEntry, FolderInfo, SignedMethod, WriteResult
+from remote_store._paths import check_depth
+from remote_store.io.blocking import ThreadFile, ThreadReader
 from remote_store.io.content import pieces, spool, spooling
-from remote_store.io.files import AsyncAtomicWriter
-from remote_store.io.streams import AsyncReadStream, ThreadReader
+from remote_store.io.files import AsyncAtomicWriter, Draft
+from remote_store.io.ranges import takes_ranges, with_async_ranges
+from remote_store.io.streams import AsyncReadStream
 
 AsyncWritableContent = bytes | AsyncIterator[bytes]
 
@@ -28,6 +31,11 @@ class AsyncBackend(BackendBase):
     """
 
     is_async = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if (read := vars(cls).get("read")) is not None and not takes_ranges(read):
+            cls.read = with_async_ranges(read)  # type: ignore[method-assign]
 
     @abc.abstractmethod
     async def exists(self, path: str) -> bool:
@@ -43,7 +51,7 @@ class AsyncBackend(BackendBase):
 
     @abc.abstractmethod
     async def read(self, path: str) -> AsyncIterator[bytes]:
-        """The content, chunk by chunk."""
+        """The content, chunk by chunk; keywords as of `Backend.read`."""
         yield b""
 
     @abc.abstractmethod
@@ -109,18 +117,9 @@ class AsyncBackend(BackendBase):
         """Duplicate a file."""
 
     async def read_range(self, path: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
-        """Bytes `[start, end)`; by reading up to there unless overridden. CONDITIONAL_WRITE brings `if_match`."""
-        check_range(start, end)
-        parts, at = [], 0
-        async with aclosing(self.read(path)) as chunks:  # type: ignore[type-var]
-            async for chunk in chunks:
-                parts.append(chunk[max(0, start - at) : max(0, end - at)])
-                at += len(chunk)
-                if at >= end:
-                    break
-        if if_match is not None and (await self.get_file_info(path)).etag != if_match:
-            raise etag_differs(path, self.name)
-        return b"".join(parts)
+        """Bytes `[start, end)`; by `read` unless overridden. CONDITIONAL_WRITE brings `if_match`."""
+        options: Any = {"start": start, "end": end, **({} if if_match is None else {"if_match": if_match})}
+        return b"".join([chunk async for chunk in self.read(path, **options)])
 
     async def read_seekable(self, path: str) -> AsyncReadStream:
         """A seekable stream; spooled to a temporary file unless overridden."""
@@ -138,23 +137,38 @@ class AsyncBackend(BackendBase):
 
     @asynccontextmanager
     async def open_atomic(
-        self, path: str, *, overwrite: bool = False, metadata: Mapping[str, str] | None = None, **options: Any
+        self,
+        path: str,
+        *,
+        overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
+        seekable: bool = False,
+        **options: Any,
     ) -> AsyncIterator[AsyncAtomicWriter]:
-        """A writer that commits on clean exit; spooled into `write_atomic` unless overridden."""
+        """A writer that commits on clean exit, and seeks if it is to be `seekable`; spooled into `write_atomic` unless
+        overridden."""
         if metadata is not None:
             options["metadata"] = metadata
-        with spool() as copy:
-
-            async def keep(data: bytes) -> None:
-                await asyncio.to_thread(copy.write, data)
-
-            file = AsyncAtomicWriter(keep)
+        draft = Draft(path, self.name)
+        blocking = ThreadFile(draft)
+        try:
+            file = AsyncAtomicWriter(blocking.write, blocking if seekable else None)
             try:
                 yield file
             finally:
                 file.close()
-            copy.seek(0)
-            file.result = await self.write_atomic(path, pieces(ThreadReader(copy)), overwrite=overwrite, **options)
+            content = ThreadReader(await blocking.call(draft.finish))
+            file.result = await self.write_atomic(path, pieces(content), overwrite=overwrite, **options)
+        finally:
+            await blocking.call(draft.let_go)
+
+    async def sign(self, path: str, *, expires_in: int = 3600, method: SignedMethod = "GET") -> str:
+        """A URL that gives access to one file for that long [s].
+
+        Raises:
+            CapabilityNotSupported: unless overridden.
+        """
+        raise unsupported(Capability.SIGNED_URL.value, path, self.name)
 
     async def iter_children(self, path: str) -> AsyncIterator[FileInfo | FolderEntry]:
         """Files and folders directly in a folder."""
@@ -227,6 +241,7 @@ class AsyncMadeBackend(AsyncBackend):
             overwrite: bool = False,
             metadata: Mapping[str, str] | None = None,
             if_match: str | None = None,
+            content_type: str | None = None,
         ) -> WriteResult: ...
 
         write_atomic = write

@@ -14,7 +14,7 @@ from remote_store.backends._engine import EngineBackend, on_engine
 from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Awaited, Pinned
-from remote_store.io.files import AsyncAtomicWriter
+from remote_store.io.files import AsyncAtomicWriter, async_seekable_file
 from remote_store.io.streams import CHUNK, AsyncReadStream
 
 
@@ -26,8 +26,10 @@ class AsyncDriverBackend(EngineBackend, AsyncMadeBackend, make=on_engine):
         driver = self._driver
         return Pinned(driver.fs.loop) if driver.runs == "native" and not driver.fs.asynchronous else Awaited()
 
-    async def read(self, path: str) -> AsyncIterator[bytes]:
-        reader = await self._run(self._engine.open_read(self._key(path, file_key)))
+    async def read(
+        self, path: str, *, start: int = 0, end: int | None = None, if_match: str | None = None
+    ) -> AsyncIterator[bytes]:
+        reader = await self._run(self._engine.open_read(self._key(path, file_key), start, end, if_match))
         try:
             while chunk := await self._run(reader.read(CHUNK)):
                 yield chunk
@@ -42,9 +44,13 @@ class AsyncDriverBackend(EngineBackend, AsyncMadeBackend, make=on_engine):
 
     @asynccontextmanager
     async def open_atomic(
-        self, path: str, *, overwrite: bool = False, **options: Any
+        self, path: str, *, overwrite: bool = False, seekable: bool = False, **options: Any
     ) -> AsyncIterator[AsyncAtomicWriter]:
         upload = await self._open_upload(path, overwrite, **options)
+        if seekable:
+            async with async_seekable_file(upload, self._run, path, self.name) as file:
+                yield file
+            return
         file = AsyncAtomicWriter(lambda data: self._run(upload.write(data)))
         try:
             yield file

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from remote_store._backend import Backend
 from remote_store._errors import NotFound
 from remote_store._methods import check_keywords
-from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, WriteResult, as_head
+from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, SignedMethod, WriteResult, as_head
 from remote_store._paths import RemotePath, check_depth, check_range, file_key, key_of
 from remote_store._store_base import StoreBase, caller_errors
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
@@ -126,16 +126,13 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     # --- reading
 
-    def read(self, path: Path) -> AsyncItems[bytes]:
-        """The content, chunk by chunk.
-
-        Raises:
-            InvalidPath: it is a folder.
-            NotFound: nothing is there.
-        """
-        key = self._key_for("read", path)
+    def read(
+        self, path: Path, *, start: int = 0, end: int | None = None, if_match: str | None = None
+    ) -> AsyncItems[bytes]:
+        """The content, chunk by chunk; arguments and errors as in `Store.read`."""
+        key, options = self._part(path, start, end, if_match)
         with self._errors:
-            return AsyncItems(self._backend.read(key), self._errors)
+            return AsyncItems(self._backend.read(key, **options), self._errors)
 
     async def read_seekable(self, path: Path) -> AsyncReadStream:
         """A seekable async stream on every backend: native, or spooled to a temporary file."""
@@ -158,24 +155,34 @@ class AsyncStore(StoreBase[AsyncBackend]):
 
     async def read_range(self, path: Path, start: int, end: int, *, if_match: str | None = None) -> bytes:
         """Bytes `[start, end)`, fewer where the file ends."""
-        key, options = self._target("read_range", path, if_match=if_match)
         check_range(start, end)
+        key, options = self._target("read_range", path, if_match=if_match)
         with self._errors:
             return await self._backend.read_range(key, start, end, **options)
+
+    async def sign(self, path: Path, *, expires_in: int = 3600, method: SignedMethod = "GET") -> str:
+        """A URL that lets whoever has it read or write one file; arguments and errors as in `Store.sign`."""
+        key = self._key(path, file_key)
+        self._require("sign", path)
+        with self._errors:
+            return await self._backend.sign(key, expires_in=expires_in, method=method)
 
     # --- writing
 
     async def write(
         self,
         path: Path,
-        content: AsyncWritableContent,
+        content: AsyncWritableContent | Iterable[bytes],
         *,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
+        content_type: str | None = None,
     ) -> WriteResult:
-        """Create a file from bytes or an async iterator; other arguments and errors as in `Store.write`."""
-        return await self._put("write", path, content, overwrite, metadata=metadata, if_match=if_match)
+        """Create a file from bytes or an (async) iterator of them; other arguments and errors as in `Store.write`."""
+        return await self._put(
+            "write", path, content, overwrite, metadata=metadata, if_match=if_match, content_type=content_type
+        )
 
     async def write_text(
         self,
@@ -186,26 +193,37 @@ class AsyncStore(StoreBase[AsyncBackend]):
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
+        content_type: str | None = None,
     ) -> WriteResult:
         """`write` of an encoded text."""
-        self._target("write_text", path, metadata=metadata, if_match=if_match)
+        self._target("write_text", path, metadata=metadata, if_match=if_match, content_type=content_type)
         content = encode(text, encoding)
-        return await self.write(path, content, overwrite=overwrite, metadata=metadata, if_match=if_match)
+        return await self.write(
+            path, content, overwrite=overwrite, metadata=metadata, if_match=if_match, content_type=content_type
+        )
 
     async def write_atomic(
         self,
         path: Path,
-        content: AsyncWritableContent,
+        content: AsyncWritableContent | Iterable[bytes],
         *,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
+        content_type: str | None = None,
     ) -> WriteResult:
         """`write` where a reader sees the old content or the new, and a failed writer leaves the old."""
-        return await self._put("write_atomic", path, content, overwrite, metadata=metadata, if_match=if_match)
+        return await self._put(
+            "write_atomic", path, content, overwrite, metadata=metadata, if_match=if_match, content_type=content_type
+        )
 
     async def _put(
-        self, method: str, path: Path, content: AsyncWritableContent, overwrite: bool, **keywords: Any
+        self,
+        method: str,
+        path: Path,
+        content: AsyncWritableContent | Iterable[bytes],
+        overwrite: bool,
+        **keywords: Any,
     ) -> WriteResult:
         backend = self._backend
         given = check_keywords(method, backend.capabilities, backend.name, path, keywords)
@@ -222,10 +240,19 @@ class AsyncStore(StoreBase[AsyncBackend]):
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
+        content_type: str | None = None,
+        seekable: bool = False,
     ) -> AbstractAsyncContextManager[AsyncAtomicWriter]:
         """A writer (`await file.write(data)`) for an `async with` block: published when it ends, discarded when it
-        raises. The writer's `result` is the `WriteResult` after the block."""
-        key, options = self._target("open_atomic", path, metadata=metadata, if_match=if_match)
+        raises. The writer's `result` is the `WriteResult` after the block.
+
+        With `seekable=True` the writer also seeks, reads and truncates (`await file.seek(0)`), in threads.
+        """
+        key, options = self._target(
+            "open_atomic", path, metadata=metadata, if_match=if_match, content_type=content_type
+        )
+        if seekable:
+            options["seekable"] = True
         return self._open_atomic(key, overwrite, options)
 
     @asynccontextmanager
@@ -240,10 +267,26 @@ class AsyncStore(StoreBase[AsyncBackend]):
         file.result = self._reroot(file.result)
 
     @staticmethod
-    def _content(content: AsyncWritableContent) -> AsyncWritableContent:
+    def _content(content: AsyncWritableContent | Iterable[bytes]) -> AsyncWritableContent:
         """Content, checked; its own errors must keep their paths."""
         checked = check_async_content(content)
         return checked if isinstance(checked, bytes) else AsyncItems(checked, caller_errors)
+
+    async def update(
+        self,
+        path: Path,
+        function: Callable[[bytes | None], AsyncWritableContent | Iterable[bytes] | Awaitable[Any]],
+        *,
+        attempts: int = 10,
+    ) -> WriteResult:
+        """Change a file by what it holds, so that no change of others is lost.
+
+        `function` may be a coroutine function; else as `Store.update`.
+        """
+        from remote_store._updating import update
+
+        self._check_update(path)
+        return await update(self, path, function, attempts)
 
     # --- deleting
 

@@ -15,7 +15,7 @@ from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Inline, OnLoop
 from remote_store.io.content import PART
-from remote_store.io.files import AtomicFile, AtomicWriter
+from remote_store.io.files import AtomicFile, AtomicWriter, seekable_file
 from remote_store.io.streams import CHUNK, Reader, read_stream
 
 
@@ -31,8 +31,8 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
         """Whether operations run on a loop in another thread, so that streams go there in strides."""
         return self._driver.runs == "native"
 
-    def read(self, path: str) -> BinaryIO:
-        return self._stream(self._engine.open_read(self._key(path, file_key)))
+    def read(self, path: str, *, start: int = 0, end: int | None = None, if_match: str | None = None) -> BinaryIO:
+        return self._stream(self._engine.open_read(self._key(path, file_key), start, end, if_match))
 
     def read_seekable(self, path: str) -> BinaryIO:
         if Capability.SEEKABLE_READ not in self.capabilities:
@@ -49,8 +49,14 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
             raise
 
     @contextmanager
-    def open_atomic(self, path: str, *, overwrite: bool = False, **options: Any) -> Iterator[AtomicWriter]:
+    def open_atomic(
+        self, path: str, *, overwrite: bool = False, seekable: bool = False, **options: Any
+    ) -> Iterator[AtomicWriter]:
         upload = self._open_upload(path, overwrite, **options)
+        if seekable:
+            with seekable_file(upload, self._run, path, self.name, self._driver.stride) as draft:
+                yield cast("AtomicWriter", draft)
+            return
         file = AtomicFile(upload, self._run, self._driver.stride if self._hops else PART // 4)
         try:
             yield cast("AtomicWriter", file)

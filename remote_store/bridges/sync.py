@@ -99,10 +99,10 @@ class AsyncBackendSyncAdapter(Wrapping["AsyncBackend"], MadeBackend, make=_metho
             return self.inner.unwrap_sync_safe(type_hint)
         return BackendBase.unwrap(self, type_hint)
 
-    def read(self, path: str) -> BinaryIO:
+    def read(self, path: str, **options: Any) -> BinaryIO:
         """A stream that goes forward only; the first chunk is fetched now, so that a missing file is an error now."""
         self._run.check()
-        stream = BridgedStream(RemoteIterator(self._run, self.inner.read(path)), self)
+        stream = BridgedStream(RemoteIterator(self._run, self.inner.read(path, **options)), self)
         if not stream.peek():
             self._run.check()  # The adapter was closed meanwhile: the file is not empty.
         return cast("BinaryIO", stream)

@@ -13,9 +13,10 @@ from remote_store._backend import Backend, Wrapping
 from remote_store._methods import Method
 from remote_store._models import WriteResult
 from remote_store.aio._backend import AsyncMadeBackend, AsyncWritableContent
+from remote_store.io.blocking import ThreadFile, ThreadReader, in_thread
 from remote_store.io.content import PART, SPOOL_LIMIT, IteratorSource, spool, spooling
 from remote_store.io.files import AsyncAtomicWriter
-from remote_store.io.streams import CHUNK, AsyncReadStream, ThreadReader, in_thread
+from remote_store.io.streams import CHUNK, AsyncReadStream
 
 T = TypeVar("T")
 LISTING_BATCH = 256
@@ -82,8 +83,8 @@ class SyncBackendAdapter(Wrapping[Backend], AsyncMadeBackend, make=_method):
 
     unwrap_sync_safe = Wrapping.unwrap  # No loop binds the handles of a synchronous backend.
 
-    async def read(self, path: str) -> AsyncIterator[bytes]:
-        stream = await open_in_thread(lambda: self.inner.read(path), lambda opened: opened.close())
+    async def read(self, path: str, **options: Any) -> AsyncIterator[bytes]:
+        stream = await open_in_thread(lambda: self.inner.read(path, **options), lambda opened: opened.close())
         reader = ThreadReader(stream)
         try:
             while chunk := await reader.read(CHUNK):
@@ -97,32 +98,28 @@ class SyncBackendAdapter(Wrapping[Backend], AsyncMadeBackend, make=_method):
 
     @asynccontextmanager
     async def open_atomic(self, path: str, **options: Any) -> AsyncIterator[AsyncAtomicWriter]:
-        stack, lock = ExitStack(), threading.Lock()
+        stack = ExitStack()
 
         def enter() -> Any:
             return stack.enter_context(self.inner.open_atomic(path, **options))
 
-        def put(data: bytes) -> None:
-            with lock:
-                target.write(data)
-
         def leave(error: BaseException | None) -> None:
-            with lock:  # A write whose caller was cancelled may still be on its way.
-                if error is None:
-                    stack.close()
-                else:
-                    stack.__exit__(type(error), error, error.__traceback__)
+            if error is None:
+                stack.close()
+            else:
+                stack.__exit__(type(error), error, error.__traceback__)
 
         target = await open_in_thread(enter, lambda _: leave(asyncio.CancelledError()))
-        file = AsyncAtomicWriter(lambda data: in_thread(put, data))
+        blocking = ThreadFile(target)
+        file = AsyncAtomicWriter(blocking.write, blocking if options.get("seekable") else None)
         try:
             yield file
         except BaseException as error:
             file.close()
-            await in_thread(leave, error)
+            await blocking.call(leave, error)  # A write whose caller was cancelled may still be on its way.
             raise
         file.close()
-        await in_thread(leave, None)
+        await blocking.call(leave, None)
         result: Any = getattr(target, "result", None)
         file.result = result
 

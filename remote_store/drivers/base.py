@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, BinaryIO, Literal, NamedTuple, Self
 
-from remote_store._capabilities import CapabilitySet
+from remote_store._capabilities import Capability, CapabilitySet
+from remote_store._errors import unsupported
 from remote_store._models import FileInfo, FolderEntry
 from remote_store._paths import below, join
 from remote_store.drivers.profiles import Profile
 from remote_store.io.content import PART
+from remote_store.io.files import Errors
+from remote_store.io.ranges import RangeReader, skip
 from remote_store.io.streams import Reader
 
 FILE: Literal["file"] = "file"
@@ -28,6 +31,7 @@ class WriteOptions(NamedTuple):
     overwrite: bool = False
     metadata: dict[str, str] | None = None
     if_match: str | None = None
+    content_type: str | None = None
 
     @property
     def replaces(self) -> bool:
@@ -39,6 +43,13 @@ class Sink:
 
     `async with` aborts it when the block raises.
     """
+
+    def in_place(self) -> tuple[BinaryIO, Errors] | None:
+        """The file underneath, without a buffer, and what maps its errors, where it can be written at any place.
+
+        Whoever asks writes there instead, and does not close it.
+        """
+        return None
 
     async def write(self, data: bytes) -> None:
         raise NotImplementedError
@@ -139,6 +150,28 @@ class Driver:
     async def open_read(self, key: str) -> Reader:
         raise NotImplementedError
 
+    async def open_part(self, key: str, start: int, end: int | None, etag: str | None = None) -> Reader:
+        """A reader of bytes `[start, end)`, one at least, or of none where the file ends before.
+
+        Args:
+            key: of the file.
+            start: the first byte.
+            end: the byte after the last; that after the file's where None.
+            etag: that the file must have (CONDITIONAL_WRITE); one that has another, or is gone, is PreconditionFailed.
+        """
+        if etag is not None:
+            raise NotImplementedError
+        reader = await self.open_read(key)
+        try:
+            if Capability.SEEKABLE_READ in self.capabilities:
+                await reader.seek(start, 0)
+            else:
+                await skip(reader, start)
+        except BaseException:
+            await reader.close()
+            raise
+        return RangeReader(reader, start, end)
+
     async def open_seekable(self, key: str) -> Reader:
         """A reader that seeks well; the one of `open_read` where that one does."""
         return await self.open_read(key)
@@ -151,6 +184,15 @@ class Driver:
         async with await self.open_write(key, options) as sink:
             await sink.write(data)
             return await sink.commit()
+
+    async def sign(self, key: str, expires_in: int, method: str) -> str:
+        """A URL that lets whoever has it read or write one file for that long [s] (SIGNED_URL).
+
+        Raises:
+            CapabilityNotSupported: the credentials at hand cannot sign.
+            ValueError: another method than `GET` or `PUT`, or longer than the service allows (`check_signing`).
+        """
+        raise unsupported(Capability.SIGNED_URL.value, key, self.name)
 
     async def has_children(self, key: str) -> bool:
         """Whether a flat namespace has keys below `key`."""

@@ -36,16 +36,18 @@ class Profile:
 
 
 LOCAL = Profile(
-    capabilities=CapabilitySet(set(Capability) - {Capability.CONDITIONAL_WRITE, Capability.WRITE_RESULT_NATIVE}),
+    capabilities=CapabilitySet(
+        set(Capability) - {Capability.CONDITIONAL_WRITE, Capability.WRITE_RESULT_NATIVE, Capability.SIGNED_URL}
+    ),
     temp_prefix=".~rs-",
     deviations=(
-        "user metadata needs a file system with extended attributes",
+        "user metadata and content types need a file system with extended attributes",
         "exclusive creation needs a file system with hard links or renameat2",
         "a move to another device is a copy, then a delete",
     ),
 )
 
-MEMORY = Profile(capabilities=CapabilitySet(Capability))
+MEMORY = Profile(capabilities=CapabilitySet(set(Capability) - {Capability.SIGNED_URL}))
 
 GENERIC = Profile(
     capabilities=CapabilitySet(

@@ -8,10 +8,11 @@ native wrong-type error) is left to its driver; `Profile.look_first` names the v
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from remote_store._capabilities import Capability
 from remote_store._errors import (
@@ -25,6 +26,7 @@ from remote_store._errors import (
     is_container_missing,
     is_file,
     is_folder,
+    not_whole,
     target_exists,
 )
 from remote_store._models import FileInfo, FolderInfo, FolderTotals, WriteResult, write_result
@@ -32,7 +34,8 @@ from remote_store._paths import check_depth, check_range
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Sink, Want, WriteOptions
 from remote_store.engine.globs import Glob
 from remote_store.io.content import Source
-from remote_store.io.streams import Reader
+from remote_store.io.files import Errors
+from remote_store.io.streams import BytesReader, Reader
 
 T = TypeVar("T")
 
@@ -46,8 +49,15 @@ class Upload:
     def __init__(self, engine: Engine, key: str, options: WriteOptions, sink: Sink) -> None:
         self._engine, self._key, self._options, self._sink = engine, key, options, sink
         self._size = 0
+        self._file: BinaryIO | None = None
         self._lock = asyncio.Lock()
         self._broken: BaseException | None = None
+
+    def in_place(self) -> tuple[BinaryIO, Errors] | None:
+        """The file itself, where it can be written at any place, and what maps its errors."""
+        found = self._sink.in_place()
+        self._file = found and found[0]
+        return found
 
     async def write(self, data: bytes) -> None:
         async with self._lock:
@@ -62,13 +72,12 @@ class Upload:
     async def commit(self) -> WriteResult:
         async with self._lock:
             self._check_whole()
-            return self._engine.written(self._key, self._size, self._options, await self._sink.commit())
+            size = self._size if self._file is None else self._file.seek(0, os.SEEK_END)
+            return self._engine.written(self._key, size, self._options, await self._sink.commit())
 
     def _check_whole(self) -> None:
         if self._broken is not None:
-            kind = type(self._broken) if isinstance(self._broken, RemoteStoreError) else RemoteStoreError
-            message = "A write to this file failed or was cancelled, so it is not published"
-            raise kind(message, path=self._key, backend=self._engine.name) from self._broken
+            raise not_whole(self._broken, self._key, self._engine.name) from self._broken
 
     async def abort(self) -> None:
         await self._sink.abort()
@@ -168,8 +177,17 @@ class Engine:
                 raise
             raise await self._missed_file(key, miss) from miss.__cause__
 
-    async def open_read(self, key: str) -> Reader:
-        return await self._reading(key, self.driver.open_read)
+    async def open_read(self, key: str, start: int = 0, end: int | None = None, if_match: str | None = None) -> Reader:
+        if not start and end is None and if_match is None:
+            return await self._reading(key, self.driver.open_read)
+        if start == end:  # A range of no bytes cannot be asked for.
+            return BytesReader(await self.read_range(key, start, end, if_match=if_match))
+        if if_match is not None:
+            return await self.driver.open_part(key, start, end, if_match)
+        return await self._reading(key, self.driver.open_part, start, end)
+
+    async def sign(self, key: str, expires_in: int = 3600, method: str = "GET") -> str:
+        return await self.driver.sign(key, expires_in, method)
 
     async def open_seekable(self, key: str) -> Reader:
         return await self._reading(key, self.driver.open_seekable)

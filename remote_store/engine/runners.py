@@ -14,22 +14,13 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 from remote_store._errors import BackendUnavailable
 from remote_store.io.content import FileSource, IteratorSource, Source
+from remote_store.io.streams import run_to_end as run_to_end
 
 T = TypeVar("T")
 CLEAN_UP = 10.0
 """How long an interrupt waits for the operation to abort its upload; a second interrupt ends the wait [s]."""
 BEGIN = 10.0
 """How long a call waits for a loop that does not run yet [s]."""
-
-
-def run_to_end(operation: Any) -> Any:
-    """Run a coroutine that never waits to its end, in this thread, without a loop."""
-    try:
-        operation.send(None)
-    except StopIteration as stop:
-        return stop.value
-    operation.close()
-    raise RuntimeError("an operation of a synchronous filesystem waited for something")
 
 
 def forget(operation: Awaitable[Any]) -> None:

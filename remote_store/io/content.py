@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from remote_store._errors import RemoteStoreError, StorageFull, with_errno
 
@@ -35,9 +36,9 @@ async def pieces(source: Readable) -> AsyncIterator[bytes]:
         yield data
 
 
-def spool() -> tempfile.SpooledTemporaryFile[bytes]:
-    """A binary file in memory that moves to disk as it grows."""
-    return tempfile.SpooledTemporaryFile(max_size=SPOOL_LIMIT)
+def spool(buffering: int = -1) -> tempfile.SpooledTemporaryFile[bytes]:
+    """A binary file in memory that moves to disk as it grows, with the buffering of `open` there."""
+    return tempfile.SpooledTemporaryFile(max_size=SPOOL_LIMIT, buffering=buffering)
 
 
 @contextmanager
@@ -74,37 +75,79 @@ def encode(text: str, encoding: str) -> bytes:
 
 def binary(chunk: object) -> bytes:
     """A piece of content as bytes."""
-    data = bytes_or_none(chunk)
+    data = None if isinstance(chunk, str) else bytes_or_none(chunk)
     if data is None:
         raise TypeError(f"content must yield bytes, not {type(chunk).__name__}")
     return data
 
 
-def check_content(content: bytes | BinaryIO) -> bytes | BinaryIO:
+def check_content(content: bytes | BinaryIO | Iterable[bytes]) -> bytes | BinaryIO:
     """Content as bytes or a binary file; anything else is refused before any I/O."""
     data = bytes_or_none(content)
     if data is not None:
         return data
-    if not callable(getattr(content, "read", None)):
-        raise TypeError(f"content must be bytes or a binary file, not {type(content).__name__}")
-    return content
+    if callable(getattr(content, "read", None)):
+        return cast("BinaryIO", content)
+    if not hasattr(content, "__iter__"):
+        raise TypeError(f"content must be bytes, a binary file or an iterable of bytes, not {type(content).__name__}")
+    return io.BufferedReader(_Chunks(content), PART)
 
 
-def check_async_content(content: bytes | AsyncIterator[bytes]) -> bytes | AsyncIterator[bytes]:
+def check_async_content(content: bytes | AsyncIterator[bytes] | Iterable[bytes]) -> bytes | AsyncIterator[bytes]:
     """Content as bytes or an async iterator; anything else is refused before any I/O."""
     data = bytes_or_none(content)
     if data is not None:
         return data
-    if not hasattr(content, "__aiter__"):
+    if hasattr(content, "__aiter__"):
+        return cast("AsyncIterator[bytes]", content)
+    if hasattr(content, "read") or not hasattr(content, "__iter__"):
         hint = "; of a file, give what its read() gives" if hasattr(content, "read") else ""
-        raise TypeError(f"content must be bytes or an async iterator of bytes, not {type(content).__name__}{hint}")
-    return content
+        raise TypeError(f"content must be bytes or an iterator of bytes, not {type(content).__name__}{hint}")
+    return _AsyncChunks(content)
+
+
+class _Chunks(io.RawIOBase):
+    """The chunks of an iterable as a file."""
+
+    def __init__(self, chunks: Iterable[Any]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            try:
+                chunk = next(self._chunks)
+            except StopIteration:
+                return 0
+            self._rest = memoryview(binary(chunk))
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+class _AsyncChunks:
+    """The chunks of an iterable for a loop; no generator, which a loop that ends would close."""
+
+    def __init__(self, chunks: Iterable[Any]) -> None:
+        self._chunks = iter(chunks)
+
+    def __aiter__(self) -> _AsyncChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for chunk in self._chunks:
+            return binary(chunk)
+        raise StopAsyncIteration
 
 
 class FileSource:
-    """Bytes, or a binary file that is read in the thread that runs the operation."""
+    """Bytes, a binary file or an iterable of bytes, read in the thread that runs the operation."""
 
-    def __init__(self, content: bytes | BinaryIO) -> None:
+    def __init__(self, content: bytes | BinaryIO | Iterable[bytes]) -> None:
         checked = check_content(content)
         self.data = checked if isinstance(checked, bytes) else None
         self._file = checked
@@ -117,9 +160,9 @@ class FileSource:
 
 
 class IteratorSource:
-    """Bytes, or an async iterator of them."""
+    """Bytes, or an iterator of them, async or not."""
 
-    def __init__(self, content: bytes | AsyncIterator[bytes]) -> None:
+    def __init__(self, content: bytes | AsyncIterator[bytes] | Iterable[bytes]) -> None:
         checked = check_async_content(content)
         self.data = checked if isinstance(checked, bytes) else None
         if not isinstance(checked, bytes):

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, BinaryIO, Protocol, cast
 
+from remote_store._errors import not_whole
 from remote_store._models import WriteResult
-from remote_store.io.content import binary
+from remote_store.io.blocking import ThreadFile, ThreadReader
+from remote_store.io.content import PART, SPOOL_LIMIT, binary, spool, spooling
 from remote_store.io.streams import Run
+
+Errors = Callable[[], AbstractContextManager[None]]
+"""Makes what maps the errors of calls within it."""
 
 
 class Upload(Protocol):
     """A file being written, invisible until it is committed."""
 
+    def in_place(self) -> tuple[BinaryIO, Errors] | None:
+        """The file itself, where it can be written at any place, and what maps its errors."""
+
     async def write(self, data: bytes) -> None: ...
     async def commit(self) -> WriteResult: ...
     async def abort(self) -> None: ...
+
+
+class Seekable(Protocol):
+    """What a writer of `open_atomic(seekable=True)` writes to."""
+
+    async def read(self, size: int) -> bytes: ...
+    async def seek(self, offset: int, whence: int) -> int: ...
+    async def truncate(self, size: int) -> int: ...
 
 
 class AtomicWriter(BinaryIO):
@@ -41,9 +57,27 @@ class ScopedWriter(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
+    def readable(self) -> bool:
+        return cast("bool", self._file.readable())
+
+    def seekable(self) -> bool:
+        return cast("bool", self._file.seekable())
+
     def write(self, buffer: Any) -> int:
         with self._scope:
             return cast("int", self._file.write(buffer))
+
+    def readinto(self, buffer: Any) -> int:
+        with self._scope:
+            return cast("int", self._file.readinto(buffer))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with self._scope:
+            return cast("int", self._file.seek(offset, whence))
+
+    def truncate(self, size: int | None = None) -> int:
+        with self._scope:
+            return cast("int", self._file.truncate(size))
 
     def flush(self) -> None:
         if not self.closed and not self._file.closed:
@@ -79,6 +113,12 @@ class _RawUpload(io.RawIOBase):
         return self._position
 
 
+def _refuse_text(buffer: object) -> None:
+    if isinstance(buffer, str):
+        hint = "encode it, wrap the file in io.TextIOWrapper, or use write_text"
+        raise TypeError(f"open_atomic takes bytes, not str: {hint}")
+
+
 class AtomicFile(io.BufferedWriter):
     """The binary writer of `open_atomic`; nothing is visible before the block ends.
 
@@ -95,9 +135,7 @@ class AtomicFile(io.BufferedWriter):
 
     def write(self, buffer: Any) -> int:
         """Append bytes; returns their length [bytes]."""
-        if isinstance(buffer, str):
-            hint = "encode it, wrap the file in io.TextIOWrapper, or use write_text"
-            raise TypeError(f"open_atomic takes bytes, not str: {hint}")
+        _refuse_text(buffer)
         return super().write(buffer)
 
     def commit(self) -> None:
@@ -126,6 +164,163 @@ class AtomicFile(io.BufferedWriter):
         return upload
 
 
+class _RawDraft(io.RawIOBase):
+    """A file on this machine that is written at any place; remembers whether a write failed."""
+
+    def __init__(self, file: BinaryIO, errors: Errors, path: str) -> None:
+        self._file, self._errors, self._path = file, errors, path
+        self._failure: BaseException | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with self._errors():
+            return cast("int", self._file.readinto(buffer))  # type: ignore[attr-defined]
+
+    def write(self, buffer: Any) -> int:
+        with self._changing():
+            if self._file.tell() + len(buffer) > SPOOL_LIMIT and hasattr(self._file, "rollover"):
+                self._file.rollover()  # Before memory is taken for the gap that a seek has left.
+            return self._file.write(buffer)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with self._errors():
+            return self._file.seek(offset, whence)
+
+    def truncate(self, size: int | None = None) -> int:
+        with self._changing():
+            place = self._file.tell()
+            size = place if size is None else size
+            if size > self._file.seek(0, io.SEEK_END):  # Files in memory do not grow by `truncate`.
+                self.seek(size - 1)
+                self.write(b"\0")
+            else:
+                self._file.truncate(size)
+            self._file.seek(place)
+            return size
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            with self._errors():
+                yield
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def content(self) -> BinaryIO:
+        """The file underneath, at its start.
+
+        Raises:
+            RemoteStoreError: something is missing, because a change failed.
+        """
+        if self._failure is not None:
+            raise not_whole(self._failure, self._path) from self._failure
+        with self._errors():
+            self._file.seek(0)
+        return self._file
+
+    def let_go(self) -> None:
+        self._file.close()
+
+
+class Draft(io.BufferedRandom):
+    """The binary writer of `open_atomic(seekable=True)`: it also seeks, tells, reads and truncates.
+
+    Args:
+        path: of the file it becomes.
+        backend: its name.
+        upload: what takes the content in the end, if not the caller.
+
+    Attributes:
+        result: the `WriteResult`, once the block has ended well.
+    """
+
+    result: WriteResult | None = None
+
+    def __init__(self, path: str, backend: str, upload: Upload | None = None) -> None:
+        in_place = upload and upload.in_place()
+        self.is_target = in_place is not None
+        """Whether this is the very file, of which nothing need be sent."""
+        file, errors = in_place or (cast("BinaryIO", spool(buffering=0)), lambda: spooling(path, backend))
+        self._draft = _RawDraft(file, errors, path)
+        super().__init__(self._draft, PART // 4)
+
+    def write(self, buffer: Any) -> int:
+        """Write bytes at the position; returns their length [bytes]."""
+        _refuse_text(buffer)
+        return super().write(buffer)
+
+    def finish(self) -> BinaryIO:
+        """Take no more; gives what was written, from its start.
+
+        Raises:
+            RemoteStoreError: some of it is missing.
+        """
+        self.close()
+        return self._draft.content()
+
+    def let_go(self) -> None:
+        """Close it, and forget what was not written yet; safe to repeat."""
+        try:
+            with suppress(Exception):  # Of a failed write that is tried again.
+                self.close()
+        finally:
+            self._draft.let_go()
+
+
+@contextmanager
+def seekable_file(upload: Upload, run: Run, path: str, backend: str, stride: int) -> Iterator[Draft]:
+    """A draft that is sent, `stride` [bytes] at a time, when the block ends well."""
+    file: Draft | None = None
+    try:
+        file = Draft(path, backend, upload)
+        yield file
+        content = file.finish()
+        while not file.is_target and (data := content.read(stride)):
+            run(upload.write(data))
+        file.result = run(upload.commit())
+    except BaseException:
+        run.let_go(upload.abort())
+        raise
+    finally:
+        if file is not None:
+            file.let_go()
+
+
+@asynccontextmanager
+async def async_seekable_file(
+    upload: Upload, run: Callable[[Awaitable[Any]], Awaitable[Any]], path: str, backend: str
+) -> AsyncIterator[AsyncAtomicWriter]:
+    """`seekable_file` for an event loop, which waits for no file."""
+    draft: Draft | None = None
+    try:
+        draft = Draft(path, backend, upload)
+        blocking = ThreadFile(draft)
+        file = AsyncAtomicWriter(blocking.write, blocking)
+        try:
+            yield file
+        finally:
+            file.close()
+        content = ThreadReader(await blocking.call(draft.finish))
+        while not draft.is_target and (data := await content.read(PART)):
+            await run(upload.write(data))
+        file.result = await run(upload.commit())
+    except BaseException:
+        await run(upload.abort())
+        raise
+    finally:
+        if draft is not None:
+            await blocking.call(draft.let_go)
+
+
 class AsyncAtomicWriter:
     """The async binary writer of `open_atomic`.
 
@@ -133,18 +328,53 @@ class AsyncAtomicWriter:
         result: the `WriteResult`, to be read after the block has ended well (None before).
     """
 
-    def __init__(self, write: Callable[[bytes], Awaitable[Any]]) -> None:
+    def __init__(self, write: Callable[[bytes], Awaitable[Any]], draft: Seekable | None = None) -> None:
         self._write: Callable[[bytes], Awaitable[Any]] | None = write
+        self._draft = draft
+        self._position = 0
         self.result: WriteResult = cast("WriteResult", None)
         self.scope: AbstractContextManager[Any] = nullcontext()
 
+    def seekable(self) -> bool:
+        """Whether it seeks, reads and truncates, too."""
+        return self._draft is not None
+
     async def write(self, data: bytes) -> int:
-        """Append `data`; returns its length [bytes]."""
+        """Write `data` at the position, which is the end unless it was moved; returns its length [bytes]."""
         if self._write is None:
             raise ValueError("write to closed file")
         with self.scope:
             await self._write(binary(data))
+        self._position += len(data)
         return len(data)
+
+    async def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes from the position on, all that is left when negative."""
+        data: bytes = await self._of_draft("read", size)
+        self._position += len(data)
+        return data
+
+    async def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move as `io.IOBase.seek` does; returns the new position [bytes]."""
+        self._position = await self._of_draft("seek", offset, whence)
+        return self._position
+
+    async def truncate(self, size: int | None = None) -> int:
+        """Cut or extend the file to `size` [bytes], to the position unless given; returns it."""
+        length: int = await self._of_draft("truncate", self._position if size is None else size)
+        return length
+
+    def tell(self) -> int:
+        """The position [bytes]."""
+        return self._position
+
+    async def _of_draft(self, verb: str, *args: Any) -> Any:
+        if self._write is None:
+            raise ValueError("I/O operation on closed file.")
+        if self._draft is None:
+            raise io.UnsupportedOperation(f"{verb}: open the file with seekable=True")
+        with self.scope:
+            return await getattr(self._draft, verb)(*args)
 
     def close(self) -> None:
         self._write = None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, TypeVar, cast
 
 from remote_store._errors import BackendUnavailable
 from remote_store.io.content import PART
@@ -25,6 +23,16 @@ class Run(Protocol):
     def let_go(self, operation: Awaitable[Any], /) -> None: ...
 
 
+def run_to_end(operation: Any) -> Any:
+    """Run a coroutine that never waits to its end, in this thread, without a loop."""
+    try:
+        operation.send(None)
+    except StopIteration as stop:
+        return stop.value
+    operation.close()
+    raise RuntimeError("an operation of a synchronous filesystem waited for something")
+
+
 class Reader(Protocol):
     """An open file of a driver."""
 
@@ -35,6 +43,24 @@ class Reader(Protocol):
         """Move as `io.IOBase.seek` does; only with SEEKABLE_READ."""
 
     async def close(self) -> None: ...
+
+
+class BytesReader:
+    """Reads a snapshot."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    async def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    async def seek(self, offset: int, whence: int) -> int:
+        if offset + (0, self._file.tell(), len(self._file.getbuffer()))[whence] < 0:
+            raise before_start()
+        return self._file.seek(offset, whence)
+
+    async def close(self) -> None:
+        self._file.close()
 
 
 def before_start() -> io.UnsupportedOperation:
@@ -309,39 +335,3 @@ class AsyncReadStream:
         if data := await self.read(CHUNK):
             return data
         raise StopAsyncIteration
-
-
-async def in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:
-    """Run blocking work in the default executor."""
-    return await asyncio.to_thread(_no_stop_iteration, work, *args, **options)
-
-
-def _no_stop_iteration(work: Callable[..., T], *args: Any, **options: Any) -> T:
-    try:
-        return work(*args, **options)
-    except StopIteration as error:  # A future refuses it, and its caller would wait for ever.
-        raise RuntimeError("a backend raised StopIteration") from error
-
-
-class ThreadReader:
-    """A reader over a blocking file, each call in a thread, one at a time.
-
-    (A call whose caller was cancelled may still be on its way when the file is closed.)
-    """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-
-    async def read(self, size: int) -> bytes:
-        return await in_thread(self._locked, self._file.read, size)
-
-    async def seek(self, offset: int, whence: int) -> int:
-        return await in_thread(self._locked, self._file.seek, offset, whence)
-
-    async def close(self) -> None:
-        await in_thread(self._locked, self._file.close)
-
-    def _locked(self, call: Callable[..., T], *args: Any) -> T:
-        with self._lock:
-            return call(*args)

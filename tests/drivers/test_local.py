@@ -377,7 +377,7 @@ POORER = {
     "unnamed files that cannot be linked": refusing(errno.ENOENT, "link_open"),
     "no hard links": refusing(errno.EPERM, "open_unnamed", "link_open", "link"),
     "no renameat2": refusing(errno.EINVAL, "_renameat2"),
-    "nothing": refusing(errno.ENOSYS, "open_unnamed", "link_open", "link", "_renameat2", "write_metadata"),
+    "nothing": refusing(errno.ENOSYS, "open_unnamed", "link_open", "link", "_renameat2", "keep"),
 }
 
 

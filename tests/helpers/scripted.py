@@ -51,7 +51,7 @@ class Scripted(AsyncMemoryBackend):
             self.events.append("end")
             self.ended.set()
 
-    def read(self, path: str) -> AsyncIterator[bytes]:
+    def read(self, path: str, **options: Any) -> AsyncIterator[bytes]:
         return self._script()
 
     def list_files(self, path: str, **options: Any) -> AsyncIterator[FileInfo]:
@@ -146,6 +146,8 @@ _ARGUMENTS: dict[str, Any] = {
     "pattern": "*",
     "max_depth": 2,
     "native_path": "f",
+    "expires_in": 60,
+    "method": "PUT",
 }
 _OPTIONS: dict[str, Any] = {"overwrite": True, "metadata": {"a": "b"}, "missing_ok": True, "recursive": True}
 

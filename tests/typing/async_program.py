@@ -37,6 +37,14 @@ async def use(store: AsyncStore) -> None:
     async with await store.read_seekable("d/f") as stream:
         assert_type(stream, AsyncReadStream)
         assert_type(await stream.read(1), bytes)
+    assert_type([chunk async for chunk in store.read("d/f", start=1, end=2, if_match="etag")], list[bytes])
+    assert_type(await store.write("d/i", [b"1", b"2"], content_type="text/plain"), WriteResult)
+    assert_type(await store.update("d/n", lambda content: content or b"0", attempts=3), WriteResult)
+    assert_type(await store.sign("d/f", expires_in=60, method="PUT"), str)
+    async with store.open_atomic("d/z", seekable=True) as file:
+        assert_type(await file.seek(0), int)
+        assert_type(await file.read(1), bytes)
+        assert_type(await file.truncate(1), int)
     assert_type(await store.read_bytes("d/f"), bytes)
     assert_type(await store.read_text("d/f"), str)
     assert_type(await store.exists("d/f"), bool)

@@ -42,6 +42,16 @@ def use(store: Store) -> None:
         assert_type(stream, BinaryIO)
         assert_type(stream.read(1), bytes)
     assert_type(store.read_seekable("d/f"), BinaryIO)
+    assert_type(store.read("d/f", start=1, end=2, if_match="etag"), BinaryIO)
+    assert_type(store.write("d/i", (b"%d" % n for n in range(3)), content_type="text/plain"), WriteResult)
+    assert_type(store.update("d/n", lambda content: content or b"0", attempts=3), WriteResult)
+    assert_type(store.sign("d/f", expires_in=60, method="PUT"), str)
+    with (
+        store.open_atomic("d/z", seekable=True, content_type="text/plain") as writer,
+        zipfile.ZipFile(writer, "w") as z,
+    ):
+        z.writestr("a", b"1")
+    assert_type(writer.result, WriteResult)
     assert_type(store.read_bytes("d/f"), bytes)
     assert_type(store.read_text("d/f"), str)
     assert_type(store.read_range("d/f", 0, 1), bytes)

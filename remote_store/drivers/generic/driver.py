@@ -28,7 +28,7 @@ from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join, redact
 from remote_store.drivers.base import Driver, Page, Want, WriteOptions
 from remote_store.drivers.errors import ABSENT, from_any_error
-from remote_store.drivers.generic.files import GenericReader, GenericSink, Whole
+from remote_store.drivers.generic.files import GenericReader, GenericSink
 from remote_store.drivers.generic.filesystem import (
     capabilities_of,
     container_of,
@@ -44,6 +44,8 @@ from remote_store.drivers.profiles import GENERIC
 from remote_store.drivers.reasons import kinds
 from remote_store.drivers.trees.walk import walk
 from remote_store.io.content import PART
+from remote_store.io.ranges import RangeReader, skip
+from remote_store.io.streams import BytesReader, Reader
 
 _ONE_CONNECTION = frozenset({"ftp"})
 
@@ -218,8 +220,23 @@ class GenericDriver(Driver):
         except RemoteStoreError as error:
             if not self._async or not isinstance(error.__cause__, NotImplementedError):
                 raise
-            file = Whole(await self.read_bytes(key))
+            file = BytesReader(await self.read_bytes(key))
         return GenericReader(self, key, file)
+
+    async def open_part(self, key: str, start: int, end: int | None, etag: str | None = None) -> Reader:
+        reader = await self.open_read(key)
+        try:
+            there = 0
+            with suppress(RemoteStoreError, TypeError):  # Files say in many ways that they do not seek.
+                there = await reader.seek(start, 0)
+            if there != start:
+                await reader.close()
+                reader = await self.open_read(key)
+                await skip(reader, start)
+        except BaseException:
+            await reader.close()
+            raise
+        return RangeReader(reader, start, end)
 
     # --- writing
 

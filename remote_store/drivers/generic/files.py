@@ -14,21 +14,6 @@ if TYPE_CHECKING:
     from remote_store.drivers.generic.driver import GenericDriver
 
 
-class Whole:
-    """The content of a file from a filesystem that cannot stream."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    async def read(self, size: int) -> bytes:
-        piece = self._data[self._at : self._at + size]
-        self._at += len(piece)
-        return piece
-
-    async def close(self) -> None:
-        self._data = b""
-
-
 class GenericReader:
     """An open fsspec file, read one call at a time."""
 

@@ -118,13 +118,13 @@ class LocalDriver(LocalRoot):
             if stat.S_ISDIR(status.st_mode):
                 return folder_entry(key)
             raise not_regular(key, self.name)
-        metadata = None
+        metadata = content_type = None
         if self._keeps_metadata:
             try:
-                metadata = system.read_metadata(path, follow=follow)
+                metadata, content_type = system.kept_with(path, follow=follow)
             except OSError as error:
                 raise from_os_error(error, key, self.name) from error
-        return described(key, status, metadata)
+        return described(key, status, metadata, content_type)
 
     # --- reading
 
@@ -168,8 +168,9 @@ class LocalDriver(LocalRoot):
         fd, status = self._open(src)
         try:
             with self.errors(src):
-                metadata = system.read_metadata(fd) if self._keeps_metadata else None
-            async with LocalSink(self, dst, WriteOptions(overwrite, metadata), Origin(status, moving)) as sink:
+                metadata, content_type = system.kept_with(fd) if self._keeps_metadata else (None, None)
+            options = WriteOptions(overwrite, metadata, None, content_type)
+            async with LocalSink(self, dst, options, Origin(status, moving)) as sink:
                 with self.errors(src):
                     while data := os.read(fd, 1 << 20):
                         await sink.write(data)

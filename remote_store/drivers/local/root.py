@@ -21,9 +21,11 @@ _UTC = dt.UTC
 _lstat, _from_timestamp = os.lstat, dt.datetime.fromtimestamp
 
 
-def described(key: str, status: os.stat_result, metadata: dict[str, str] | None = None) -> FileInfo:
+def described(
+    key: str, status: os.stat_result, metadata: dict[str, str] | None = None, content_type: str | None = None
+) -> FileInfo:
     """The description of a file from its status."""
-    return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC), metadata=metadata)
+    return file_info(key, status.st_size, _from_timestamp(status.st_mtime, _UTC), None, content_type, metadata)
 
 
 class LocalRoot(Driver):

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from remote_store._capabilities import Capability
-from remote_store._models import check_metadata
+from remote_store._models import check_content_type, check_metadata
 
+T = TypeVar("T")
 O_PATH: int = getattr(os, "O_PATH", os.O_RDONLY)
 O_TMPFILE: int = getattr(os, "O_TMPFILE", 0)
 PATH_MAX: int = os.pathconf("/", "PC_PATH_MAX") if hasattr(os, "pathconf") else 4096
@@ -22,6 +23,8 @@ ATTRIBUTE = "user.remote_store"
 """The extended attribute that holds a file's user metadata: UTF-8 between bytes that UTF-8 never uses, because a file
 system may give all attributes of a file no more than 4 KiB."""
 _EQUALS, _NEXT = b"\xfe", b"\xff"
+MEDIA_TYPE = "user.mime_type"
+"""The extended attribute that holds a file's content type, by the convention of freedesktop.org."""
 
 _UNABLE = frozenset(
     getattr(errno, name)
@@ -46,7 +49,7 @@ class Features:
     def missing(self) -> frozenset[Capability]:
         lacks = set()
         if not self.attributes:
-            lacks.add(Capability.USER_METADATA)
+            lacks |= {Capability.USER_METADATA, Capability.CONTENT_TYPE}
         if not self.links and not self.noreplace:
             lacks.add(Capability.EXCLUSIVE_CREATE)
         return frozenset(lacks)
@@ -99,7 +102,7 @@ def _publish_unnamed(folder: int, name: str) -> None:
 def _try_attribute(folder: int, name: str) -> None:
     fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=folder)
     try:
-        write_metadata(fd, {"probe": "1"})
+        keep(fd, {"probe": "1"}, None)
     finally:
         os.close(fd)
 
@@ -121,12 +124,12 @@ def path_of(fd: int, path: str) -> str:
 def open_unnamed(folder: int) -> int:
     """A new file without a name in `folder`: gone with its descriptor unless a link publishes it."""
     # Without this flag, as with it where the filesystem has none, it fails with EISDIR.
-    return os.open(".", os.O_WRONLY | O_TMPFILE | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    return os.open(".", os.O_RDWR | O_TMPFILE | os.O_CLOEXEC, 0o666, dir_fd=folder)
 
 
 def open_named(folder: int, name: str) -> int:
     """A new file `name` in `folder`."""
-    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
 
 
 def link_open(fd: int, folder: int, name: str) -> None:
@@ -173,15 +176,17 @@ def _renameat2(source: int, old: str, target: int, new: str) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def read_metadata(file: int | str, *, follow: bool = True) -> dict[str, str] | None:
-    """User metadata of an open file, or of a path; None where the attribute holds what no store has written."""
+def kept_with(file: int | str, *, follow: bool = True) -> tuple[dict[str, str] | None, str | None]:
+    """User metadata and content type of an open file, or of a path; None for what no store could have written."""
     # An attribute that is not there costs an exception, a list without it does not.
-    if ATTRIBUTE not in os.listxattr(file, follow_symlinks=follow):
-        return None
+    names = os.listxattr(file, follow_symlinks=follow)
+    metadata = _attribute(file, ATTRIBUTE, follow, _metadata) if ATTRIBUTE in names else None
+    return metadata, _attribute(file, MEDIA_TYPE, follow, _content_type) if MEDIA_TYPE in names else None
+
+
+def _attribute(file: int | str, name: str, follow: bool, decode: Callable[[bytes], T]) -> T | None:
     try:
-        kept = os.getxattr(file, ATTRIBUTE, follow_symlinks=follow)
-        pairs = [item.split(_EQUALS) for item in kept.split(_NEXT)]
-        return check_metadata({key.decode(): value.decode("utf-8", "surrogatepass") for key, value in pairs})
+        return decode(os.getxattr(file, name, follow_symlinks=follow))
     except ValueError:
         return None
     except OSError as error:
@@ -190,12 +195,24 @@ def read_metadata(file: int | str, *, follow: bool = True) -> dict[str, str] | N
         raise
 
 
-def write_metadata(fd: int, metadata: Mapping[str, str]) -> None:
-    """Keep user metadata with an open file."""
+def _metadata(kept: bytes) -> dict[str, str] | None:
+    pairs = [item.split(_EQUALS) for item in kept.split(_NEXT)]
+    return check_metadata({key.decode(): value.decode("utf-8", "surrogatepass") for key, value in pairs})
+
+
+def _content_type(kept: bytes) -> str:
+    return check_content_type(kept.decode())
+
+
+def keep(fd: int, metadata: Mapping[str, str] | None, content_type: str | None) -> None:
+    """Keep user metadata and content type, as far as there are any, with an open file."""
     if not hasattr(os, "setxattr"):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-    pairs = (key.encode() + _EQUALS + value.encode("utf-8", "surrogatepass") for key, value in metadata.items())
-    os.setxattr(fd, ATTRIBUTE, _NEXT.join(pairs))
+    if metadata:
+        pairs = (key.encode() + _EQUALS + value.encode("utf-8", "surrogatepass") for key, value in metadata.items())
+        os.setxattr(fd, ATTRIBUTE, _NEXT.join(pairs))
+    if content_type:
+        os.setxattr(fd, MEDIA_TYPE, content_type.encode())
 
 
 def read_at(fd: int, start: int, size: int) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self, cast
 
 from remote_store._errors import (
     InvalidPath,
@@ -23,6 +24,7 @@ from remote_store.drivers.base import FOLDER, Sink, WriteOptions
 from remote_store.drivers.local import system
 from remote_store.drivers.local.steps import GONE, RACES, identity
 from remote_store.drivers.local.system import O_PATH
+from remote_store.io.files import Errors
 
 if TYPE_CHECKING:
     from remote_store.drivers.local.driver import LocalDriver
@@ -200,8 +202,8 @@ class LocalSink(Sink):
             with driver.errors(key, writing=True):
                 self._old = self._check_target()
                 self._fd = self._open()
-                if options.metadata:
-                    system.write_metadata(self._fd, options.metadata)
+                if options.metadata or options.content_type:
+                    system.keep(self._fd, options.metadata, options.content_type)
                 self._set_mode_and_owner()
         except BaseException:
             self._discard()
@@ -270,6 +272,10 @@ class LocalSink(Sink):
     async def write(self, data: bytes) -> None:
         with self._driver.errors(self._key, writing=True):
             system.write_all(self._fd, data)
+
+    def in_place(self) -> tuple[BinaryIO, Errors] | None:
+        file = io.FileIO(self._fd, "r+", closefd=False)
+        return cast("BinaryIO", file), lambda: self._driver.errors(self._key, writing=True)
 
     async def commit(self) -> Mapping[str, Any]:
         with self._driver.errors(self._key, writing=True):

@@ -29,16 +29,18 @@ from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Sin
 from remote_store.drivers.memory.tree import Folders
 from remote_store.drivers.profiles import MEMORY
 from remote_store.drivers.trees.walk import walk
-from remote_store.io.streams import before_start
+from remote_store.io.streams import BytesReader
 
 _serial = itertools.count(1)
+_NOTHING = None, None
+"""What a store keeps of a file, metadata and content type, where others wrote it."""
 
 
-def _new_file(fs: MemoryFileSystem, path: str, data: bytes, metadata: Mapping[str, str] | None) -> MemoryFile:
+def _new_file(fs: MemoryFileSystem, path: str, data: bytes, options: WriteOptions) -> MemoryFile:
     """What `MemoryFile(fs, path, data)` makes, without its log call, and with what a store keeps of a file."""
     file = MemoryFile.__new__(MemoryFile)
     io.BytesIO.__init__(file, data)
-    file.fs, file.path, file.user_metadata, file.serial = fs, path, metadata, next(_serial)
+    file.fs, file.path, file.kept, file.serial = fs, path, (options.metadata, options.content_type), next(_serial)
     file.created = file.modified = file.written = dt.datetime.now(tz=dt.UTC)
     return file
 
@@ -65,24 +67,6 @@ class _Locks:
 
 
 _shared = _Locks()
-
-
-class _Bytes:
-    """Reads a snapshot."""
-
-    def __init__(self, data: bytes) -> None:
-        self._file = io.BytesIO(data)
-
-    async def read(self, size: int) -> bytes:
-        return self._file.read(size)
-
-    async def seek(self, offset: int, whence: int) -> int:
-        if offset + (0, self._file.tell(), len(self._file.getbuffer()))[whence] < 0:
-            raise before_start()
-        return self._file.seek(offset, whence)
-
-    async def close(self) -> None:
-        self._file.close()
 
 
 class _MemorySink(Sink):
@@ -177,8 +161,9 @@ class MemoryDriver(Driver):
         return f"{id(file):x}-{file.modified.timestamp():.6f}-{file.size:x}"
 
     def _describe(self, key: str, file: MemoryFile, *, listed: bool = False) -> FileInfo:
-        metadata = None if listed else getattr(file, "user_metadata", None)
-        return file_info(key, file.size, file.modified, self._etag(file), metadata=metadata and dict(metadata))
+        metadata, content_type = getattr(file, "kept", _NOTHING)
+        kept = dict(metadata) if metadata and not listed else None
+        return file_info(key, file.size, file.modified, self._etag(file), content_type, kept)
 
     # --- verbs
 
@@ -202,10 +187,12 @@ class MemoryDriver(Driver):
             self._locks.settle()
         return self._files.get(self._prefix + key)
 
-    def _data(self, key: str) -> bytes:
+    def _data(self, key: str, etag: str | None = None) -> bytes:
         file = self._settled(key)
-        if file is None:
+        if file is None and etag is None:
             raise self._missing(key)
+        if file is None or (etag is not None and self._etag(file) != etag):
+            raise (is_folder if self._is_folder(self._prefix + key) else etag_differs)(key, self.name)
         data: bytes = file.getvalue()
         return data
 
@@ -216,18 +203,17 @@ class MemoryDriver(Driver):
         return self._data(key)[start:end]
 
     async def read_matching(self, key: str, start: int, end: int, etag: str) -> bytes:
-        file = self._settled(key)
-        if file is None or self._etag(file) != etag:
-            raise (is_folder if self._is_folder(self._prefix + key) else etag_differs)(key, self.name)
-        data: bytes = file.getvalue()
-        return data[start:end]
+        return self._data(key, etag)[start:end]
 
-    async def open_read(self, key: str) -> _Bytes:
-        return _Bytes(self._data(key))
+    async def open_read(self, key: str) -> BytesReader:
+        return BytesReader(self._data(key))
+
+    async def open_part(self, key: str, start: int, end: int | None, etag: str | None = None) -> BytesReader:
+        return BytesReader(self._data(key, etag)[start:end])
 
     async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
         path = self._prefix + key
-        file = _new_file(self._fs, path, data, options.metadata)
+        file = _new_file(self._fs, path, data, options)
         with self._locks.tree:
             self._check_target(key, path, options)
             self._files[path] = file
@@ -278,7 +264,8 @@ class MemoryDriver(Driver):
     async def copy(self, src: str, dst: str, overwrite: bool) -> None:
         with self._locks.tree:
             file = self._source(src)
-            await self.put(dst, file.getvalue(), WriteOptions(overwrite, getattr(file, "user_metadata", None)))
+            metadata, content_type = getattr(file, "kept", _NOTHING)
+            await self.put(dst, file.getvalue(), WriteOptions(overwrite, metadata, None, content_type))
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
         target = self._prefix + dst
