@@ -12,7 +12,20 @@ if __name__ == "__main__":  # Instead of this folder, where the name of this fil
     sys.path[0] = str(Path(__file__).parent.parent / "tests")
 
 from helpers.counting import PART_SIZE as PART
-from helpers.counting import Row, ask_of_roots, call, counting, first, listing, names, seeking, totals, writing
+from helpers.counting import (
+    Row,
+    ask_of_roots,
+    call,
+    counting,
+    first,
+    going_back,
+    iterating,
+    listing,
+    names,
+    seeking,
+    totals,
+    writing,
+)
 from servers.s3 import moto
 
 from remote_store import AlreadyExists, DirectoryNotEmpty, InvalidPath, NotFound, PreconditionFailed
@@ -39,6 +52,10 @@ def writes() -> Iterator[Row]:
         yield Row(f"{verb}, bytes", 1, call(verb, "new/n", b"1"))
         yield Row(f"{verb}, bytes, conflict", 1, call(verb, "f", b"1"), AlreadyExists)
         yield Row(f"{verb}, if_match", 1, call(verb, "f", b"1", if_match="0" * 32), PreconditionFailed)
+        yield Row(f"{verb}, content_type", 1, call(verb, "new/n", b"1", content_type="text/plain"))
+        yield Row(f"{verb}, an iterator", 1, iterating(verb, "new/n", 3 * PART // 4))
+    for label, size, budget in (("1 byte", 1, 1), ("1 part", PART, 1), ("3 parts", 3 * PART, 3 + 3)):
+        yield Row(f"open_atomic, seekable, {label}", budget, going_back("new/n", size))
     for depth in range(4):
         path = "n/" * depth + f"new-{depth}"
         write = call("write", path, b"1", overwrite=True)
@@ -63,6 +80,13 @@ def files() -> Iterator[Row]:
         yield Row(f"{verb}, a folder", 2, call(verb, "d", *args), InvalidPath)
     yield Row("read, hit", 1, listing("read", "f"))
     yield Row("read, miss", 2, listing("read", "none"), NotFound)
+    for label, options in (("a range", {"start": 5, "end": 9}), ("from the middle", {"start": 1 << 17})):
+        yield Row(f"read, {label}, hit", 1, listing("read", "f", **options))
+        yield Row(f"read, {label}, miss", 2, listing("read", "none", **options), NotFound)
+        yield Row(f"read, {label}, a folder", 2, listing("read", "d", **options), InvalidPath)
+    yield Row("read, beyond the end", 1, listing("read", "f", start=1 << 30), 0)
+    yield Row("read, nothing", 1, listing("read", "f", start=5, end=5), 0)
+    yield Row("read, if_match, another", 1, listing("read", "f", if_match="0" * 32), PreconditionFailed)
     yield Row("read_range, beyond the end", 1, call("read_range", "f", 1 << 30, 1 << 31), b"")
     yield Row("read_range, nothing", 1, call("read_range", "f", 5, 5), b"")
     yield Row("read_seekable, no seek", 1, seeking())
@@ -82,6 +106,13 @@ def files() -> Iterator[Row]:
         yield Row(f"{verb}", least + 1, call(verb, "f", "n"))
         yield Row(f"{verb}, conflict", 2, call(verb, "f", "g"), AlreadyExists)
         yield Row(f"{verb}, miss", 3, call(verb, "none", "n"), NotFound)
+
+
+def changes() -> Iterator[Row]:
+    yield Row("update", 3, call("update", "f", lambda content: b"1"))
+    yield Row("update, creates", 3, call("update", "none", lambda content: b"1"))
+    yield Row("sign, GET", 0, call("sign", "f"))
+    yield Row("sign, PUT", 0, call("sign", "none", method="PUT"))
 
 
 def folders() -> Iterator[Row]:
@@ -115,7 +146,7 @@ def folders() -> Iterator[Row]:
     yield Row("exists, is_file, is_folder of a root", 0, ask_of_roots, True)
 
 
-ROWS = (*writes(), *files(), *folders())
+ROWS = (*writes(), *files(), *changes(), *folders())
 
 
 def main() -> int:

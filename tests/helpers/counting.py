@@ -87,6 +87,28 @@ def writing(verb: str, path: str, size: int, overwrite: bool) -> Call:
     return write
 
 
+def iterating(verb: str, path: str, size: int) -> Call:
+    """Write the chunks of an iterator."""
+
+    async def write(view: View) -> None:
+        await getattr(view, verb)(path, (bytes(1 << 16) for _ in range(size >> 16)))
+
+    return write
+
+
+def going_back(path: str, size: int) -> Call:
+    """Write through a writer that seeks, and go back to the start."""
+
+    async def write(view: View) -> None:
+        async with view.open_atomic(path, seekable=True) as file:
+            for start in range(0, size, 1 << 20):
+                await file.write(bytes(min(1 << 20, size - start)))
+            await file.seek(0)
+            await file.write(b"1")
+
+    return write
+
+
 def seeking(*seeks: tuple[int, int]) -> Call:
     async def seek(view: View) -> None:
         async with await view.read_seekable("f") as stream:

@@ -59,6 +59,7 @@ class Blob:
 
     data: bytes
     metadata: dict[str, str] | None
+    content_type: str | None = None
     etag: str = field(default_factory=lambda: f"e{next(_etags)}")
     modified_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
@@ -114,6 +115,7 @@ class DictWire:
     container = "box"
     longest_name = 1024
     batch = 1000
+    longest_url = 0
 
     def __init__(self, asynchronous: bool = True, *, last_part_completes: bool = False) -> None:
         self.fs = LoopOnly(asynchronous)
@@ -169,7 +171,7 @@ class DictWire:
     # --- worked out without a request
 
     def sums(self, data: bytes) -> Sums:
-        return Sums(digest=Blob(data, None, "").digest)
+        return Sums(digest=Blob(data, None).digest)
 
     def sums_of_parts(self, parts: Sequence[bytes]) -> Sums:
         return self.sums(b"".join(parts))
@@ -200,7 +202,7 @@ class DictWire:
             self._check(name, options.if_match)
         elif not options.overwrite and name in self.blobs:
             raise DictError(Meaning.CONDITION_FAILED)
-        self.blobs[name] = Blob(data, options.metadata)
+        self.blobs[name] = Blob(data, options.metadata, options.content_type)
         return self.blobs[name].reply
 
     async def head(self, name: str) -> Object:
@@ -210,7 +212,7 @@ class DictWire:
     def _object(self, name: str, metadata: bool = True) -> Object:
         blob = self.blob(name)
         told = blob.metadata if metadata else None
-        return Object(name, len(blob.data), blob.modified_at, blob.etag, None, told, None, blob.digest)
+        return Object(name, len(blob.data), blob.modified_at, blob.etag, blob.content_type, told, None, blob.digest)
 
     async def get(self, name: str, start: int, end: int | None, etag: str | None) -> Body:
         def act() -> Body:
@@ -249,7 +251,7 @@ class DictWire:
     async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> Any:
         def act() -> None:
             source = self._check(src, etag)
-            self.store(dst, source.data, options._replace(metadata=source.metadata))
+            self.store(dst, source.data, options._replace(metadata=source.metadata, content_type=source.content_type))
 
         return await self._serve("copy", dst, act)
 
@@ -268,6 +270,12 @@ class DictWire:
 
         failed: list[Failed] = await self._serve("delete_many", " ".join(names), act)
         return failed
+
+    async def unable_to_sign(self) -> str | None:
+        return "a dict has none"
+
+    async def sign(self, name: str, method: str, expires_in: int) -> str:
+        raise NotImplementedError
 
     # --- uploads in parts
 
@@ -310,7 +318,7 @@ class DictDriver(ObjectDriver):
     """Objects of a dict, which tells when there is nothing to delete."""
 
     profile = Profile(
-        capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE}),
+        capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE, Capability.SIGNED_URL}),
         flat=True,
         close_is_terminal=True,
     )

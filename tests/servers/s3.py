@@ -179,6 +179,7 @@ def ministack() -> Iterator[S3Server]:
     """ministack in a process of its own."""
     port = free_port()
     settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3"}
+    settings |= {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}  # Signed URLs are verified.
     settings["IOT_MTLS_ENABLED"] = "0"  # Its MQTT port would be open on every interface.
     with running("ministack", env={**os.environ, **settings}) as process:
         served = S3Server(f"http://127.0.0.1:{port}", pid=process.pid)

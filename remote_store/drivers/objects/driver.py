@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
+from remote_store._capabilities import Capability
 from remote_store._errors import (
     AlreadyExists,
     InvalidPath,
@@ -20,8 +21,9 @@ from remote_store._errors import (
     not_empty,
     source_changed,
     target_exists,
+    unsupported,
 )
-from remote_store._models import FileInfo
+from remote_store._models import FileInfo, check_signing
 from remote_store._paths import join
 from remote_store.drivers.base import FILE, Driver, EntryKind, Page, Want, WriteOptions
 from remote_store.drivers.objects.keys import KeyListing, Tokens
@@ -29,6 +31,7 @@ from remote_store.drivers.objects.reading import ObjectReader
 from remote_store.drivers.objects.seeking import Seeker
 from remote_store.drivers.objects.wire import Listed, Malformed, Meaning, Object, Sums, Wire, replaced
 from remote_store.drivers.objects.writing import ObjectSink
+from remote_store.io.ranges import RangeReader
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -179,6 +182,11 @@ class ObjectDriver(Driver):
         await reader.open()
         return reader
 
+    async def open_part(self, key: str, start: int, end: int | None, etag: str | None = None) -> RangeReader:
+        reader = ObjectReader(self, key, start, end, etag)
+        await reader.open()
+        return RangeReader(reader, start, end)
+
     async def open_seekable(self, key: str) -> Seeker:
         return Seeker(await self.open_read(key))
 
@@ -276,6 +284,14 @@ class ObjectDriver(Driver):
             if meaning is not Meaning.UNABLE:
                 raise
             await self._delete(src, self.object(src))
+
+    # --- signing
+
+    async def sign(self, key: str, expires_in: int, method: str) -> str:
+        if why := await self.call(key, self.wire.unable_to_sign):
+            raise unsupported(Capability.SIGNED_URL.value, key, self.name, f"these credentials: {why}")
+        check_signing(expires_in, method, self.wire.longest_url)
+        return await self.call(key, self.wire.sign, self.object(key), method, expires_in)
 
     # --- deleting
 

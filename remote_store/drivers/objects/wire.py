@@ -138,6 +138,7 @@ class Wire(Protocol):
         container: name of the bucket or container.
         longest_name: no object has a longer one [bytes of UTF-8].
         batch: how many objects `delete_many` takes at most.
+        longest_url: the longest time that a signed URL may be good for [s].
         last_part_completes: whether `complete` takes the last part of an upload; else it is sent before.
     """
 
@@ -145,6 +146,7 @@ class Wire(Protocol):
     container: str
     longest_name: int
     batch: int
+    longest_url: int
     last_part_completes: bool
 
     async def open(self) -> None:
@@ -206,6 +208,14 @@ class Wire(Protocol):
 
     async def delete_many(self, names: Sequence[str]) -> Sequence[Failed]:
         """Delete objects in one request; gives those that could not be."""
+
+    # --- signed URLs
+
+    async def unable_to_sign(self) -> str | None:
+        """Why the credentials at hand cannot sign a URL, None where they can."""
+
+    async def sign(self, name: str, method: str, expires_in: int) -> str:
+        """A URL by which whoever has it reads (`GET`) or writes (`PUT`) an object for that long [s]."""
 
     # --- uploads in parts
 

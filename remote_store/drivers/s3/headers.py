@@ -101,6 +101,12 @@ def conditions(options: WriteOptions) -> dict[str, str]:
     return {} if options.overwrite else {"IfNoneMatch": "*"}
 
 
+def described(options: WriteOptions) -> dict[str, Any]:
+    """Content type and user metadata, as arguments of the SDK."""
+    content_type = {} if options.content_type is None else {"ContentType": options.content_type}
+    return {**content_type, **encoded(options.metadata)}
+
+
 def encoded(metadata: Mapping[str, str] | None) -> dict[str, dict[str, str]]:
     """User metadata as headers can carry it: by RFC 2047 where they cannot carry it as it is, as S3 itself does.
 

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from io import BytesIO
 from typing import Any
 
+from botocore import UNSIGNED
 from s3fs import S3FileSystem
 
 from remote_store._errors import RemoteStoreError
@@ -25,8 +26,8 @@ from remote_store.drivers.s3.headers import (
     combined,
     conditions,
     decoded,
+    described,
     digest,
-    encoded,
     folded,
     quoted,
     version,
@@ -48,6 +49,8 @@ class S3Wire:
     longest_name = 1024
     """S3 takes no longer one, and says so without a reason to HEAD: S3 user guide, object keys."""
     batch = 1000
+    longest_url = 7 * 24 * 3600
+    """S3 API reference, authenticating requests by query parameters."""
     last_part_completes = False
 
     def __init__(self, fs: S3FileSystem, bucket: str, backend: str, timeout: float) -> None:
@@ -65,6 +68,7 @@ class S3Wire:
         client = await self.fs.get_s3(self.container)
         if client is not self._client:
             watch(client.meta.events)
+            client.meta.events.register_first("choose-signer.s3", _version_4)
             self._client = client
             self.where.endpoint, self.where.region = client.meta.endpoint_url, client.meta.region_name or ""
 
@@ -144,8 +148,7 @@ class S3Wire:
         return Listed(folders, objects, reply["NextContinuationToken"])
 
     async def put(self, name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
-        kept = encoded(options.metadata)
-        reply = await self.ask("put_object", Key=name, Body=data, **conditions(options), **kept)
+        reply = await self.ask("put_object", Key=name, Body=data, **conditions(options), **described(options))
         # Nothing but the ETag tells a reply of S3 from that of any web server which takes a PUT.
         return {**written(reply), "etag": etag_of(reply)}
 
@@ -169,10 +172,23 @@ class S3Wire:
             for entry in reply.get("Errors", ())
         ]
 
+    # --- signed URLs
+
+    async def unable_to_sign(self) -> str | None:
+        if self._client.meta.config.signature_version is UNSIGNED:
+            return "the store is anonymous"
+        return "there are none" if self._client._request_signer._credentials is None else None
+
+    async def sign(self, name: str, method: str, expires_in: int) -> str:
+        request = {"Bucket": self.container, "Key": name}
+        verb = {"GET": "get_object", "PUT": "put_object"}[method]
+        url: str = await self._client.generate_presigned_url(verb, Params=request, ExpiresIn=expires_in)
+        return url
+
     # --- uploads in parts
 
     async def create(self, name: str, options: WriteOptions) -> dict[str, str]:
-        return await self.create_with(name, encoded(options.metadata))
+        return await self.create_with(name, described(options))
 
     async def create_with(self, name: str, headers: Mapping[str, Any]) -> dict[str, str]:
         """Begin an upload of an object with these headers."""
@@ -203,6 +219,11 @@ class S3Wire:
         """The tags of an object."""
         found: Sequence[Mapping[str, str]] = (await self.ask("get_object_tagging", Key=name)).get("TagSet", ())
         return found
+
+
+def _version_4(signature_version: Any, **event: Any) -> str | None:
+    """Let the SDK sign URLs by version 4: it would take version 2 in old regions, which newer buckets refuse."""
+    return "s3v4-query" if signature_version in ("v4-query", "s3v4-query") else None
 
 
 def _body(reply: Mapping[str, Any], start: int) -> Body:
