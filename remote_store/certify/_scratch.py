@@ -10,6 +10,7 @@ from typing import Any
 
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._errors import RemoteStoreError
+from remote_store._paths import redact
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
 from remote_store.certify.view import View
@@ -20,7 +21,7 @@ SHOWN = 60
 """How many of the last calls of a check are kept as evidence."""
 Keys = set[tuple[Store | AsyncStore, str]]
 """Keys that may have been made, each with its store."""
-_TARGETS = {"write": 0, "write_text": 0, "write_atomic": 0, "move": 1, "copy": 1}
+_TARGETS = {"write": 0, "write_text": 0, "write_atomic": 0, "update": 0, "move": 1, "copy": 1}
 """Methods that make a file, and which of their arguments is its key."""
 
 
@@ -72,6 +73,8 @@ class Recorder(View):
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, str):
+        value = redact(value)  # A signed URL is a secret.
     if isinstance(value, (bytes, bytearray)):
         return repr(bytes(value)) if len(value) <= 20 else f"<{len(value)} bytes>"
     return shortened(repr(value), 120)

@@ -182,6 +182,6 @@ async def collect(items: AsyncIterator[Any]) -> list[str]:
     return sorted([str(item.path) async for item in items])
 
 
-async def content(view: View, path: str) -> bytes:
+async def content(view: View, path: str, **options: Any) -> bytes:
     """What `read` streams."""
-    return b"".join([chunk async for chunk in view.read(path)])
+    return b"".join([chunk async for chunk in view.read(path, **options)])

@@ -48,22 +48,23 @@ def passes(report: CertificationReport, *missing: Capability) -> None:
 def test_memory_passes() -> None:
     store = Store(MemoryBackend())
     store.write("mine", b"1")
-    passes(certify(store, workers=FEW), Capability.LAZY_READ)  # Where nothing is fetched, nothing can be seen.
+    missing = Capability.SIGNED_URL, Capability.LAZY_READ  # Where nothing is fetched, nothing can be seen.
+    passes(certify(store, workers=FEW), *missing)
     assert [str(info.path) for info in store.list_files("", recursive=True)] == ["mine"]
 
 
 def test_local_passes_and_is_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(b"1")
     report = certify(Store(LocalBackend(tmp_path)), workers=FEW)
-    passes(report, Capability.CONDITIONAL_WRITE, Capability.WRITE_RESULT_NATIVE)
+    passes(report, Capability.CONDITIONAL_WRITE, Capability.WRITE_RESULT_NATIVE, Capability.SIGNED_URL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
 
 
 async def test_async_stores_pass(tmp_path: Path) -> None:
-    passes(await certify_async(AsyncStore(AsyncMemoryBackend()), workers=FEW), *UNSEEN)
+    passes(await certify_async(AsyncStore(AsyncMemoryBackend()), workers=FEW), *UNSEEN, Capability.SIGNED_URL)
     report = await certify_async(AsyncStore(AsyncLocalBackend(tmp_path)), workers=FEW)
     missing = Capability.CONDITIONAL_WRITE, Capability.WRITE_RESULT_NATIVE, Capability.SEEKABLE_READ
-    passes(report, *missing)
+    passes(report, *missing, Capability.SIGNED_URL)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -88,6 +88,17 @@ class ForgetsMetadata(Liar):
         return replace(result, metadata=metadata)
 
 
+class ForgetsContentTypes(Liar):
+    def write(self, path: str, content: Any, *, content_type: Any = None, **options: Any) -> WriteResult:
+        result: WriteResult = super().write(path, content, **options)
+        return result
+
+
+class SignsForAnother(Liar):
+    def sign(self, path: str, **options: Any) -> str:
+        return "data:,another"
+
+
 class IgnoresEtags(Liar):
     def write(self, path: str, content: Any, *, if_match: Any = None, **options: Any) -> WriteResult:
         result: WriteResult = super().write(path, content, **{**options, "overwrite": True} if if_match else options)
@@ -102,12 +113,13 @@ class MovesInTwoSteps(Liar):
 
 
 class SeeksNowhere(Liar):
-    def read(self, path: str) -> Any:
+    def read(self, path: str, **options: Any) -> Any:
         class Forward(io.BytesIO):
             def seekable(self) -> bool:
                 return False
 
-        return Forward(super().read_bytes(path))
+        with super().read(path, **options) as stream:
+            return Forward(stream.read())
 
 
 class InventsEtags(Liar):
@@ -135,8 +147,9 @@ class FetchesFirst(LocalBackend):
     def capabilities(self) -> CapabilitySet:
         return CapabilitySet(set(super().capabilities) | {Capability.LAZY_READ})
 
-    def read(self, path: str) -> Any:
-        return io.BytesIO(super().read_bytes(path))
+    def read(self, path: str, **options: Any) -> Any:
+        with super().read(path, **options) as stream:
+            return io.BytesIO(stream.read())
 
 
 LIARS: dict[Capability, Callable[..., Any]] = {
@@ -150,6 +163,8 @@ LIARS: dict[Capability, Callable[..., Any]] = {
     Capability.ATOMIC_WRITE: WritesInPlace,
     Capability.METADATA: TellsWrongSizes,
     Capability.USER_METADATA: ForgetsMetadata,
+    Capability.CONTENT_TYPE: ForgetsContentTypes,
+    Capability.SIGNED_URL: SignsForAnother,
     Capability.CONDITIONAL_WRITE: IgnoresEtags,
     Capability.ATOMIC_MOVE: MovesInTwoSteps,
     Capability.SEEKABLE_READ: SeeksNowhere,
@@ -215,8 +230,9 @@ class OpensOverLateFiles(Liar):
 class FetchesFirstAndHangsUp(Liar):
     """Everything comes at once, over a connection that is gone then."""
 
-    def read(self, path: str) -> Any:
-        data = super().read_bytes(path)
+    def read(self, path: str, **options: Any) -> Any:
+        with super().read(path, **options) as stream:
+            data = stream.read()
         with socket.create_server(("127.0.0.1", 0)) as server:
             sender = threading.Thread(target=_send, args=(server, data))
             sender.start()
@@ -241,6 +257,182 @@ SUBTLE_LIARS: list[tuple[type[Liar], Capability]] = [
     (OpensOverLateFiles, Capability.EXCLUSIVE_CREATE),
     (FetchesFirstAndHangsUp, Capability.LAZY_READ),
 ]
+
+
+# --- lies about one rule
+
+
+class KeepsContentTypes(Liar):
+    """A file that is replaced keeps the content type it had."""
+
+    def write(self, path: str, content: Any, *, overwrite: bool = False, **options: Any) -> WriteResult:
+        if overwrite and "content_type" not in options and self.is_file(path):
+            options["content_type"] = self.get_file_info(path).content_type
+        result: WriteResult = super().write(path, content, overwrite=overwrite, **options)
+        return result
+
+
+class CopiesBareContent(Liar):
+    def copy(self, src: str, dst: str, *, overwrite: bool = False) -> None:
+        super().write(dst, super().read_bytes(src), overwrite=overwrite)
+
+
+class AtomicWithoutContentTypes(Liar):
+    def write_atomic(self, path: str, content: Any, *, content_type: Any = None, **options: Any) -> WriteResult:
+        result: WriteResult = super().write_atomic(path, content, **options)
+        return result
+
+
+class ReadsTheWhole(Liar):
+    def read(self, path: str, *, start: int = 0, end: int | None = None, **options: Any) -> Any:
+        return super().read(path, **options)
+
+
+class ReadsToTheEnd(Liar):
+    def read(self, path: str, *, end: int | None = None, **options: Any) -> Any:
+        return super().read(path, **options)
+
+
+class RangesOfNothing(Liar):
+    """No bytes come from anything, missing files included."""
+
+    def read(self, path: str, *, start: int = 0, end: int | None = None, **options: Any) -> Any:
+        return io.BytesIO() if start == end else super().read(path, start=start, end=end, **options)
+
+
+class ReadsAnyVersion(Liar):
+    def read(self, path: str, *, if_match: Any = None, **options: Any) -> Any:
+        return super().read(path, **options)
+
+
+class SeeksInTheWholeFile(Liar):
+    def read(self, path: str, *, start: int = 0, end: int | None = None, **options: Any) -> Any:
+        stream = super().read(path, **options)
+        stream.seek(start)
+        return stream
+
+
+class _Wrong:
+    """A file of which one method does something else."""
+
+    def __init__(self, file: Any, **methods: Any) -> None:
+        self._file = file
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class _OpensWrongly(Liar):
+    @contextmanager
+    def open_atomic(self, path: str, **options: Any) -> Iterator[Any]:
+        with super().open_atomic(path, **options) as file:
+            yield self.wrong(file)
+
+    def wrong(self, file: Any) -> Any:
+        raise NotImplementedError
+
+
+class NeverGoesBack(_OpensWrongly):
+    def wrong(self, file: Any) -> Any:
+        return _Wrong(file, seek=lambda offset, whence=0: file.tell())
+
+
+class ReadsNothingBack(_OpensWrongly):
+    def wrong(self, file: Any) -> Any:
+        return _Wrong(file, read=lambda size=-1: b"")
+
+
+class TruncatesNothing(_OpensWrongly):
+    def wrong(self, file: Any) -> Any:
+        return _Wrong(file, truncate=lambda size=None: size)
+
+
+class PublishesTheHalf(Liar):
+    """A block that raises publishes what there is, if it may seek."""
+
+    @contextmanager
+    def open_atomic(self, path: str, *, seekable: bool = False, **options: Any) -> Iterator[Any]:
+        error: BaseException | None = None
+        with super().open_atomic(path, seekable=seekable, **options) as file:
+            try:
+                yield file
+            except Exception as raised:
+                error = raised
+                if not seekable:
+                    raise
+        if error is not None:
+            raise error
+
+
+class SeeksOverFiles(Liar):
+    def open_atomic(self, path: str, *, seekable: bool = False, overwrite: bool = False, **options: Any) -> Any:
+        return super().open_atomic(path, seekable=seekable, overwrite=seekable or overwrite, **options)
+
+
+class TakesOneChunk(Liar):
+    def write(self, path: str, content: Any, **options: Any) -> WriteResult:
+        data = content if isinstance(content, bytes) else content.read(1000)
+        result: WriteResult = super().write(path, data, **options)
+        return result
+
+
+class TakesOneAtomicChunk(Liar):
+    def write_atomic(self, path: str, content: Any, **options: Any) -> WriteResult:
+        data = content if isinstance(content, bytes) else content.read(1000)
+        result: WriteResult = super().write_atomic(path, data, **options)
+        return result
+
+
+class StopsWhereContentFails(Liar):
+    """What the caller's content raises is the end of it."""
+
+    def write(self, path: str, content: Any, **options: Any) -> WriteResult:
+        pieces = []
+        try:
+            while not isinstance(content, bytes) and (piece := content.read(1 << 20)):
+                pieces.append(piece)
+        except Exception:
+            content = b"".join(pieces)
+        data = content if isinstance(content, bytes) else b"".join(pieces)
+        result: WriteResult = super().write(path, data, **options)
+        return result
+
+
+class SignsNothing(Liar):
+    def sign(self, path: str, **options: Any) -> str:
+        return "data:,content"
+
+
+LIARS_OF_RULES: list[tuple[type[Liar], str]] = [
+    (ForgetsContentTypes, "a_content_type_is_kept"),
+    (KeepsContentTypes, "a_content_type_goes_with_its_content"),
+    (CopiesBareContent, "a_content_type_goes_along"),
+    (AtomicWithoutContentTypes, "atomic_writes_keep_a_content_type"),
+    (ReadsTheWhole, "a_read_of_a_range_gives_it"),
+    (ReadsToTheEnd, "a_read_of_a_range_gives_it"),
+    (ReadsTheWhole, "a_read_ends_where_the_file_does"),
+    (RangesOfNothing, "a_range_of_no_file_is_refused"),
+    (ReadsAnyVersion, "if_match_streams_only_what_it_names"),
+    (SeeksInTheWholeFile, "a_range_seeks_within_itself"),
+    (NeverGoesBack, "a_seekable_writer_goes_back"),
+    (ReadsNothingBack, "a_seekable_writer_reads_what_it_wrote"),
+    (TruncatesNothing, "a_seekable_writer_truncates"),
+    (PublishesTheHalf, "a_seekable_block_that_raises_publishes_nothing"),
+    (SeeksOverFiles, "a_seekable_writer_refuses_as_write_does"),
+    (TakesOneChunk, "an_iterable_of_bytes_is_content"),
+    (TakesOneAtomicChunk, "an_iterable_is_content_of_atomic_writes"),
+    (StopsWhereContentFails, "a_failing_iterable_leaves_nothing"),
+    (StopsWhereContentFails, "chunks_must_be_bytes"),
+    (IgnoresEtags, "racing_updates_all_count"),
+    (IgnoresEtags, "update_gives_up_after_its_attempts"),
+    (ForgetsContentTypes, "update_changes_the_content_alone"),
+    (SignsForAnother, "a_signed_url_reads_its_file"),
+    (SignsForAnother, "a_signed_url_writes_its_file"),
+    (SignsNothing, "signing_needs_no_file"),
+    (SignsNothing, "signing_refuses_in_order"),
+]
+"""Backends that break a rule, and its name."""
 
 
 @contextmanager

@@ -19,11 +19,12 @@ _ARGUMENTS: dict[str, Any] = {
     "pattern": "no/*",
     "content": b"",
     "text": "",
+    "function": lambda content: b"",
     "start": 0,
     "end": 1,
 }
 """Something for each argument of the gated methods."""
-_KEYWORDS: dict[str, Any] = {"metadata": {"key": "value"}, "if_match": "0"}
+_KEYWORDS: dict[str, Any] = {"metadata": {"key": "value"}, "content_type": "text/plain", "if_match": "0"}
 
 
 def calls(view: View, capability: Capability) -> dict[str, Callable[[], Any]]:
