@@ -17,6 +17,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     _look.info: "info s3://lake/raw/may.csv",
     _look.cat: "cat s3://lake/raw/may.csv.gz | zcat",
     _look.head: "head -n 5 s3://lake/raw/may.csv",
+    _look.sign: "sign s3://lake/raw/may.csv --expires-in 600",
     _change.cp: "cp -r reports s3://lake/raw/",
     _change.mv: "mv s3://lake/raw/may.csv s3://lake/old/",
     _change.rm: "rm -r --yes s3://lake/tmp",

@@ -1,15 +1,15 @@
-"""Commands that look: ls, tree, info, cat, head."""
+"""Commands that look: ls, tree, info, cat, head, sign."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, cast
 
 import typer
 
-from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry
+from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry, SignedMethod
 from remote_store._paths import below, printable
 from remote_store.cli import _show
 from remote_store.cli._options import Human, Json, Where, Wheres
@@ -159,3 +159,15 @@ def _print(source: BinaryIO, lines: int | None = None, size: int | None = None) 
         size = None if size is None else size - len(data)
         sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
+
+
+def sign(
+    place: Where,
+    expires_in: Annotated[int, typer.Option("--expires-in", help="How long it is good for [s].")] = 3600,
+    method: Annotated[str, typer.Option("--method", help="GET to read the file, PUT to write it.")] = "GET",
+) -> None:
+    """Print a URL by which whoever has it reads, or writes, one file. It is a secret."""
+    with Places() as places:
+        where = places.open(place)
+        with where.errors():
+            _show.line(where.store.sign(where.key, expires_in=expires_in, method=cast("SignedMethod", method)))

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from remote_store._capabilities import Capability
+from remote_store._methods import carried
 from remote_store._paths import join
 from remote_store.cli._places import Place
 from remote_store.cli._show import Tell, readable
@@ -22,6 +23,8 @@ WORKERS = 4
 """Files that are transferred at a time."""
 LOOK_AHEAD = 10_000
 """Files that are listed before the first of them is sent."""
+_KEPT = Capability.USER_METADATA, Capability.CONTENT_TYPE
+"""What goes along with content where both stores keep it."""
 
 
 Job = tuple[Place | None, Place, int]
@@ -91,13 +94,14 @@ class Transfer:
 
     def _stream(self, source: Place | None, target: Place) -> int:
         """Copy from one store to another; returns the size [bytes]."""
-        store, metadata, blame = target.store, None, source.errors if source else nullcontext
+        store, blame = target.store, source.errors if source else nullcontext
+        options: dict[str, Any] = {"overwrite": self._force}
         with ExitStack() as opened:
             read: Any = self._stdin
             if source:
                 with blame():
-                    if all(one.supports(Capability.USER_METADATA) for one in (source.store, store)):
-                        metadata = source.store.get_file_info(source.key).metadata
+                    if any(source.store.supports(kept) and store.supports(kept) for kept in _KEPT):
+                        options |= carried(source.store.get_file_info(source.key), store.supports)
                     read = opened.enter_context(source.store.read(source.key)).read
 
             def piece(size: int) -> bytes:
@@ -110,7 +114,7 @@ class Transfer:
             content: Any = SimpleNamespace(read=piece)
             with target.errors():
                 write = store.write_atomic if store.supports(Capability.ATOMIC_WRITE) else store.write
-                return write(target.key, content, overwrite=self._force, metadata=metadata).size
+                return write(target.key, content, **options).size
 
     def _stdin(self, size: int) -> bytes:
         while not select.select([sys.stdin], [], [], 0.1)[0]:

@@ -29,7 +29,7 @@ Paths = Any
 """A path, or any iterable of them."""
 Plan = tuple[list[str], list[str]]
 """Files, and where they go."""
-WITH = ("metadata", "if_match")
+WITH = ("metadata", "if_match", "content_type")
 """Options of whatever writes files."""
 
 

@@ -90,7 +90,7 @@ class FileOperations(BulkOperations):
     # --- writing
 
     async def _write(self, path: Any, pieces: Iterable[bytes], mode: str, **options: Any) -> None:
-        """Write with `metadata` and `if_match` as options, at once or with the transaction."""
+        """Write with keywords of `Store.write` as options, at once or with the transaction."""
         if mode not in ("overwrite", "create"):
             raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
         options = {name: value for name, value in options.items() if value is not None}
@@ -105,10 +105,16 @@ class FileOperations(BulkOperations):
 
     @operation
     async def _pipe_file(
-        self, path: Any, value: Any, mode: str = "overwrite", metadata: Any = None, if_match: str | None = None
+        self,
+        path: Any,
+        value: Any,
+        mode: str = "overwrite",
+        metadata: Any = None,
+        if_match: str | None = None,
+        content_type: str | None = None,
     ) -> None:
         content = value if isinstance(value, bytes) else bytes(memoryview(value))
-        await self._write(path, [content], mode, metadata=metadata, if_match=if_match)
+        await self._write(path, [content], mode, metadata=metadata, if_match=if_match, content_type=content_type)
 
     @operation
     async def _put_file(
@@ -119,17 +125,26 @@ class FileOperations(BulkOperations):
         mode: str = "overwrite",
         metadata: Any = None,
         if_match: str | None = None,
+        content_type: str | None = None,
     ) -> None:
         if os.path.isdir(lpath):
             await self._mkdir(rpath)
-        else:
-            await self._write(rpath, pieces_of(lpath, callback), mode, metadata=metadata, if_match=if_match)
+            return
+        pieces = pieces_of(lpath, callback)
+        await self._write(rpath, pieces, mode, metadata=metadata, if_match=if_match, content_type=content_type)
 
     @operation
-    async def _touch(self, path: Any, truncate: bool = True, metadata: Any = None, if_match: str | None = None) -> None:
+    async def _touch(
+        self,
+        path: Any,
+        truncate: bool = True,
+        metadata: Any = None,
+        if_match: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
         mode = "overwrite" if truncate else "create"
         try:
-            await self._write(path, [b""], mode, metadata=metadata, if_match=if_match)
+            await self._write(path, [b""], mode, metadata=metadata, if_match=if_match, content_type=content_type)
         except FileExistsError as error:
             raise NotImplementedError("a store cannot change when a file was modified") from error
 
@@ -154,7 +169,7 @@ class FileOperations(BulkOperations):
             cache_options: for the cache of what was read.
             compression: name of a codec, or "infer" to tell from the path.
             options: for text `encoding`, `errors`, `newline`; for reading `cache_type`, and `size` [bytes] where it is
-                known; for writing `metadata` and `if_match`, as in `Store.write`.
+                known; for writing `metadata`, `if_match` and `content_type`, as in `Store.write`.
 
         Raises:
             FileExistsError: mode `x`, and the file exists; from `close` if another writer was first.
@@ -218,6 +233,11 @@ class FileOperations(BulkOperations):
             raise NotImplementedError(f"mode {mode!r} is not supported: use _pipe_file, or AsyncStore.open_atomic")
         at = self._at(path)
         return AsyncStoreReader(self, at, await at.call("read_seekable"))
+
+    @operation
+    async def _sign(self, path: Any, expiration: int = 100, method: str = "GET") -> str:
+        """A URL that lets whoever has it read one file, or write it (`"PUT"`), for that long [s]."""
+        return str(await self._at(path).call("sign", expires_in=expiration, method=method))
 
     # --- moving, deleting, folders
 

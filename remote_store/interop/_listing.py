@@ -31,6 +31,7 @@ def described(entry: FileInfo | FolderEntry, place: Place) -> dict[str, Any]:
         "ETag": entry.etag,  # As s3fs has it.
         "version_id": entry.extra.get("version_id"),
         "content_type": entry.content_type,
+        "ContentType": entry.content_type,
         "metadata": entry.metadata and dict(entry.metadata),
     }
     info = {"name": name, "size": entry.size, "type": "file"}

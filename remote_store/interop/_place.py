@@ -21,6 +21,7 @@ from remote_store._errors import (
     rename_paths,
     source_changed,
 )
+from remote_store._methods import carried
 from remote_store.drivers.kinds import Kind, by_name
 from remote_store.interop import _identity
 from remote_store.io.streams import ScopedStream
@@ -180,9 +181,7 @@ class Place:
             raise PreconditionFailed(message, path=self.path, backend=self.backend_name, target=target.path)
 
     async def _stream(self, info: FileInfo | None, target: Place) -> None:
-        options: dict[str, Any] = {"overwrite": True}
-        if info and info.metadata and target.view.supports(Capability.USER_METADATA):
-            options["metadata"] = dict(info.metadata)
+        options = {"overwrite": True, **carried(info, target.view.supports)}
         if self.view.is_async:
             async with aclosing(self.chunks()) as chunks:  # type: ignore[type-var]
                 await target.put(chunks, **options)

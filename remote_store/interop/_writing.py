@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from remote_store._capabilities import Capability
 from remote_store._errors import RemoteStoreError
+from remote_store.interop._bulk import WITH
 from remote_store.interop._callers import raised_since
 from remote_store.io.content import spool
 
@@ -151,7 +152,7 @@ def _open(at: Place, **options: Any) -> Iterator[Any]:
         with store.open_atomic(key, **options) as file:
             yield file
     else:
-        store.check_write(key, metadata=options.get("metadata"), if_match=options.get("if_match"))
+        store.check_write(key, **{name: options.get(name) for name in WITH})
         with spool() as file:
             yield file
             file.seek(0)

@@ -281,10 +281,11 @@ def test_metadata_survives_a_stay_on_this_machine(
     with Store.from_url(f"file://{workplace}") as store:
         if not store.supports(Capability.USER_METADATA):
             pytest.skip("this file system keeps no metadata")
-        store.write("a", b"1", metadata={"who": "Ada"})
+        store.write("a", b"1", metadata={"who": "Ada"}, content_type="text/csv")
     rs("cp", "a", f"{s3}/a")
     rs("cp", f"{s3}/a", "b")
     assert answered("info", "b")["metadata"] == answered("info", f"{s3}/a")["metadata"] == {"who": "Ada"}
+    assert answered("info", "b")["content_type"] == answered("info", f"{s3}/a")["content_type"] == "text/csv"
 
 
 def test_memory_stays_bounded(workplace: Path) -> None:

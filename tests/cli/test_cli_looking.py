@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +235,21 @@ def test_head_of_lines_reads_little_more(rs: Any, workplace: Path, monkeypatch: 
 @pytest.mark.parametrize("arguments", [["-n", "-1"], ["-c", "-1"], ["-n", "x"]])
 def test_head_of_less_than_nothing_is_a_usage_error(rs: Any, arguments: list[str]) -> None:
     rs("head", *arguments, "a.txt", code=2)
+
+
+def test_sign_prints_a_url_that_opens_the_file(rs: Any, remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")  # The URL tells it, as nothing else may.
+    url = rs("sign", f"{remote}/b.txt", "--expires-in", "60").stdout.strip()
+    assert "X-Amz-Expires=60&" in url
+    with urllib.request.urlopen(url) as reply:
+        assert reply.read() == b"22"
+    url = rs("sign", f"{remote}/new", "--method", "PUT").stdout.strip()
+    headers = {"Content-Type": "text/csv"}
+    urllib.request.urlopen(urllib.request.Request(url, b"1,2", headers, method="PUT")).close()
+    assert rs("cat", f"{remote}/new").stdout_bytes == b"1,2"
+
+
+def test_sign_says_what_cannot_be(rs: Any, remote: str, tree: Path) -> None:
+    assert "signed_url" in rs("sign", f"{tree}/b.txt", code=1).stderr
+    assert "'GET' or 'PUT'" in rs("sign", f"{remote}/b.txt", "--method", "DELETE", code=1).stderr
+    assert "604800" in rs("sign", f"{remote}/b.txt", "--expires-in", "604801", code=1).stderr

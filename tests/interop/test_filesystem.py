@@ -6,13 +6,14 @@ import asyncio
 import dataclasses
 import datetime as dt
 import os
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filesystems import TREE, Limited, Ops
-from servers.s3 import BUCKET, S3Server
+from servers.s3 import BUCKET, S3Server, view_of
 
 from remote_store import (
     AlreadyExists,
@@ -34,7 +35,8 @@ from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
 
 
 async def test_info_tells_what_the_store_knows(ops: Ops) -> None:
-    await ops.store.write("d/f", b"123", metadata={"who": "me"})
+    kept = {"content_type": "text/csv"} if ops.store.supports(Capability.CONTENT_TYPE) else {}
+    await ops.store.write("d/f", b"123", metadata={"who": "me"}, **kept)
     known = await ops.store.get_file_info("d/f")
     info = await ops.info("d/f")
     assert (info["name"], info["size"], info["type"]) == ("d/f", 3, "file")
@@ -43,7 +45,7 @@ async def test_info_tells_what_the_store_knows(ops: Ops) -> None:
     assert info["metadata"] == {"who": "me"}
     for field in ("etag", "content_type"):
         assert info.get(field) == getattr(known, field)
-    assert info.get("ETag") == known.etag
+    assert (info.get("ETag"), info.get("ContentType")) == (known.etag, known.content_type)
     assert await ops.modified("d/f") == known.modified_at
     assert await ops.info("store://d//f") == info
     assert await ops.info(RemotePath("d/f")) == info
@@ -673,3 +675,50 @@ def test_missing_capabilities_are_told(tmp_path: Path) -> None:
         with pytest.raises(CapabilityNotSupported) as caught:
             call()
         assert caught.value.capability == capability
+
+
+# --- content types and signed URLs
+
+
+async def test_whatever_writes_takes_a_content_type(ops: Ops, tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(b"1")
+    await ops.pipe_file("pipe", b"1", content_type="text/csv")
+    await ops.pipe({"pipes": b"1"}, content_type="text/csv")
+    await ops.put_file(str(tmp_path / "here"), "put", content_type="text/csv")
+    await ops.touch("touch", content_type="text/csv")
+    if not ops.fs.asynchronous:
+        with ops.fs.open("open", "wb", content_type="text/csv") as file:
+            file.write(b"1")
+        with ops.fs.open("text", "x", content_type="text/csv") as file:
+            file.write("1")
+        with pytest.raises(TypeError, match="content_type"):
+            ops.fs.open("open", "rb", content_type="text/csv")
+    for path in await ops.find(""):
+        assert (await ops.info(path))["ContentType"] == "text/csv", path
+    await ops.cp_file("pipe", "copy")
+    assert (await ops.info("copy"))["content_type"] == "text/csv"
+
+
+async def test_what_is_no_content_type_is_refused(ops: Ops) -> None:
+    with pytest.raises(ValueError, match="media type"):
+        await ops.pipe_file("f", b"1", content_type="text")
+    assert not await ops.exists("f")
+
+
+@pytest.mark.parametrize("mode", [pytest.param("sync", marks=pytest.mark.full), "async"])
+async def test_a_filesystem_signs_as_its_store_does(mode: str, moto_server: S3Server) -> None:
+    async with view_of(mode, moto_server, moto_server.fresh_prefix()) as view:
+        ops = Ops(view.store)
+        await ops.pipe_file("d/f", b"content")
+        url = await ops.sign("d/f", expiration=60)
+        assert "X-Amz-Expires=60&" in url
+        with await asyncio.to_thread(urllib.request.urlopen, url) as reply:
+            assert reply.read() == b"content"
+        assert "X-Amz-Expires=100&" in await ops.sign("store://d/new", method="PUT")
+
+
+async def test_a_filesystem_that_cannot_sign_says_so(ops: Ops) -> None:
+    if ops.store.supports(Capability.SIGNED_URL):
+        pytest.skip("this one can")
+    with pytest.raises(CapabilityNotSupported, match="signed_url"):
+        await ops.sign("f")

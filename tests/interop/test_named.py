@@ -364,6 +364,10 @@ PAIRS = [(source, target) for source in NAMES for target in NAMES if source != t
 async def test_files_are_streamed_between_stores(source: str, target: str, every: Any) -> None:
     big = bytes(range(256)) * 4096 * 9  # More than one part of an upload.
     await every.pipe_file(f"{source}/d/f", big, metadata={"k": "v"} if source != "files" else None)
+    await every.touch(f"{source}/typed", content_type="text/csv")
+    await every.cp_file(f"{source}/typed", f"{target}/typed")
+    assert (await every.info(f"{target}/typed"))["ContentType"] == "text/csv"
+    await every.rm([f"{source}/typed", f"{target}/typed"])
     await every.pipe_file(f"{source}/d/e/g", b"2")
     await every.cp_file(f"{source}/d/f", f"{target}/one")
     await every.copy(f"remote-store://{source}/d", f"remotestore://{target}/copy", recursive=True)
