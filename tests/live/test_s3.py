@@ -1,0 +1,90 @@
+"""The contract, certification and races on a real bucket."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from helpers.deadline import DEADLINE
+
+from remote_store import AlreadyExists, Capability, Store
+from remote_store.aio import AsyncStore
+from remote_store.certify import certify
+from remote_store.certify.checks import CHECKS, Check
+from remote_store.certify.checks.absent import refuses_what_it_lacks
+from remote_store.certify.view import View
+from remote_store.engine.runners import run_to_end
+
+WORKERS, ROUNDS, INCREMENTS = 8, 20, 5
+every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+
+
+def view_of(store: Store | AsyncStore) -> View:
+    return View(store, hierarchical=False, empty_folders=False, workers=WORKERS)
+
+
+@every_check
+def test_store_keeps(check: Check, store: Store) -> None:
+    view = view_of(store)
+    run_to_end(check(view) if check.applies(view) else refuses_what_it_lacks(view))
+
+
+@every_check
+async def test_async_store_keeps(check: Check, async_store: AsyncStore) -> None:
+    view = view_of(async_store)
+    await (check(view) if check.applies(view) else refuses_what_it_lacks(view))
+
+
+def test_it_is_certified(store: Store) -> None:
+    report = certify(store, workers=WORKERS)
+    assert report.ok, report.to_markdown()
+
+
+def test_one_of_many_creates_a_file(store: Store) -> None:
+    gate = threading.Barrier(WORKERS)
+
+    def race(racer: int) -> list[bool]:
+        won = []
+        for turn in range(ROUNDS):
+            gate.wait(DEADLINE)
+            try:
+                store.write(f"{turn}", b"%d" % racer)
+                won.append(True)
+            except AlreadyExists:
+                won.append(False)
+        return won
+
+    with ThreadPoolExecutor(WORKERS) as threads:
+        won = list(threads.map(race, range(WORKERS)))
+    winners = [[racer for racer in range(WORKERS) if won[racer][turn]] for turn in range(ROUNDS)]
+    assert [len(found) for found in winners] == [1] * ROUNDS
+    assert [store.read_bytes(f"{turn}") for turn in range(ROUNDS)] == [b"%d" % found[0] for found in winners]
+
+
+def test_a_counter_loses_no_increment(store: Store) -> None:
+    def increment(_: int) -> None:
+        for _ in range(INCREMENTS):
+            store.update("counter", lambda content: b"%d" % (int(content or b"0") + 1), attempts=100)
+
+    with ThreadPoolExecutor(WORKERS) as threads:
+        list(threads.map(increment, range(WORKERS)))
+    assert store.read_bytes("counter") == b"%d" % (WORKERS * INCREMENTS)
+
+
+def test_a_signed_url_is_good_for_what_it_says_alone(store: Store) -> None:
+    if not store.supports(Capability.SIGNED_URL):
+        pytest.skip("this store signs nothing")
+    store.write("f", b"content")
+    url = store.sign("f", expires_in=600)
+    with urllib.request.urlopen(url, timeout=DEADLINE) as reply:
+        assert reply.read() == b"content"
+    put = urllib.request.Request(url, b"changed", {"Content-Type": "application/octet-stream"}, method="PUT")
+    for refused in (put, url.replace("X-Amz-Expires=600", "X-Amz-Expires=601")):
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            urllib.request.urlopen(refused, timeout=DEADLINE)
+        raised.value.close()
+        assert raised.value.code == 403
+    assert store.read_bytes("f") == b"content"
