@@ -194,19 +194,19 @@ def storage_full(path: str, backend: str) -> StorageFull:
     return StorageFull("No space or quota is left on the storage", path=path, backend=backend)
 
 
-def is_folder(path: str, backend: str) -> InvalidPath:
+def found_folder(path: str, backend: str) -> InvalidPath:
     return InvalidPath("Path exists as a directory where a file is meant", path=path, backend=backend)
 
 
-def is_file(path: str, backend: str) -> InvalidPath:
+def found_file(path: str, backend: str) -> InvalidPath:
     return InvalidPath("Path exists as a file where a folder is meant", path=path, backend=backend)
 
 
-def below_file(path: str, backend: str) -> InvalidPath:
+def found_file_above(path: str, backend: str) -> InvalidPath:
     return InvalidPath("An ancestor of this path is a file", path=path, backend=backend)
 
 
-def not_regular(path: str, backend: str) -> InvalidPath:
+def found_special(path: str, backend: str) -> InvalidPath:
     return InvalidPath("Not a file: neither a regular one nor a folder is there", path=path, backend=backend)
 
 

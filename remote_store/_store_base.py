@@ -239,10 +239,10 @@ class StoreBase(Generic[B]):
         return FolderInfo(RemotePath.ROOT, 0, 0)
 
     def _not_a_file(self, key: str, is_folder: bool) -> RemoteStoreError:
-        return (errors.is_folder if is_folder else errors.file_missing)(key, self._backend.name)
+        return (errors.found_folder if is_folder else errors.file_missing)(key, self._backend.name)
 
     def _not_a_folder(self, key: str, is_file: bool) -> RemoteStoreError:
-        return (errors.is_file if is_file else errors.folder_missing)(key, self._backend.name)
+        return (errors.found_file if is_file else errors.folder_missing)(key, self._backend.name)
 
     # --- the part of the interface that needs no I/O
 

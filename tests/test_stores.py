@@ -395,7 +395,8 @@ def test_a_store_tells_its_backend_and_root() -> None:
 def test_a_backend_tells_what_makes_an_equal_one_and_what_it_wraps(tmp_path: Any) -> None:
     backend = LocalBackend(tmp_path, durable=True)
     args, options = backend.recipe()
-    assert LocalBackend(*args, **options).recipe() == ((str(tmp_path),), {"create": True, "durable": True})
+    assert LocalBackend(*args, **options).recipe() == (args, options)
+    assert (options["root"], options["durable"]) == (str(tmp_path), True)
     assert (Plain().recipe(), Plain().inner) == (None, None)
     assert SyncBackendAdapter(backend).inner is backend
 

@@ -15,9 +15,9 @@ from remote_store._errors import (
     RemoteStoreError,
     ResourceLocked,
     StorageFull,
-    below_file,
     file_missing,
-    is_folder,
+    found_file_above,
+    found_folder,
     not_empty,
     storage_full,
     target_exists,
@@ -141,11 +141,11 @@ def from_os_error(
     # Some packages raise plain OSErrors whose number tells the class they should have (smbprotocol).
     classes = {type(error), type(OSError(number, ""))}
     if NotADirectoryError in classes and writing:
-        return below_file(key, backend)
+        return found_file_above(key, backend)
     if classes & {FileNotFoundError, NotADirectoryError} or (number == errno.ENAMETOOLONG and not writing):
         return file_missing(key, backend)
     if IsADirectoryError in classes:
-        return is_folder(key, backend)
+        return found_folder(key, backend)
     if FileExistsError in classes:
         return target_exists(key, backend)
     if number == errno.ENOTEMPTY:

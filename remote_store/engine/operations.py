@@ -20,12 +20,12 @@ from remote_store._errors import (
     InvalidPath,
     NotFound,
     RemoteStoreError,
-    below_file,
     file_missing,
     folder_missing,
+    found_file,
+    found_file_above,
+    found_folder,
     is_container_missing,
-    is_file,
-    is_folder,
     not_whole,
     target_exists,
 )
@@ -129,7 +129,7 @@ class Engine:
         if isinstance(entry, FileInfo):
             return entry
         if entry is not None:
-            raise is_folder(key, self.name)
+            raise found_folder(key, self.name)
         raise await self._missed_file(key)
 
     async def require_file(self, key: str) -> None:
@@ -138,7 +138,7 @@ class Engine:
         if kind is None:
             raise await self._missed_file(key)
         if kind == FOLDER:
-            raise is_folder(key, self.name)
+            raise found_folder(key, self.name)
 
     async def _missed_file(self, key: str, reported: NotFound | None = None) -> RemoteStoreError:
         """The verdict on a file that was not found: in a flat namespace it may be a folder.
@@ -152,7 +152,7 @@ class Engine:
         if self._flat and not is_container_missing(miss):
             try:
                 if await self.driver.has_children(key):
-                    return is_folder(key, self.name)
+                    return found_folder(key, self.name)
             except NotFound as probe:
                 return probe  # It names the missing container, which a HEAD cannot.
             except BackendUnavailable:
@@ -237,7 +237,7 @@ class Engine:
         """The order of a write's refusals: a folder, a file above it, a file there."""
         kind = await self.driver.kind(key)
         if kind == FOLDER:
-            raise is_folder(key, self.name)
+            raise found_folder(key, self.name)
         if kind == FILE:
             if not replaces:
                 raise target_exists(key, self.name)
@@ -246,14 +246,14 @@ class Engine:
         while ancestor and (kind := await self.driver.kind(ancestor)) is None:
             ancestor = ancestor.rpartition("/")[0]
         if ancestor and kind == FILE:
-            raise below_file(key, self.name)
+            raise found_file_above(key, self.name)
 
     async def _check_ancestors(self, key: str) -> None:
         """Look at every ancestor of a key in a flat namespace, together."""
         parts = key.split("/")[:-1]
         ancestors = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
         if FILE in await asyncio.gather(*(self.driver.kind(ancestor) for ancestor in ancestors)):
-            raise below_file(key, self.name)
+            raise found_file_above(key, self.name)
 
     # --- deleting
 
@@ -275,7 +275,7 @@ class Engine:
             await self.driver.remove_folder(key, recursive)
         except NotFound as miss:
             if self._flat and not is_container_missing(miss) and await self._is_known_file(key):
-                raise is_file(key, self.name) from None
+                raise found_file(key, self.name) from None
             if not missing_ok:
                 raise
 
@@ -284,12 +284,12 @@ class Engine:
         if found and self._flat:
             return
         if found is not None and self._flat:
-            raise (is_file if await self._is_known_file(key) else folder_missing)(key, self.name)
+            raise (found_file if await self._is_known_file(key) else folder_missing)(key, self.name)
         kind = await self.kind(key)
         if kind is None:
             raise folder_missing(key, self.name)
         if kind == FILE:
-            raise is_file(key, self.name)
+            raise found_file(key, self.name)
 
     async def _is_known_file(self, key: str) -> bool:
         """Whether a file stands where no folder was found; the first verdict stands when the probe fails."""

@@ -15,9 +15,9 @@ from remote_store._errors import (
     PermissionDenied,
     PreconditionFailed,
     RemoteStoreError,
-    below_file,
-    is_file,
-    is_folder,
+    found_file,
+    found_file_above,
+    found_folder,
     rename_paths,
     source_changed,
 )
@@ -49,15 +49,15 @@ class StoreFound(InvalidPath, FileExistsError):
 
 
 _BUILTINS: dict[str, type[InvalidPath]] = {
-    is_folder("", "").message: FolderFound,
-    is_file("", "").message: FileFound,
-    below_file("", "").message: FileFound,
+    found_folder("", "").message: FolderFound,
+    found_file("", "").message: FileFound,
+    found_file_above("", "").message: FileFound,
 }
 
 
 def folder_found(path: str, backend: str) -> FolderFound:
     """The error for a path that is known to be a folder."""
-    return FolderFound(is_folder("", "").message, path=path, backend=backend)
+    return FolderFound(found_folder("", "").message, path=path, backend=backend)
 
 
 class Errors:

@@ -18,10 +18,10 @@ from remote_store._errors import (
     file_missing,
     folder_deleted,
     folder_missing,
-    is_file,
-    is_folder,
+    found_file,
+    found_folder,
+    found_special,
     not_empty,
-    not_regular,
     source_changed,
 )
 from remote_store._models import FileInfo, FolderEntry, folder_entry
@@ -95,7 +95,7 @@ class LocalDriver(LocalRoot):
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
-                raise (is_folder if stat.S_ISDIR(status.st_mode) else not_regular)(key, self.name)
+                raise (found_folder if stat.S_ISDIR(status.st_mode) else found_special)(key, self.name)
         except BaseException:
             os.close(fd)
             raise
@@ -117,7 +117,7 @@ class LocalDriver(LocalRoot):
         if not stat.S_ISREG(status.st_mode):
             if stat.S_ISDIR(status.st_mode):
                 return folder_entry(key)
-            raise not_regular(key, self.name)
+            raise found_special(key, self.name)
         metadata = content_type = None
         if self._keeps_metadata:
             try:
@@ -240,13 +240,13 @@ class LocalDriver(LocalRoot):
         with self.changing(key) as (folder, name):
             mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode) or (stat.S_ISLNK(mode) and self.kind_now(key) == FOLDER):
-                raise is_folder(key, self.name)
+                raise found_folder(key, self.name)
             os.unlink(name, dir_fd=folder)
 
     async def remove_folder(self, key: str, recursive: bool) -> None:
         kind = await self.kind(key)
         if kind != FOLDER:
-            raise (is_file if kind == FILE else folder_missing)(key, self.name)
+            raise (found_file if kind == FILE else folder_missing)(key, self.name)
         try:
             with self.changing(key) as (folder, name):
                 try:

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from remote_store._errors import InvalidPath, NotFound, RemoteStoreError, escapes_root, not_regular
+from remote_store._errors import InvalidPath, NotFound, RemoteStoreError, escapes_root, found_special
 from remote_store._models import FileInfo, file_info
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind
 from remote_store.drivers.errors import from_os_error
@@ -123,7 +123,7 @@ class LocalRoot(Driver):
         """The contract's error for `key`, which could not be opened."""
         path = self.prefix + key
         if isinstance(error, FileNotFoundError) and os.path.islink(path):
-            return not_regular(key, self.name)
+            return found_special(key, self.name)
         if isinstance(error, PermissionError) and not os.path.realpath(path).startswith(self.prefix):
             return escapes_root(key, self.name)
         return from_os_error(error, key, self.name)

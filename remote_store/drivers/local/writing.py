@@ -16,8 +16,8 @@ from remote_store._errors import (
     NotFound,
     RemoteStoreError,
     folder_deleted,
-    is_folder,
-    not_regular,
+    found_folder,
+    found_special,
     target_exists,
 )
 from remote_store.drivers.base import FOLDER, Sink, WriteOptions
@@ -152,7 +152,7 @@ class NewParent:
                 self.fd = driver.open_folder(key, driver.folder_flags)
             except FileNotFoundError:
                 if os.path.islink(driver.native(key)):
-                    raise not_regular(self._key, driver.name) from None
+                    raise found_special(self._key, driver.name) from None
                 if not key:
                     self._make_root()
                 key = key.rpartition("/")[0]
@@ -170,7 +170,7 @@ class NewParent:
 def check_replaceable(old: os.stat_result, key: str, backend: str) -> None:
     """Raise `InvalidPath` for a device, a pipe or a socket, which no file may replace."""
     if not (stat.S_ISREG(old.st_mode) or stat.S_ISLNK(old.st_mode) or stat.S_ISDIR(old.st_mode)):
-        raise not_regular(key, backend)
+        raise found_special(key, backend)
 
 
 class Origin(NamedTuple):
@@ -216,7 +216,7 @@ class LocalSink(Sink):
         except FileNotFoundError:
             return None
         if self._is_folder(old):
-            raise is_folder(self._key, self._driver.name)
+            raise found_folder(self._key, self._driver.name)
         check_replaceable(old, self._key, self._driver.name)
         if not self._options.overwrite:
             raise target_exists(self._key, self._driver.name)
@@ -308,7 +308,7 @@ class LocalSink(Sink):
             if isinstance(error, RemoteStoreError):
                 raise
             blocker = os.stat(self._parent.name, dir_fd=self._parent.fd, follow_symlinks=False)
-            verdict = is_folder if self._is_folder(blocker) else target_exists
+            verdict = found_folder if self._is_folder(blocker) else target_exists
             raise verdict(self._key, self._driver.name) from error
 
     def _create(self, fd: int) -> None:

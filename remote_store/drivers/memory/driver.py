@@ -14,12 +14,12 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from remote_store import _fork
 from remote_store._errors import (
     RemoteStoreError,
-    below_file,
     etag_differs,
     file_missing,
     folder_missing,
-    is_file,
-    is_folder,
+    found_file,
+    found_file_above,
+    found_folder,
     not_empty,
     target_exists,
 )
@@ -143,15 +143,15 @@ class MemoryDriver(Driver):
     def _check_free(self, key: str, path: str) -> None:
         """Refuse a new file that is a folder or below a file."""
         if self._is_folder(path):
-            raise is_folder(key, self.name)
+            raise found_folder(key, self.name)
         parent = path.rpartition("/")[0]
         while parent and not self._is_folder(parent):
             if parent in self._files:
-                raise below_file(key, self.name)
+                raise found_file_above(key, self.name)
             parent = parent.rpartition("/")[0]
 
     def _missing(self, key: str) -> RemoteStoreError:
-        return (is_folder if self._is_folder(self._prefix + key) else file_missing)(key, self.name)
+        return (found_folder if self._is_folder(self._prefix + key) else file_missing)(key, self.name)
 
     @staticmethod
     def _etag(file: MemoryFile) -> str:
@@ -192,7 +192,7 @@ class MemoryDriver(Driver):
         if file is None and etag is None:
             raise self._missing(key)
         if file is None or (etag is not None and self._etag(file) != etag):
-            raise (is_folder if self._is_folder(self._prefix + key) else etag_differs)(key, self.name)
+            raise (found_folder if self._is_folder(self._prefix + key) else etag_differs)(key, self.name)
         data: bytes = file.getvalue()
         return data
 
@@ -249,7 +249,7 @@ class MemoryDriver(Driver):
         path = self._prefix + key
         with self._locks.tree:
             if path in self._files:
-                raise is_file(key, self.name)
+                raise found_file(key, self.name)
             if not self._is_folder(path):
                 raise folder_missing(key, self.name)
             if not recursive and any(True for _ in self._children(path)):
