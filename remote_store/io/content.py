@@ -77,7 +77,8 @@ def binary(chunk: object) -> bytes:
     """A piece of content as bytes."""
     data = None if isinstance(chunk, str) else bytes_or_none(chunk)
     if data is None:
-        raise TypeError(f"content must yield bytes, not {type(chunk).__name__}")
+        hint = "; encode it, or use write_text for text" if isinstance(chunk, str) else ""
+        raise TypeError(f"content must yield bytes, not {type(chunk).__name__}{hint}")
     return data
 
 
