@@ -13,7 +13,7 @@ def install(packages: str, extra: str) -> str:
 
 
 def nearest(
-    name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None, likeness: float = 0.6
+    name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None, likeness: float = 0.65
 ) -> str | None:
     """The known option that was meant by another name, as far as that can be guessed.
 

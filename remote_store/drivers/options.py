@@ -122,7 +122,7 @@ class RemoteOptions(Options):
 
     Args:
         timeout: deadline of one SDK call with its retries, and of each chunk of a stream [s].
-        retries: how often the SDK tries a failed request again.
+        retries: how often the SDK tries a failed request again; S3: 3 times unless given.
         ca_bundle: file of the certificates to trust instead of those that the SDK brings (PEM).
         proxy: URL of the proxy through which all requests go.
     """
@@ -136,10 +136,12 @@ class RemoteOptions(Options):
     """Options that have no field, for the filesystem of fsspec."""
 
     def __post_init__(self) -> None:
+        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
+            raise ValueError(f"timeout must be a number of seconds above 0, not {self.timeout!r}")
         if self.retries is not None and not (isinstance(self.retries, int) and self.retries >= 0):
             raise ValueError(f"retries must be a whole number, at least 0{self._in_table('retries')}")
-        if self.proxy is not None and not self.proxy.startswith(("http://", "https://")):
-            raise ValueError(f"proxy must begin with http:// or https://, unlike {redact(self.proxy)!r}")
+        if self.proxy is not None and not str(self.proxy).startswith(("http://", "https://")):
+            raise ValueError(f"proxy must begin with http:// or https://, unlike {redact(str(self.proxy))!r}")
         if self.ca_bundle is not None:
             _check_certificates(self.ca_bundle)
 

@@ -213,3 +213,18 @@ def test_what_a_user_forgets_or_misspells_is_told() -> None:
         LocalBackend("x", durabel=True)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="the URL tells the option 'bucket' already"):
         by_url(bucket="other")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("timeout", "20", "timeout must be a number of seconds above 0, not '20'"),
+        ("timeout", 0, "timeout must be a number of seconds above 0, not 0"),
+        ("part_size", "8MB", "part_size must be at least 5 MiB .*number of bytes"),
+        ("max_concurrency", 0, "max_concurrency must be a whole number, at least 1, not 0"),
+        ("proxy", {"https": "http://a"}, "proxy must begin with http:// or https://"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_at_once(option: str, value: object, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        S3Backend("b", **{option: value})  # type: ignore[arg-type]

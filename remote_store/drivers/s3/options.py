@@ -75,9 +75,11 @@ class S3Options(RemoteOptions):
         if not self.bucket:
             raise ValueError("S3 needs a bucket: S3Backend('my-bucket'), or s3://my-bucket/prefix")
         if "://" in self.bucket or ("/" in self.bucket and not self.bucket.startswith("arn:")):
-            raise ValueError("a bucket is a name, such as 'my-bucket'; a prefix in it is the root")
-        if self.part_size < 5 << 20:
-            raise ValueError("part_size must be at least 5 MiB (S3's minimum)")
+            raise ValueError("a bucket is a name, such as 'my-bucket'; a prefix in it is the argument `root`")
+        if not isinstance(self.part_size, int) or self.part_size < 5 << 20:
+            raise ValueError("part_size must be at least 5 MiB (S3's minimum), as a number of bytes")
+        if not isinstance(self.max_concurrency, int) or self.max_concurrency < 1:
+            raise ValueError(f"max_concurrency must be a whole number, at least 1, not {self.max_concurrency!r}")
         if self.endpoint_url is not None and not self.endpoint_url.startswith(("http://", "https://")):
             raise ValueError("endpoint_url must begin with http:// or https://")
         super().__post_init__()
