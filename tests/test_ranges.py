@@ -162,3 +162,13 @@ def test_a_missing_file_is_told_at_once() -> None:
     store = Store(Simple())
     with pytest.raises(NotFound):
         store.read("missing", start=5)
+
+
+@pytest.mark.parametrize(("start", "end"), [(2.0, None), (0, 2.0), ("1", None), (None, 1)])
+def test_bounds_are_whole_numbers(start: Any, end: Any) -> None:
+    store = Store(MemoryBackend())
+    store.write("a", b"0123")
+    with pytest.raises(TypeError, match="whole numbers"):
+        store.read("a", start=start, end=end)
+    with pytest.raises(TypeError, match="whole numbers"):
+        store.read_range("a", start, 3 if end is None else end)
