@@ -83,7 +83,7 @@ METHODS: dict[str, Method] = {
 
 def _check_etag(etag: object) -> str:
     if not isinstance(etag, str) or not etag.strip('"'):
-        raise ValueError("if_match must be a non-empty etag")
+        raise ValueError("if_match must be an etag, such as `get_file_info(path).etag`, and not empty")
     return etag.strip('"')
 
 

@@ -115,6 +115,8 @@ class StoreBase(Generic[B]):
     def _set_up(
         self, backend: B, root_path: str | RemotePath, closes_backend: bool, origin: Origin | None = None
     ) -> None:
+        if isinstance(backend, type):
+            raise TypeError(f"backend must be a Backend, not a class: make one, as in {backend.__name__}(...)")
         if not hasattr(backend, "capabilities"):
             raise TypeError(
                 f"backend must be a Backend, not {type(backend).__name__}; see also {type(self).__name__}.from_url"

@@ -32,7 +32,7 @@ async def update(store: Any, path: Any, function: Callable[[bytes | None], Any],
             continue
         changed = function(content)
         if inspect.isawaitable(changed):
-            changed = await changed
+            changed = await _awaited(view, changed)
         try:
             options = {} if info is None else {"if_match": info.etag, **carried(info, view.supports)}
             result: WriteResult = await view.write(path, changed, **options)
@@ -41,6 +41,14 @@ async def update(store: Any, path: Any, function: Callable[[bytes | None], Any],
         else:
             return result
     raise _given_up(conflict, attempts) from conflict
+
+
+async def _awaited(view: EitherStore, changed: Any) -> Any:
+    if not view.is_async:
+        if inspect.iscoroutine(changed):
+            changed.close()  # no warning that nobody awaited it
+        raise TypeError("function must return content, not a coroutine; an async function needs AsyncStore")
+    return await changed
 
 
 async def _described(view: EitherStore, path: Any) -> FileInfo | None:

@@ -446,3 +446,14 @@ async def test_a_backend_closed_for_good_says_so_before_any_other_rule(number: i
         await call(twin) if number < len(CALLS) else [item async for item in call(twin)]
     assert Store(backend).exists("")
     assert Capability.READ in backend.capabilities
+
+
+@pytest.mark.parametrize(("make", "backend"), [(Store, MemoryBackend), (AsyncStore, AsyncMemoryBackend)])
+def test_a_class_in_place_of_a_backend_is_refused(make: Any, backend: type) -> None:
+    with pytest.raises(TypeError, match=rf"not a class: make one, as in {backend.__name__}\(...\)"):
+        make(backend)
+
+
+def test_an_option_that_is_like_none_is_not_taken_for_one() -> None:
+    with pytest.raises(ValueError, match="unknown option 'retries' for a local folder; it takes root, create, durable"):
+        LocalBackend("x", retries=5)  # type: ignore[call-arg]

@@ -232,3 +232,16 @@ async def test_after_the_block_nothing_is_taken() -> None:
     with pytest.raises(RemoteStoreError):
         async with store.open_atomic("f", seekable=True):
             pass
+
+
+@pytest.mark.parametrize("maker", [LocalBackend, lambda _: MemoryBackend()], ids=["local", "memory"])
+def test_a_writer_that_does_not_seek_says_how_to_get_one_that_does(
+    maker: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    store = Store(maker(tmp_path))
+    with store.open_atomic("a") as file:
+        file.write(b"1")
+        assert not file.seekable()
+        with pytest.raises(io.UnsupportedOperation, match="seekable=True"):
+            file.seek(0)
+    assert store.read_bytes("a") == b"1"

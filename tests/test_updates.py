@@ -94,3 +94,15 @@ async def test_tasks_count_together() -> None:
     functions: list[Callable[[bytes | None], Any]] = [one_more, slowly] * 5
     await asyncio.gather(*(store.update("n", function, attempts=1000) for function in functions))
     assert await store.read_bytes("n") == b"10"
+
+
+async def made(content: bytes | None) -> bytes:
+    await asyncio.sleep(0)
+    return b"1"
+
+
+def test_a_store_refuses_an_async_function_and_writes_nothing() -> None:
+    store: Any = Store(MemoryBackend())
+    with pytest.raises(TypeError, match="async function needs AsyncStore"):
+        store.update("n", made)
+    assert not store.exists("n")

@@ -138,6 +138,10 @@ class AtomicFile(io.BufferedWriter):
         _refuse_text(buffer)
         return super().write(buffer)
 
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Refuse; `open_atomic(seekable=True)` gives a writer that seeks."""
+        raise io.UnsupportedOperation("seek: open the file with seekable=True")
+
     def commit(self) -> None:
         if not self.closed:
             self.flush()
