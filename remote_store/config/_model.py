@@ -18,11 +18,19 @@ from remote_store.config._options import POLICIES, TEXTS, Float, Int, Placeholde
 from remote_store.config._values import ConfigError, each, filled, hidden, is_malformed, is_unsafe, plain
 from remote_store.drivers.kinds import Kind, by_name, by_protocol
 
+_PLAIN = {
+    "missing": "missing",
+    "string_pattern_mismatch": "a name has no `/` and no `\\`, and is not empty or of dots alone",
+}
+"""Kind of an error of pydantic → what to say instead."""
+
 
 class _Model(BaseModel):
     """Forbids what it does not know, prints no input, and raises `ConfigError`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+    ELSE: ClassVar[str]
+    """What to do with a field that is like none of ours."""
     DEPTH: ClassVar[int]
     """How many parts of the place that pydantic gives to an error name something of ours."""
 
@@ -40,10 +48,11 @@ class _Model(BaseModel):
     def _told(cls, invalid: pydantic.ValidationError) -> ConfigError:
         found: dict[str, ConfigError] = {}
         for item in invalid.errors(include_url=False, include_input=False):
-            where, what = ".".join(str(part) for part in item["loc"][: cls.DEPTH]), item["msg"]
+            where = ".".join(str(part) for part in item["loc"][: cls.DEPTH])
+            what = _PLAIN.get(item["type"], item["msg"])
             if item["type"] == "extra_forbidden":
                 close = nearest(where, cls.model_fields)
-                what = f"unknown field; did you mean `{close}`?" if close else "unknown field; remove it"
+                what = f"unknown field; did you mean `{close}`?" if close else f"unknown field; {cls.ELSE}"
             error = item.get("ctx", {}).get("error")
             if not isinstance(error, ConfigError):
                 error = ConfigError(("", what))
@@ -60,6 +69,7 @@ class StoreConfig(_Model):
     """
 
     model_config = ConfigDict(json_schema_extra=add_kinds)
+    ELSE = "remove it, or move it into `options` if the backend takes it"
     DEPTH = 1
     LATE: ClassVar[bool] = True
     """Whether placeholders are still to be filled."""
@@ -200,6 +210,7 @@ class Config(_Model):
         20.0
     """
 
+    ELSE = "remove it, or move it below `stores` if it is a store, as in [stores.raw]"
     DEPTH = 2
     stores: dict[Annotated[str, Field(pattern=r"^[^/\\]*[^/\\.][^/\\]*$")], StoreConfig]
     """The stores by name, which is a segment of a path: no `/` or `\\`, and not of dots alone."""
