@@ -254,7 +254,12 @@ class Store(ReadingStore):
     # --- moving
 
     def move(self, src: Path, dst: Path, *, overwrite: bool = False) -> None:
-        """Rename a file; its user metadata goes along. To its own path it does nothing.
+        """Rename a file; its user metadata and content type go along. To its own path it does nothing.
+
+        Args:
+            src: path of the file.
+            dst: its new path; the folders above are made.
+            overwrite: replace the file at `dst`, if there is one.
 
         Raises:
             InvalidPath: either is the root or a folder, or `dst` is below a file.
@@ -264,7 +269,7 @@ class Store(ReadingStore):
         self._transfer("move", src, dst, overwrite)
 
     def copy(self, src: Path, dst: Path, *, overwrite: bool = False) -> None:
-        """Duplicate a file with its user metadata; raises as `move` does."""
+        """Duplicate a file with its user metadata and content type; arguments and errors as of `move`."""
         self._transfer("copy", src, dst, overwrite)
 
     def _transfer(self, verb: str, src: Path, dst: Path, overwrite: bool) -> None:

@@ -112,7 +112,7 @@ class ReadingStore(StoreBase[Backend]):
     # --- reading
 
     def read(self, path: Path, *, start: int = 0, end: int | None = None, if_match: str | None = None) -> BinaryIO:
-        """A binary stream at 0; close it, or use it in a `with` block.
+        """Open a file: a binary stream of its content, to be used in a `with` block, or closed.
 
         Args:
             path: of the file.
@@ -199,6 +199,7 @@ class ReadingStore(StoreBase[Backend]):
 
         Example:
             >>> url = store.sign("reports/may.pdf", expires_in=600)  # doctest: +SKIP
+            >>> url = store.sign("inbox/may.pdf", method="PUT")  # doctest: +SKIP
         """
         key = self._key(path, file_key)
         self._require("sign", path)
