@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any, BinaryIO, cast
+from enum import StrEnum
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry, SignedMethod
+from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry
 from remote_store._paths import below, printable
 from remote_store.cli import _show
 from remote_store.cli._options import Human, Json, Where, Wheres
@@ -161,13 +162,20 @@ def _print(source: BinaryIO, lines: int | None = None, size: int | None = None) 
     sys.stdout.buffer.flush()
 
 
+class SignedBy(StrEnum):
+    """The methods that `sign` offers."""
+
+    GET = "GET"
+    PUT = "PUT"
+
+
 def sign(
     place: Where,
-    expires_in: Annotated[int, typer.Option("--expires-in", help="How long it is good for [s].")] = 3600,
-    method: Annotated[str, typer.Option("--method", help="GET to read the file, PUT to write it.")] = "GET",
+    expires_in: Annotated[int, typer.Option("--expires-in", min=1, help="How long it is good for [s].")] = 3600,
+    method: Annotated[SignedBy, typer.Option("--method", help="GET to read the file, PUT to write it.")] = SignedBy.GET,
 ) -> None:
     """Print a URL by which whoever has it reads, or writes, one file. It is a secret."""
     with Places() as places:
         where = places.open(place)
         with where.errors():
-            _show.line(where.store.sign(where.key, expires_in=expires_in, method=cast("SignedMethod", method)))
+            _show.line(where.store.sign(where.key, expires_in=expires_in, method=method.value))
