@@ -8,7 +8,6 @@ from remote_store.certify.checks import atomic as atomic
 from remote_store.certify.checks import content_types as content_types
 from remote_store.certify.checks import deleting as deleting
 from remote_store.certify.checks import exclusive as exclusive
-from remote_store.certify.checks import iterables as iterables
 from remote_store.certify.checks import listing as listing
 from remote_store.certify.checks import metadata as metadata
 from remote_store.certify.checks import moving as moving

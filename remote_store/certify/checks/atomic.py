@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from remote_store._capabilities import Capability
 from remote_store._errors import AlreadyExists, InvalidPath, NotFound
 from remote_store.certify.checks.paths import collect_all
@@ -45,19 +47,22 @@ async def open_atomic_publishes_at_the_end(s: View) -> None:
         await file.write(b"new")
         equal(len(await s.read_bytes("a/f")), 500_001, "old content within the block")
     equal(await s.read_bytes("a/f"), b"new", "content after replacing")
-    async with s.open_atomic("empty"):
-        pass
-    equal(await s.read_bytes("empty"), b"", "a block that writes nothing makes an empty file")
+    for seekable in (False, True):
+        async with s.open_atomic("empty", overwrite=seekable, seekable=seekable):
+            pass
+        equal(await s.read_bytes("empty"), b"", "a block that writes nothing makes an empty file")
 
 
 @check("AW.open_atomic", Capability.ATOMIC_WRITE)
 async def a_block_that_raises_publishes_nothing(s: View) -> None:
     """The block's exception passes unchanged, the old content stays, nothing is left behind."""
     await s.write("old", b"old")
-    for path in ("old", "new", "deep/er/new"):
+    for path, seekable in product(("old", "new", "deep/er/new"), (False, True)):
         try:
-            async with s.open_atomic(path, overwrite=True) as file:
+            async with s.open_atomic(path, overwrite=True, seekable=seekable) as file:
                 await file.write(b"x" * 3_000_000)
+                if seekable:
+                    await file.seek(0)
                 raise SourceFailed
         except SourceFailed:
             true(file.result is None, "a discarded writer has no result")
@@ -69,19 +74,22 @@ async def a_block_that_raises_publishes_nothing(s: View) -> None:
 
 @check("AW.open_atomic", Capability.ATOMIC_WRITE)
 async def open_atomic_refuses_as_write_does(s: View) -> None:
-    """An existing file, a folder, the root and a missing overwrite are refused."""
+    """An existing file, a folder, the root and a missing overwrite are refused, whether or not the writer seeks."""
     await s.write("d/f", b"1")
 
     async def attempt(path: str, **options: bool) -> None:
         async with s.open_atomic(path, **options) as file:
             await file.write(b"2")
 
-    await raises(AlreadyExists, attempt("d/f"), "open_atomic over a file")
-    if s.hierarchical:
-        await raises(InvalidPath, attempt("d", overwrite=True), "open_atomic on a folder")
-        await raises(InvalidPath, attempt("d/f/x"), "open_atomic below a file")
-    await raises(InvalidPath, attempt(""), "open_atomic on the root", "must not be empty")
+    for how in ({}, {"seekable": True}):
+        await raises(AlreadyExists, attempt("d/f", **how), f"open_atomic over a file, {how}", "already exists")
+        if s.hierarchical:
+            await raises(InvalidPath, attempt("d", overwrite=True, **how), f"open_atomic on a folder, {how}")
+            await raises(InvalidPath, attempt("d/f/x", **how), f"open_atomic below a file, {how}")
+        await raises(InvalidPath, attempt("", **how), f"open_atomic on the root, {how}", "must not be empty")
     equal(await s.read_bytes("d/f"), b"1", "the file afterwards")
+    await attempt("d/f", overwrite=True, seekable=True)
+    equal(await s.read_bytes("d/f"), b"2", "the file once it was replaced")
 
 
 @check("AW.open_atomic", Capability.ATOMIC_WRITE)

@@ -8,7 +8,7 @@ from typing import Any
 
 from remote_store._capabilities import Capability
 from remote_store._errors import InvalidPath, NotFound, PreconditionFailed
-from remote_store.certify.rules import check, equal, raises, refused, true, winner
+from remote_store.certify.rules import check, content, equal, raises, refused, true, winner
 from remote_store.certify.view import View
 
 KEPT = {"owner": "ana", "note": "ümläut & = ;", "empty": ""}
@@ -40,8 +40,8 @@ async def empty_metadata_is_none(s: View) -> None:
 @check("WR-010", Capability.USER_METADATA, needs=[Capability.METADATA])
 async def metadata_is_kept(s: View) -> None:
     """A write's result repeats the metadata; `get_file_info` and `head` give it, until the file is replaced."""
-    for content in (b"1", s.stream([b"1"])):
-        result = await s.write("f", content, metadata=KEPT, overwrite=True)
+    for data in (b"1", s.stream([b"1"])):
+        result = await s.write("f", data, metadata=KEPT, overwrite=True)
         equal(result.metadata, KEPT, "metadata of the result")
         info = await s.other.get_file_info("f")
         equal(dict(info.metadata or {}), KEPT, "metadata of get_file_info")
@@ -120,23 +120,32 @@ async def if_match_replaces_only_what_it_names(s: View) -> None:
     second = await s.write("f", b"2", if_match=first.etag)
     equal(await s.read_bytes("f"), b"2", "content after a matching write")
     true(first.etag != second.etag, "a write changes the etag")
-    for content in (b"3", s.stream([b"3"])):
-        await raises(PreconditionFailed, s.write("f", content, if_match=first.etag), "a stale etag", "match")
+    for data in (b"3", s.stream([b"3"])):
+        await raises(PreconditionFailed, s.write("f", data, if_match=first.etag), "a stale etag", "match")
     await raises(PreconditionFailed, s.write("g", b"1", if_match=second.etag), "an etag for a missing file")
     equal((await s.read_bytes("f"), await s.exists("g")), (b"2", False), "content after refused writes")
 
 
 @check("IF-MATCH", Capability.CONDITIONAL_WRITE, needs=[Capability.METADATA])
 async def if_match_reads_only_what_it_names(s: View) -> None:
-    """A range with `if_match` is of the file with that etag; another etag or a missing file is PreconditionFailed."""
+    """Ranges and streams with `if_match` are of the file with that etag; of another, or none, PreconditionFailed."""
     first = await s.write("f", b"0123")
     etag = (await s.get_file_info("f")).etag
-    equal(await s.read_range("f", 1, 3, if_match=etag), b"12", "a range of the file that was meant")
-    equal(await s.read_range("f", 9, 12, if_match=etag), b"", "a range beyond its end")
-    equal(await s.read_range("f", 2, 2, if_match=etag), b"", "a range of no bytes")
+
+    async def streamed(path: str, start: int = 0, end: int | None = None, **options: Any) -> bytes:
+        return await content(s, path, start=start, end=end, **options)
+
+    for read in (s.read_range, streamed):
+        for start, end, expected in ((1, 3, b"12"), (9, 12, b""), (2, 2, b"")):
+            equal(await read("f", start, end, if_match=etag), expected, f"{start} to {end} of the file that was meant")
+    for start, expected in ((0, b"0123"), (9, b"")):
+        equal(await streamed("f", start, if_match=etag), expected, f"the file that was meant from {start} on")
     await s.write("f", b"4567", if_match=first.etag)
-    for path, start, end in (("f", 1, 3), ("f", 2, 2), ("g", 1, 3)):
-        await raises(PreconditionFailed, s.read_range(path, start, end, if_match=etag), f"reading another {path!r}")
+    for read in (s.read_range, streamed):
+        for path, start, end in (("f", 1, 3), ("f", 2, 2), ("g", 1, 3)):
+            await raises(PreconditionFailed, read(path, start, end, if_match=etag), f"reading another {path!r}")
+    for path, start in (("f", 0), ("g", 1)):
+        await raises(PreconditionFailed, streamed(path, start, if_match=etag), f"streaming another {path!r}")
 
 
 @check("IF-MATCH", Capability.CONDITIONAL_WRITE)

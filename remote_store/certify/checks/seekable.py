@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 from remote_store._capabilities import Capability
-from remote_store._errors import AlreadyExists, InvalidPath
-from remote_store.certify.checks.paths import collect_all
-from remote_store.certify.checks.writing import SourceFailed
-from remote_store.certify.rules import check, equal, raises, true
+from remote_store.certify.rules import check, equal
 from remote_store.certify.view import View
 
 LARGE = b"0123456789abcdef" * (5 << 16)
@@ -54,47 +50,3 @@ async def a_seekable_writer_truncates(s: View) -> None:
         await file.truncate(9)
     equal(file.result.size, 9, "size in the result")
     equal(await s.read_bytes("f"), b"0123\0\0" + b"6\0\0", "content after the block")
-
-
-@check("AW.seekable", Capability.ATOMIC_WRITE)
-async def a_seekable_block_that_raises_publishes_nothing(s: View) -> None:
-    """The block's exception passes unchanged, the old content stays, nothing is left behind."""
-    await s.write("old", b"old")
-    for path in ("old", "new"):
-        try:
-            async with s.open_atomic(path, overwrite=True, seekable=True) as file:
-                await file.write(LARGE)
-                await file.seek(0)
-                raise SourceFailed
-        except SourceFailed:
-            true(file.result is None, "a discarded writer has no result")
-    equal(await s.read_bytes("old"), b"old", "content after a block that raised")
-    equal(await s.exists("new"), False, "the new file")
-    if s.supports(Capability.LIST):
-        equal(await collect_all(s), ["old"], "files after blocks that raised")
-
-
-@check("AW.seekable", Capability.ATOMIC_WRITE)
-async def a_seekable_writer_refuses_as_write_does(s: View) -> None:
-    """An existing file, the root, and where names are one thing a folder, are refused; `overwrite=True` replaces."""
-    await s.write("d/f", b"1")
-
-    async def attempt(path: str, **options: Any) -> None:
-        async with s.open_atomic(path, seekable=True, **options) as file:
-            await file.write(b"2")
-
-    await raises(AlreadyExists, attempt("d/f"), "a seekable writer over a file", "already exists")
-    await raises(InvalidPath, attempt(""), "a seekable writer on the root", "must not be empty")
-    if s.hierarchical:
-        await raises(InvalidPath, attempt("d", overwrite=True), "a seekable writer on a folder")
-    equal(await s.read_bytes("d/f"), b"1", "the file afterwards")
-    await attempt("d/f", overwrite=True)
-    equal(await s.read_bytes("d/f"), b"2", "the file once it was replaced")
-
-
-@check("AW.seekable", Capability.ATOMIC_WRITE)
-async def an_empty_seekable_block_makes_an_empty_file(s: View) -> None:
-    """A block that writes nothing makes an empty file."""
-    async with s.open_atomic("f", seekable=True):
-        pass
-    equal(await s.read_bytes("f"), b"", "content of a file that nothing was written to")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from remote_store._capabilities import Capability
 from remote_store._errors import AlreadyExists, InvalidPath
@@ -11,10 +13,17 @@ from remote_store.certify.rules import check, equal, raises, refused, true
 from remote_store.certify.view import View
 
 PIECES = [b"a" * 100_000, b"", b"b" * 3_000_000, b"c"]
+WHOLE = b"".join(PIECES)
 
 
 class SourceFailed(Exception):
     """What the caller's own content raises in these checks."""
+
+
+def failing(*pieces: bytes) -> Iterator[bytes]:
+    """Pieces, then an exception."""
+    yield from pieces
+    raise SourceFailed
 
 
 @check("BE-009", Capability.WRITE)
@@ -76,20 +85,44 @@ async def nothing_is_written_below_a_file(s: View) -> None:
 async def failing_content_leaves_nothing(s: View) -> None:
     """What the caller's content raises passes unchanged; no part appears, and the old content stays."""
     await s.write("old", b"old")
-    failing: list[list[bytes | BaseException]] = [[SourceFailed("early")], [b"x" * 2_000_000, SourceFailed("late")]]
-    for pieces in failing:
+    for pieces in ((), (b"x" * 2_000_000,)):
         for path in ("old", "new", "deep/er/new"):
-            await raises(SourceFailed, s.write(path, s.stream(pieces), overwrite=True), f"a failing write of {path!r}")
+            for content in (s.stream([*pieces, SourceFailed()]), failing(*pieces)):
+                write = partial(s.write, path, content, overwrite=True)
+                await refused(SourceFailed, write, f"a failing write of {path!r}")
     equal(await s.read_bytes("old"), b"old", "content after a failed write")
     equal(await collect_all(s), ["old"], "files after failed writes")
     equal([str(e.path) async for e in s.list_folders()], [], "folders after failed writes")
 
 
+@check("WR.iterable")
+async def an_iterable_of_bytes_is_content(s: View) -> None:
+    """A write takes an iterator, or any iterable, of bytes-like chunks, empty ones among them, or none at all."""
+    alike: list[Any] = [b"ab", bytearray(b"cd"), memoryview(b"ef")]
+    for write in (s.write, s.write_atomic) if s.supports(Capability.ATOMIC_WRITE) else (s.write,):
+        for content, expected in ((iter(PIECES), WHOLE), (PIECES, WHOLE), (alike, b"abcdef"), (iter(()), b"")):
+            what = f"an iterable of {len(expected)} bytes, a {type(content).__name__}"
+            equal((await write("f", content, overwrite=True)).size, len(expected), f"size of the result of {what}")
+            equal(await s.read_bytes("f") == expected, True, f"content written from {what}")
+
+
+@check("WR.iterable")
+async def an_iterable_may_read_the_store(s: View) -> None:
+    """An iterator that itself uses the store is read on the caller's side, and does not block the write."""
+    if s.is_async:
+        return
+    await s.write("a", b"1")
+    await s.write("b", (s.store.read_bytes("a") for _ in range(3)))
+    equal(await s.read_bytes("b"), b"111", "content that was read while it was written")
+
+
 @check("WR.types")
 async def text_is_no_content(s: View) -> None:
-    """`str` and other objects are refused with TypeError before anything happens."""
-    for wrong in ("text", 5, None, ["a"]):
-        await refused(TypeError, partial(s.write, "f", wrong), f"writing {wrong!r}")
+    """`str`, other objects, and iterables of them are a TypeError that says so, and nothing is written."""
+    for wrong, stem in (("text", "not str"), (5, ""), (None, "")):
+        await refused(TypeError, partial(s.write, "f", wrong), f"writing {wrong!r}", stem)
+    for chunks in (["text"], [b"x", "text"], [1, 2], [None]):
+        await refused(TypeError, partial(s.write, "f", chunks), f"writing {chunks!r}", "must yield bytes")
     equal(await s.exists("f"), False, "the file afterwards")
     for alike in (bytearray(b"ab"), memoryview(b"ab")):
         await s.write("g", alike, overwrite=True)
