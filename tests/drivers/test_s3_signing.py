@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
 
 import pytest
+from helpers.liars import Liar
 from servers.s3 import BUCKET, S3Server, view_of
 
 from remote_store import CapabilityNotSupported, InvalidPath, Store
@@ -19,6 +19,13 @@ from remote_store.certify import certify
 from remote_store.certify.view import View
 
 WEEK = 7 * 24 * 3600
+
+
+class SignsBriefly(Liar):
+    """Memory, which is certified in a second, with URLs that a report need not cut short."""
+
+    def sign(self, path: str, **options: Any) -> str:
+        return "http://127.0.0.1:9/f?X-Amz-Signature=0123abcd"
 
 
 def ask(url: str, method: str = "GET", data: bytes | None = None) -> tuple[int, bytes]:
@@ -118,11 +125,10 @@ def test_a_url_is_in_no_log(moto_server: S3Server, caplog: pytest.LogCaptureFixt
         assert query(url)["X-Amz-Signature"] not in told
 
 
-def test_a_url_is_in_no_report(moto_server: S3Server) -> None:
-    with Store(S3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
-        report = certify(store, workers=2)
-    assert any("sign(" in call for rule in report.rules for call in rule.evidence)
-    assert not re.search("X-Amz-Signature=[0-9a-f]", report.to_json())
+def test_a_url_is_in_no_report() -> None:
+    report = certify(Store(SignsBriefly()), workers=2)
+    assert "http://127.0.0.1:9/f?X-Amz-Signature=..." in report.to_json()
+    assert "0123abcd" not in report.to_json()
 
 
 async def test_a_content_type_travels_with_every_write(view: View, moto_server: S3Server) -> None:
