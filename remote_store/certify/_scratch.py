@@ -73,15 +73,14 @@ class Recorder(View):
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, str):
-        value = redact(value)  # A signed URL is a secret.
     if isinstance(value, (bytes, bytearray)):
         return repr(bytes(value)) if len(value) <= 20 else f"<{len(value)} bytes>"
     return shortened(repr(value), 120)
 
 
 def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters of a text."""
+    """At most `limit` characters of a text, without the secrets that signed URLs are."""
+    text = redact(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
