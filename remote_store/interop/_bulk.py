@@ -22,15 +22,13 @@ from remote_store._either import prune_empty
 from remote_store._errors import InvalidPath
 from remote_store._paths import RemotePath
 from remote_store.interop._listing import Found, ListingOperations, folder, is_folder
-from remote_store.interop._operations import accepted, operation, run_inline, takes
+from remote_store.interop._operations import WITH, accepted, limited, operation, run_inline, takes
 from remote_store.interop._place import FileFound, folder_found
 
 Paths = Any
 """A path, or any iterable of them."""
 Plan = tuple[list[str], list[str]]
 """Files, and where they go."""
-WITH = ("metadata", "if_match", "content_type")
-"""Options of whatever writes files."""
 
 
 def as_text(paths: Paths) -> Any:
@@ -219,28 +217,13 @@ class BulkOperations(ListingOperations):
     get, _get = _planned("get", _downloads, "callback")
     put, _put = _planned("put", _uploads, "callback", "mode", *WITH)
 
-    @takes("mode", *WITH)
-    def pipe(self, path: Any, value: Any = None, **options: Any) -> None:
-        """Write the content of a file, or a dict of the contents of files."""
-        super().pipe(path, value, **options)
-
-    @takes("batch_size", "mode", *WITH)
-    async def _pipe(self, path: Any, value: Any = None, **options: Any) -> None:
-        await super()._pipe(path, value, **options)
+    pipe, _pipe = limited("pipe", "mode", *WITH), limited("_pipe", "mode", *WITH)
+    cat_ranges, _cat_ranges = limited("cat_ranges"), limited("_cat_ranges")
 
     @takes("start", "end")
     def cat(self, path: Paths, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
         """The content of a file, or a dict of the contents of files."""
         return super().cat(run_inline(self, self._contents(path, recursive)), on_error=on_error, **options)
-
-    @takes("max_gap", "on_error")
-    def cat_ranges(self, paths: Any, starts: Any, ends: Any, **options: Any) -> Any:
-        """The contents of ranges of files."""
-        return super().cat_ranges(paths, starts, ends, **options)
-
-    @takes("max_gap", "on_error", "batch_size")
-    async def _cat_ranges(self, paths: Any, starts: Any, ends: Any, **options: Any) -> Any:
-        return await super()._cat_ranges(paths, starts, ends, **options)
 
     @takes("start", "end", "batch_size")
     async def _cat(self, path: Paths, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:

@@ -19,9 +19,9 @@ from remote_store._paths import RemotePath
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
 from remote_store.interop import _identity
-from remote_store.interop._bulk import WITH, BulkOperations
+from remote_store.interop._bulk import BulkOperations
 from remote_store.interop._listing import described
-from remote_store.interop._operations import inline, operation, takes
+from remote_store.interop._operations import WITH, inline, operation, takes, writing_operation
 from remote_store.interop._place import Place
 from remote_store.interop._reading import AsyncStoreReader, StoreReader, Windows, download_to
 from remote_store.interop._writing import CompressedWriter, StoreWriter, TextWriter, pieces_of
@@ -103,48 +103,24 @@ class FileOperations(BulkOperations):
         content = pieces[0] if isinstance(pieces, list) else at.view.stream(pieces)
         await at.put(content, overwrite=mode == "overwrite", **options)
 
-    @operation
-    async def _pipe_file(
-        self,
-        path: Any,
-        value: Any,
-        mode: str = "overwrite",
-        metadata: Any = None,
-        if_match: str | None = None,
-        content_type: str | None = None,
-    ) -> None:
+    @writing_operation
+    async def _pipe_file(self, path: Any, value: Any, mode: str = "overwrite", **options: Any) -> None:
         content = value if isinstance(value, bytes) else bytes(memoryview(value))
-        await self._write(path, [content], mode, metadata=metadata, if_match=if_match, content_type=content_type)
+        await self._write(path, [content], mode, **options)
 
-    @operation
+    @writing_operation
     async def _put_file(
-        self,
-        lpath: Any,
-        rpath: Any,
-        callback: Any = DEFAULT_CALLBACK,
-        mode: str = "overwrite",
-        metadata: Any = None,
-        if_match: str | None = None,
-        content_type: str | None = None,
+        self, lpath: Any, rpath: Any, callback: Any = DEFAULT_CALLBACK, mode: str = "overwrite", **options: Any
     ) -> None:
         if os.path.isdir(lpath):
             await self._mkdir(rpath)
             return
-        pieces = pieces_of(lpath, callback)
-        await self._write(rpath, pieces, mode, metadata=metadata, if_match=if_match, content_type=content_type)
+        await self._write(rpath, pieces_of(lpath, callback), mode, **options)
 
-    @operation
-    async def _touch(
-        self,
-        path: Any,
-        truncate: bool = True,
-        metadata: Any = None,
-        if_match: str | None = None,
-        content_type: str | None = None,
-    ) -> None:
-        mode = "overwrite" if truncate else "create"
+    @writing_operation
+    async def _touch(self, path: Any, truncate: bool = True, **options: Any) -> None:
         try:
-            await self._write(path, [b""], mode, metadata=metadata, if_match=if_match, content_type=content_type)
+            await self._write(path, [b""], "overwrite" if truncate else "create", **options)
         except FileExistsError as error:
             raise NotImplementedError("a store cannot change when a file was modified") from error
 

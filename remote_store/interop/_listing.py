@@ -10,7 +10,7 @@ from fsspec.asyn import AsyncFileSystem
 from remote_store._errors import InvalidPath, NotFound
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry
 from remote_store._paths import join
-from remote_store.interop._operations import blocking, operation, takes
+from remote_store.interop._operations import blocking, limited, operation, takes
 from remote_store.interop._place import FolderFound, Place, folder_found
 
 Found = dict[str, dict[str, Any]]
@@ -162,11 +162,7 @@ class ListingOperations(AsyncFileSystem):  # type: ignore[misc]
         sizes = {name: info["size"] for name, info in found.items()}
         return sum(sizes.values()) if total else sizes
 
-    @takes("detail", "withdirs")
-    async def _glob(self, path: Any, maxdepth: int | None = None, **options: Any) -> Any:
-        return await super()._glob(path, maxdepth, **options)
-
-    glob = blocking("_glob")
+    _glob, glob = limited("_glob", "detail", "withdirs"), blocking("_glob")
 
     @takes("topdown", "on_error", "detail")
     def walk(self, path: Any, maxdepth: int | None = None, **options: Any) -> Iterator[Any]:

@@ -9,10 +9,14 @@ from inspect import iscoroutinefunction, signature
 from typing import Any, TypeVar, cast
 
 from fsspec import AbstractFileSystem
+from fsspec.asyn import AsyncFileSystem
 
+from remote_store._methods import KEYWORDS
 from remote_store.engine.runners import run_to_end
 
 F = TypeVar("F", bound=Callable[..., Any])
+WITH = tuple(KEYWORDS)
+"""Options of whatever writes files."""
 
 TUNING = frozenset(
     {
@@ -57,6 +61,11 @@ def takes(*more: str) -> Callable[[F], F]:
     return decorate
 
 
+def limited(name: str, *more: str) -> Any:
+    """fsspec's own method `name`, of which other options than its own and `more` ones are refused."""
+    return takes(*more)(getattr(AsyncFileSystem, name))
+
+
 class _Inline(threading.local):
     """Whether this thread runs an operation at once rather than awaits it; a context manager makes it so."""
 
@@ -99,14 +108,19 @@ def blocking(name: str) -> Callable[..., Any]:
 
 
 class _Operation:
-    def __init__(self, coroutine: Callable[..., Any]) -> None:
-        self._coroutine = coroutine
+    def __init__(self, coroutine: Callable[..., Any], more: tuple[str, ...]) -> None:
+        self._coroutine, self._more = coroutine, more
 
     def __set_name__(self, owner: type, name: str) -> None:
-        setattr(owner, name, takes()(self._coroutine))
+        setattr(owner, name, takes(*self._more)(self._coroutine))
         setattr(owner, name[1:], blocking(name))
 
 
 def operation(coroutine: F) -> F:
     """Mark a coroutine method `_name` that its class offers as `name`, too."""
-    return cast("F", _Operation(coroutine))
+    return cast("F", _Operation(coroutine, ()))
+
+
+def writing_operation(coroutine: F) -> F:
+    """Likewise one that takes the keywords of `Store.write`, too."""
+    return cast("F", _Operation(coroutine, WITH))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from remote_store._capabilities import Capability
 from remote_store._errors import RemoteStoreError
-from remote_store.interop._bulk import WITH
 from remote_store.interop._callers import raised_since
+from remote_store.interop._operations import WITH
 from remote_store.io.content import spool
 
 if TYPE_CHECKING:
