@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from inspect import signature
 
@@ -29,7 +29,12 @@ def nearest(
     return next(iter(get_close_matches(name, known, 1, likeness)), None)
 
 
+def makers(cls: type, but: type = object) -> list[Callable[..., None]]:
+    """The `__init__` of a class and of its bases, which come first, `but` one of them apart."""
+    own = {base: vars(base).get("__init__") for base in reversed(cls.__mro__[:-1])}
+    return [make for base, make in own.items() if make and base is not but]
+
+
 def arguments(cls: type, but: type = object) -> set[str]:
     """The options that a class names, those of its bases included, `but` one of them apart."""
-    makers = [vars(base)["__init__"] for base in cls.__mro__[:-1] if "__init__" in vars(base) and base is not but]
-    return {name for make in makers for name in signature(make).parameters}
+    return {name for make in makers(cls, but) for name in signature(make).parameters}

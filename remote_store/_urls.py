@@ -42,7 +42,7 @@ def async_backend_from_url(url: str, options: Mapping[str, Any]) -> AsyncBackend
     place, kind, known = _parsed(url, options)
     if known is not None:
         return async_backend_of(kind, known)
-    native = _takes_loop(_filesystem_class(place.protocol))
+    native = _takes_loop(filesystem_class(place.protocol))
     fs, root = _filesystem(url, {**options, "asynchronous": True} if native else options)
     cls = AsyncFsspecBackend if kind.runs == "inline" or is_async(fs) else FsspecBackend
     return cls(fs, root, name=kind.name).adopt()
@@ -67,7 +67,8 @@ def _takes_loop(cls: Any) -> bool:
     return cls.async_impl and "asynchronous" in arguments(cls, but=AsyncFileSystem)
 
 
-def _filesystem_class(protocol: str) -> Any:
+def filesystem_class(protocol: str) -> Any:
+    """The class of fsspec for a protocol; raises an ImportError or ValueError that says what to install."""
     from fsspec import get_filesystem_class
 
     try:
@@ -88,7 +89,7 @@ def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     for part in url.split("::"):
         protocol, separator, _ = part.partition("://")
         if separator or part == url.partition("::")[0]:
-            _filesystem_class(protocol)
+            filesystem_class(protocol)
     try:
         fs, root = url_to_fs(url, **{**options, "skip_instance_cache": True})
     except (TypeError, ValueError, AttributeError, KeyError) as error:
@@ -109,7 +110,7 @@ def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
 def _failed(error: Exception, url: str, options: Mapping[str, Any]) -> Exception:
     """The error of a filesystem that connects as it is made."""
     protocol = Location.parse(url).protocol
-    own = _filesystem_class(protocol)._get_kwargs_from_urls(url)
+    own = filesystem_class(protocol)._get_kwargs_from_urls(url)
     host, port = (options.get(name, own.get(name)) for name in ("host", "port"))
     place = host_and_port(str(host), port) if host else ""
     failed = from_any_error(error, redact(url), by_protocol(protocol).name, place=place)
@@ -131,7 +132,7 @@ def _told(error: Exception, url: str, options: Mapping[str, Any]) -> str:
 def _meant(url: str, options: Mapping[str, Any]) -> str:
     """A hint at options that are nearly called like others."""
     protocol = Location.parse(url).protocol
-    known, aliases = arguments(_filesystem_class(protocol)) - OURS, by_protocol(protocol).options.ALIASES
+    known, aliases = arguments(filesystem_class(protocol)) - OURS, by_protocol(protocol).options.ALIASES
     near = {name: nearest(name, known, aliases, 0.85) for name in options if name not in known}
     return "".join(f"; did you mean {close!r} instead of {name!r}?" for name, close in near.items() if close)
 

@@ -224,6 +224,10 @@ def _room(path: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
+def _is_module(package: str | None, name: str) -> bool:
+    return (ROOT / (package or "").replace(".", "/") / f"{name}.py").exists()
+
+
 def _private_names(tree: ast.AST) -> tuple[set[str], list[tuple[int, str]]]:
     """Underscore attributes that a module defines, and those it takes of other objects, by line."""
     defined: set[str] = set()
@@ -242,6 +246,8 @@ def _private_names(tree: ast.AST) -> tuple[set[str], list[tuple[int, str]]]:
             name = node.args[1]
             if node.func.id in ("getattr", "hasattr", "setattr") and isinstance(name, ast.Constant):
                 taken.append((node.lineno, str(name.value)))
+        elif isinstance(node, ast.ImportFrom):
+            taken += [(node.lineno, name.name) for name in node.names if not _is_module(node.module, name.name)]
         elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
             taken.append((node.lineno, str(node.slice.value)))
     return defined, [(line, name) for line, name in taken if re.match("_[a-z]", name)]

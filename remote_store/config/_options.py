@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from remote_store._hints import nearest
-from remote_store._urls import _filesystem_class
+from remote_store._hints import makers, nearest
+from remote_store._urls import filesystem_class
 from remote_store.drivers.kinds import OURS, Kind, by_name, by_protocol, known
 
 POLICIES = ("timeout", "retries", "reject_write_under_file_ancestor", "ca_bundle", "proxy")
@@ -63,10 +63,10 @@ def _options_of(kind: str, wanted: Mapping[str, Any], chained: bool) -> Types | 
     if own is not None and (not row.takes_rest or wanted.keys() <= own.keys()):
         return own
     try:
-        cls = _filesystem_class(kind) if own is None else row.filesystem_class()
+        cls = filesystem_class(kind) if own is None else row.filesystem_class()
     except (ImportError, ValueError):
         return None
-    for make in [vars(base)["__init__"] for base in reversed(cls.__mro__) if "__init__" in vars(base)]:
+    for make in makers(cls):
         found |= _types(make)
     return found | (own or {})
 
