@@ -285,5 +285,3 @@ def test_other_tools(fs: Any) -> None:
     assert "f" in fs.tree("")
     with pytest.raises(NotImplementedError, match="when a file was created"):
         fs.created("f")
-    with pytest.raises(NotImplementedError):
-        fs.sign("f")
