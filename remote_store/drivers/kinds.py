@@ -1,6 +1,6 @@
 """What is known of each kind of storage: one row a kind, which everything else reads. No SDK is needed.
 
-URLs, backends by name, configurations and their schema, the command line, certificates and the tables of the docs come
+URLs, backends by name, configurations and their schema, the command line, certification and the tables of the docs come
 from these rows. Packages add rows of their own through entry points of the group `remote_store.drivers`.
 """
 
