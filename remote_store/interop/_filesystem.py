@@ -82,7 +82,7 @@ class FileOperations(BulkOperations):
         if not isinstance(callback, NoOpCallback):
             callback.set_size((await self._info(rpath))["size"])
         with download_to(outfile or (lpath if isfilelike(lpath) else stringify_path(lpath))) as file:
-            async with aclosing(at.chunks()) as chunks:  # type: ignore[type-var]
+            async with aclosing(at.each("read")) as chunks:  # type: ignore[type-var]
                 async for chunk in chunks:
                     file.write(chunk)
                     callback.relative_update(len(chunk))

@@ -27,7 +27,7 @@ from remote_store.interop import _identity
 from remote_store.io.streams import ScopedStream
 
 if TYPE_CHECKING:
-    from remote_store._models import FileInfo, FolderEntry
+    from remote_store._models import FileInfo
 
 
 class FolderFound(InvalidPath, IsADirectoryError):
@@ -133,8 +133,8 @@ class Place:
         with self.errors:
             return await getattr(self.view, verb)(self.key, *args, **options)
 
-    async def each(self, verb: str, **options: Any) -> AsyncIterator[FileInfo | FolderEntry]:
-        """What a method of the store lists of the key."""
+    async def each(self, verb: str, **options: Any) -> AsyncIterator[Any]:
+        """What a method of the store gives of the key, one after the other: entries, or pieces of the content."""
         with self.errors:
             async with aclosing(getattr(self.view, verb)(self.key, **options)) as entries:
                 async for entry in entries:
@@ -144,13 +144,6 @@ class Place:
         """Whether nothing is below."""
         async with aclosing(self.each("iter_children")) as entries:  # type: ignore[type-var]
             return await anext(entries, None) is None
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The content, piece by piece."""
-        with self.errors:
-            async with aclosing(self.view.read(self.key)) as chunks:  # type: ignore[type-var]
-                async for chunk in chunks:
-                    yield chunk
 
     async def put(self, content: Any, **options: Any) -> Any:
         """Write content, whole or not at all where the store can."""
@@ -183,7 +176,7 @@ class Place:
     async def _stream(self, info: FileInfo | None, target: Place) -> None:
         options = {"overwrite": True, **carried(info, target.view.supports)}
         if self.view.is_async:
-            async with aclosing(self.chunks()) as chunks:  # type: ignore[type-var]
+            async with aclosing(self.each("read")) as chunks:  # type: ignore[type-var]
                 await target.put(chunks, **options)
         else:
             with self.errors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, NoReturn
 
@@ -26,28 +26,27 @@ def one_more(content: bytes | None) -> bytes:
     return b"%d" % (int(content or b"0") + 1)
 
 
+def _updated(s: View, path: str, change: Callable[[bytes | None], Coroutine[Any, Any, bytes]], attempts: int) -> Any:
+    """`update` by a coroutine function, which a `Store` runs in the caller's thread."""
+    return s.update(path, change if s.is_async else lambda content: run_to_end(change(content)), attempts=attempts)
+
+
 def _racers(s: View, path: str) -> list[Callable[[], Awaitable[Any]]]:
     """Updates that count up, none of which writes before all have read."""
     gate: Any = asyncio.Barrier(s.workers) if s.is_async else threading.Barrier(s.workers)
 
-    def update() -> Awaitable[Any]:
+    def update() -> Any:
         calls: list[None] = []
 
-        def counting(content: bytes | None) -> Any:
+        async def counting(content: bytes | None) -> bytes:
             calls.append(None)
-            if s.is_async:
-                return slowly(content)
-            if len(calls) == 1:
+            if len(calls) == 1 and s.is_async:
+                await asyncio.wait_for(gate.wait(), PATIENCE)
+            elif len(calls) == 1:
                 gate.wait(PATIENCE)
             return one_more(content)
 
-        async def slowly(content: bytes | None) -> bytes:
-            if len(calls) == 1:
-                await asyncio.wait_for(gate.wait(), PATIENCE)
-            return one_more(content)
-
-        changed: Awaitable[Any] = s.update(path, counting, attempts=100)
-        return changed
+        return _updated(s, path, counting, 100)
 
     return [update] * s.workers
 
@@ -85,19 +84,14 @@ async def update_gives_up_after_its_attempts(s: View) -> None:
     """PreconditionFailed after the last attempt, and the content is what others wrote."""
     calls: list[bytes | None] = []
 
-    async def write_first() -> bytes:
+    async def too_late(content: bytes | None) -> bytes:
+        calls.append(content)
         await s.write("n", b"%d" % len(calls), overwrite=True)
         return b"late"
 
-    def too_late(content: bytes | None) -> Any:
-        calls.append(content)
-        return write_first() if s.is_async else run_to_end(write_first())
-
     for content in (None, b"2"):
         calls.clear()
-        error = await refused(
-            PreconditionFailed, partial(s.update, "n", too_late, attempts=2), "an update of a busy file"
-        )
+        error = await raises(PreconditionFailed, _updated(s, "n", too_late, 2), "an update of a busy file")
         equal((calls[0], len(calls), error.path), (content, 2, "n"), "the first content, attempts, and path")
     equal(await s.read_bytes("n"), b"2", "content afterwards")
 
