@@ -32,18 +32,21 @@ def calls(view: View, capability: Capability) -> dict[str, Callable[[], Any]]:
     gated: dict[str, Callable[[], Any]] = {}
     for method in METHODS.values():
         if method.gate is capability and method.of != "backend":
-            gated[method.name] = _call(view, method.name, {})
+            gated[method.name] = call_of(view, method.name)
     for keyword, (gate, _) in KEYWORDS.items():
         if gate is capability and view.supports(Capability.WRITE):
-            gated[f"write({keyword}=)"] = _call(view, "write", {keyword: _KEYWORDS[keyword]})
+            gated[f"write({keyword}=)"] = call_of(view, "write", **{keyword: _KEYWORDS[keyword]})
     if capability is Capability.LIST and view.supports(Capability.METADATA):
-        gated["get_folder_info(max_depth=)"] = _call(view, "get_folder_info", {"max_depth": 0})
+        gated["get_folder_info(max_depth=)"] = call_of(view, "get_folder_info", max_depth=0)
     return gated
 
 
-def _call(view: View, method: str, options: dict[str, Any]) -> Callable[[], Any]:
+def call_of(view: View, method: str, path: str | None = None, **options: Any) -> Callable[[], Any]:
+    """A call of a method with something for each argument; with `path` for each that is one."""
+    given = _ARGUMENTS if path is None else _ARGUMENTS | dict.fromkeys(("path", "src", "dst", "subpath"), path)
+
     def call() -> Any:
-        outcome = getattr(view, method)(*(_ARGUMENTS[name] for name in METHODS[method].arguments), **options)
+        outcome = getattr(view, method)(*(given[name] for name in METHODS[method].arguments), **options)
         return outcome.__aenter__() if hasattr(outcome, "__aenter__") else outcome
 
     return call
