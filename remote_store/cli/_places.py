@@ -17,7 +17,6 @@ from remote_store._paths import key_of
 from remote_store._store import Store
 from remote_store.cli._run import Usage
 
-NAMED = f"{STORES[0]}://"
 Use = Literal["read", "remove", "write"]
 """What a place is opened for; "remove" is also for moves."""
 
@@ -114,33 +113,29 @@ class Places(ExitStack):
             RemoteStoreError: a filesystem that connects at once could not.
         """
         try:
-            place = self._named(text) or self._local(text, use) or self._remote(text)
+            if short := _SHORT.fullmatch(text):
+                place = self._named(short[1], short[2], f" (a path with a colon in it is written ./{text})")
+            elif (where := Location.parse(text)).protocol in STORES:
+                place = self._named(where.host, where.path)
+            else:
+                place = self._local(where.path, use) if where.protocol == PLAIN else self._remote(text)
             return replace(place, key=key_of(place.key), into=text.endswith("/"))
         except (ValueError, NotImplementedError, InvalidPath) as error:
             raise Usage(str(error)) from error
 
-    def _named(self, text: str) -> Place | None:
-        short = _SHORT.fullmatch(text)
-        if short is None and not text.startswith(NAMED):
-            return None
-        name, key = short.groups() if short else text.removeprefix(NAMED).partition("/")[::2]
+    def _named(self, name: str, key: str, hint: str = "") -> Place:
         from remote_store.config import default_registry
 
         known: tuple[str, ...] = ()
         try:
             registry = self.enter_context(default_registry())
             known = registry.names
-            return Place(registry.get_store(name), key, f"{NAMED}{name}/")
+            return Place(registry.get_store(name), key, f"{STORES[0]}://{name}/")
         except ValueError as error:
-            hint = f" (a path with a colon in it is written ./{text})" if short and name not in known else ""
-            raise Usage(f"{error}{hint}") from error
+            raise Usage(f"{error}{'' if name in known else hint}") from error
 
-    def _local(self, text: str, use: Use) -> Place | None:
-        where = Location.parse(text)
-        if where.protocol != PLAIN:
-            return None
-        path = os.path.expanduser(where.path)
-        path = "/" + os.path.abspath(path).lstrip("/")
+    def _local(self, path: str, use: Use) -> Place:
+        path = "/" + os.path.abspath(os.path.expanduser(path)).lstrip("/")
         if "\\" in path:
             raise Usage("a store cannot spell a name with a backslash in it")
         # Reading may follow links out of the folder, so its root is /. Capabilities are those of the folder written to.
