@@ -6,6 +6,7 @@ The package is the one of docs/extend.md, installed into a folder, over a filesy
 from __future__ import annotations
 
 import re
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from helpers.added import entry_points
 from helpers.processes import run_script
 
 from remote_store import FsspecBackend, Store
-from remote_store.drivers.kinds import by_protocol, known
+from remote_store.drivers.kinds import Kind, by_protocol, known
+from remote_store.drivers.profiles import GENERIC
 
 PAGE = Path(__file__).parent.parent / "docs" / "extend.md"
 PIN = "dIsTiNcT"
@@ -199,6 +201,38 @@ def test_an_entry_point_of_the_old_form_says_what_to_do() -> None:
             Store.from_url("broken://x")
         assert "amber" not in {kind.name for kind in known()}
         Store.from_url("memory://others-work").write("f", b"1", overwrite=True)
+
+
+def leave() -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"name": ""}, "needs a name"),
+        ({"protocols": "amber more"}, "protocols"),
+        ({"protocols": None}, "protocols"),
+        ({"profile": None}, "a Profile"),
+        ({"loggers": {"fsspec": None}}, "loggers"),
+    ],
+)
+def test_a_kind_of_no_use_harms_no_other(wrong: dict[str, object], why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"name": "amber", "protocols": ("amber",), "profile": GENERIC, **wrong}
+    monkeypatch.setattr(EntryPoint, "load", lambda _: Kind(**fields))  # type: ignore[arg-type]
+    with entry_points(amber="x:y"):
+        with pytest.raises(ImportError, match=f"'amber' .*cannot be loaded: TypeError: .*{why}"):
+            Store.from_url("amber://attic")
+        assert by_protocol("more").name == "more"
+        Store.from_url("memory://others-work").write("f", b"1", overwrite=True)
+
+
+def test_a_package_that_ends_the_program_does_not() -> None:
+    with entry_points(amber="no_such_module:KIND"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EntryPoint, "load", lambda _: leave())
+        with pytest.raises(ImportError, match="cannot be loaded: SystemExit"):
+            by_protocol("amber")
+        assert by_protocol("more").name == "more"
 
 
 MINE = by_protocol("memory")

@@ -76,6 +76,12 @@ class Kind:
     loggers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # Rows of other packages are read for all kinds: what is wrong must show here, where it harms that one alone.
+        texts = (self.name, *self.loggers, *self.loggers.values())
+        if not isinstance(self.protocols, tuple) or not all(isinstance(one, str) for one in (*self.protocols, *texts)):
+            raise TypeError("name, protocols (a tuple) and loggers of a Kind must be texts")
+        if not self.name or not isinstance(self.profile, Profile):
+            raise TypeError("a Kind needs a name, and a Profile")
         self.options.__repr__ = Options.__repr__  # type: ignore[method-assign]  # A dataclass would show secrets.
 
     @property
@@ -266,7 +272,7 @@ def _row(entry: Any) -> Kind | str:
     where = f"the entry point {entry.name!r} of {GROUP} ({entry.value})"
     try:
         kind = entry.load()
-    except Exception as error:  # Whatever is wrong with one package, the others work.
+    except (Exception, SystemExit) as error:  # Whatever is wrong with one package, the others work.
         return f"{where} cannot be loaded: {type(error).__name__}: {error}"
     if isinstance(kind, Kind):
         return kind
