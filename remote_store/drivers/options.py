@@ -9,8 +9,6 @@ from dataclasses import KW_ONLY, MISSING, dataclass, field, fields
 from inspect import cleandoc, signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from remote_store._paths import redact
-
 if TYPE_CHECKING:
     from remote_store._location import Location
 
@@ -138,10 +136,10 @@ class RemoteOptions(Options):
     def __post_init__(self) -> None:
         if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
             raise ValueError(f"timeout must be a number of seconds above 0, not {self.timeout!r}")
-        if self.retries is not None and not (isinstance(self.retries, int) and self.retries >= 0):
-            raise ValueError(f"retries must be a whole number, at least 0{self._in_table('retries')}")
-        if self.proxy is not None and not str(self.proxy).startswith(("http://", "https://")):
-            raise ValueError(f"proxy must begin with http:// or https://, unlike {redact(str(self.proxy))!r}")
+        if self.retries is not None:
+            check_whole("retries", self.retries, 0, self._in_table("retries"))
+        if self.proxy is not None:
+            check_http("proxy", self.proxy)
         if self.ca_bundle is not None:
             _check_certificates(self.ca_bundle)
 
@@ -149,6 +147,18 @@ class RemoteOptions(Options):
     def _in_table(cls, name: str) -> str:
         table = cls.TABLES.get(name)
         return f"; what the SDK takes by this name goes into {table}={{{name!r}: …}}" if table else ""
+
+
+def check_whole(name: str, value: object, least: int, more: str = "") -> None:
+    """Raise `ValueError` unless the value of an option is a whole number, `least` or above."""
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} must be a whole number, at least {least}{more}")
+
+
+def check_http(name: str, value: object) -> None:
+    """Raise `ValueError`, which does not show what may hold a login, unless an option is a URL of HTTP."""
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        raise ValueError(f"{name} must begin with http:// or https://")
 
 
 def _check_certificates(file: str) -> None:

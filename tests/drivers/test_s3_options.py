@@ -80,7 +80,7 @@ def test_the_option_is_stronger_than_the_table_of_the_sdk(moto_server: S3Server)
     assert tries(moto_server, by_class(**moto_server.options, config_kwargs=config, retries=1)) == 2
 
 
-@pytest.mark.parametrize("retries", [-1, 1.5, {"mode": "standard"}])
+@pytest.mark.parametrize("retries", [-1, 1.5, True, {"mode": "standard"}])
 def test_only_a_number_of_retries_is_taken(retries: Any) -> None:
     with pytest.raises(ValueError, match=r"retries must be a whole number.*config_kwargs=\{'retries': …\}"):
         by_class(retries=retries)
@@ -148,9 +148,10 @@ def test_a_proxy_that_refuses_is_named(way: Way) -> None:
 
 @WAYS
 def test_what_is_no_url_of_a_proxy_is_told_without_its_password(way: Way) -> None:
-    with pytest.raises(ValueError, match="proxy must begin with http:// or https://") as caught:
-        way(proxy="socks5://me:pa55word@127.0.0.1:1")
-    assert "pa55word" not in str(caught.value)
+    for proxy in ("socks5://me:pa55word@127.0.0.1:1", "me:pa55word@127.0.0.1:1", "//me:pa55word@127.0.0.1"):
+        with pytest.raises(ValueError, match="proxy must begin with http:// or https://") as caught:
+            way(proxy=proxy)
+        assert "pa55word" not in str(caught.value)
 
 
 def test_no_text_of_a_configuration_shows_the_login_of_a_proxy() -> None:
@@ -176,6 +177,24 @@ LOGINS = {"with": "me:pa55word@", "without": ""}
 def test_the_sdk_is_as_patient_as_a_call_may_take(timeout: float, patience: float) -> None:
     fs: Any = by_class(timeout=timeout).unwrap(object)
     assert fs.config_kwargs["read_timeout"] == patience
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("timeout", [0, -1, float("nan"), "60"]),
+        ("max_concurrency", [0, -1, 1.5, "4", None]),
+        ("part_size", [5e6 * 2, "8", None]),
+        ("proxy", [5]),
+        ("endpoint_url", [5, ""]),
+    ],
+)
+def test_a_value_of_no_use_is_told_at_once(name: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match=f"^{name} must b"):
+            by_class(**{name: value})
+    with pytest.raises(ValueError, match="needs a bucket"):
+        S3Backend(5)  # type: ignore[arg-type]
 
 
 # --- one source of options

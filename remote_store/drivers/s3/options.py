@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from remote_store.drivers.options import SECRET, Options, RemoteOptions
+from remote_store.drivers.options import SECRET, Options, RemoteOptions, check_http, check_whole
 
 if TYPE_CHECKING:
     from remote_store._location import Location
@@ -72,16 +72,15 @@ class S3Options(RemoteOptions):
     s3_additional_kwargs: Table = field(default=None, metadata=SECRET)
 
     def __post_init__(self) -> None:
-        if not self.bucket:
+        if not isinstance(self.bucket, str) or not self.bucket:
             raise ValueError("S3 needs a bucket: S3Backend('my-bucket'), or s3://my-bucket/prefix")
         if "://" in self.bucket or ("/" in self.bucket and not self.bucket.startswith("arn:")):
             raise ValueError("a bucket is a name, such as 'my-bucket'; a prefix in it is the argument `root`")
-        if not isinstance(self.part_size, int) or self.part_size < 5 << 20:
+        if type(self.part_size) is not int or self.part_size < 5 << 20:
             raise ValueError("part_size must be at least 5 MiB (S3's minimum), as a number of bytes")
-        if not isinstance(self.max_concurrency, int) or self.max_concurrency < 1:
-            raise ValueError(f"max_concurrency must be a whole number, at least 1, not {self.max_concurrency!r}")
-        if self.endpoint_url is not None and not self.endpoint_url.startswith(("http://", "https://")):
-            raise ValueError("endpoint_url must begin with http:// or https://")
+        check_whole("max_concurrency", self.max_concurrency, 1, f", not {self.max_concurrency!r}")
+        if self.endpoint_url is not None:
+            check_http("endpoint_url", self.endpoint_url)
         super().__post_init__()
 
     @classmethod
