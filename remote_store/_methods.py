@@ -82,9 +82,12 @@ METHODS: dict[str, Method] = {
 
 
 def _check_etag(etag: object) -> str:
-    if not isinstance(etag, str) or not etag.strip('"'):
+    bare = etag.strip('"') if isinstance(etag, str) else ""
+    if not bare:
         raise ValueError("if_match must be an etag, such as `get_file_info(path).etag`, and not empty")
-    return etag.strip('"')
+    if '"' in bare or not bare.isprintable():  # A list would name several; a header takes no control characters.
+        raise ValueError(f"if_match must be one etag, without quotes and control characters in it, not {etag!r}")
+    return bare
 
 
 class Keyword(NamedTuple):

@@ -330,5 +330,5 @@ def check_signing(expires_in: int, method: str, longest: int) -> None:
     """Raise `ValueError` unless a URL can be signed for this method of HTTP, and for that long [s]."""
     if method not in ("GET", "PUT"):
         raise ValueError(f"method must be 'GET' or 'PUT', not {method!r}")
-    if not isinstance(expires_in, int) or not 1 <= expires_in <= longest:
+    if type(expires_in) is not int or not 1 <= expires_in <= longest:
         raise ValueError(f"expires_in must be whole seconds from 1 to {longest}, not {expires_in!r}")

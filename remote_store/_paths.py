@@ -131,7 +131,7 @@ def check_depth(max_depth: int | None) -> None:
 def check_range(start: int, end: int | None) -> None:
     """Raise `ValueError` unless `[start, end)` is a range of bytes, `TypeError` for what is no whole number."""
     for bound in (start, 0 if end is None else end):
-        if not hasattr(bound, "__index__"):
+        if isinstance(bound, bool) or not hasattr(bound, "__index__"):
             raise TypeError(f"a byte range needs whole numbers, not {bound!r}")
     if start < 0 or (end is not None and end < start):
         raise ValueError(f"a byte range needs 0 <= start <= end, not [{start}, {end})")

@@ -158,6 +158,27 @@ def test_a_range_before_its_start_is_an_error_and_leaves_the_place(tmp_path: Pat
         assert stream.read() == b"4567"
 
 
+def test_only_whole_numbers_are_places(tmp_path: Path) -> None:
+    for store in (Store(LocalBackend(tmp_path)), Store(MemoryBackend())):
+        store.write("f", b"0123456789")
+        for wrong in (True, 1.0, "1", None):
+            for call in (lambda: store.read("f", start=wrong), lambda: store.read_range("f", wrong, 5)):  # noqa: B023
+                with pytest.raises(TypeError, match="whole numbers"):
+                    call()
+        with pytest.raises(TypeError, match="whole numbers"):
+            store.read("f", end=5.0)  # type: ignore[arg-type]
+
+
+def test_an_etag_is_one_and_ends_no_header() -> None:
+    store = Store(MemoryBackend())
+    etag = store.write("f", b"1").etag
+    for wrong in (f'x", "{etag}', f"{etag}\r\nX: y", f'W/"{etag}"'):
+        for call in (lambda: store.read("f", if_match=wrong), lambda: store.write("f", b"2", if_match=wrong)):  # noqa: B023
+            with pytest.raises(ValueError, match="if_match must be one etag"):
+                call()
+    assert store.read("f", if_match=f'"{etag}"').read() == b"1"
+
+
 def test_a_missing_file_is_told_at_once() -> None:
     store = Store(Simple())
     with pytest.raises(NotFound):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import errno
 import io
@@ -155,6 +156,16 @@ def test_a_forgotten_writer_leaves_nothing_open(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_a_size_below_nothing_is_refused_and_harms_nothing(store: Store) -> None:
+    with store.open_atomic("f", seekable=True) as file:
+        file.write(b"123")
+        with pytest.raises(ValueError, match="cannot have -1 bytes"):
+            file.truncate(-1)
+        with pytest.raises(TypeError):
+            file.truncate(1.5)  # type: ignore[arg-type]
+    assert store.read_bytes("f") == b"123"
+
+
 # --- async
 
 
@@ -168,6 +179,20 @@ async def test_an_async_writer_goes_back(make: Callable[[Path], Any], tmp_path: 
             assert (await file.read(), file.tell(), file.seekable()) == (b"tail", 8, True)
             await file.truncate(6)
         assert (await store.read_bytes("d/f"), file.result.size) == (b"headta", 6)
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+@pytest.mark.parametrize("make", ASYNC_MAKERS.values(), ids=ASYNC_MAKERS)
+async def test_the_place_is_in_bytes_whatever_is_written(
+    make: Callable[[Path], Any], seekable: bool, tmp_path: Path
+) -> None:
+    numbers: Any = memoryview(array.array("I", [1, 2, 3]))
+    async with AsyncStore(make(tmp_path)) as store:
+        async with store.open_atomic("f", seekable=seekable) as file:
+            assert (await file.write(numbers), file.tell()) == (numbers.nbytes, numbers.nbytes)
+            if seekable:
+                await file.truncate()
+        assert await store.read_bytes("f") == numbers.tobytes()
 
 
 @pytest.mark.parametrize("make", [AsyncMemoryBackend, MemoryBackend])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import operator
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, BinaryIO, Protocol, cast
@@ -199,6 +200,8 @@ class _RawDraft(io.RawIOBase):
             return self._file.seek(offset, whence)
 
     def truncate(self, size: int | None = None) -> int:
+        if size is not None and operator.index(size) < 0:
+            raise ValueError(f"a file cannot have {size} bytes")  # Which harms nothing that was written.
         with self._changing():
             place = self._file.tell()
             size = place if size is None else size
@@ -347,8 +350,9 @@ class AsyncAtomicWriter:
         """Write `data` at the position, which is the end unless it was moved; returns its length [bytes]."""
         if self._write is None:
             raise ValueError("write to closed file")
+        data = binary(data)  # Whose length is in bytes, unlike that of a view of integers.
         with self.scope:
-            await self._write(binary(data))
+            await self._write(data)
         self._position += len(data)
         return len(data)
 
