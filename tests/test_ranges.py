@@ -158,6 +158,16 @@ def test_a_range_before_its_start_is_an_error_and_leaves_the_place(tmp_path: Pat
         assert stream.read() == b"4567"
 
 
+@pytest.mark.parametrize("start", [1 << 44, (1 << 63) - 1, 1 << 80])
+def test_a_range_far_beyond_the_end_is_empty(start: int, tmp_path: Path) -> None:
+    for store in (Store(LocalBackend(tmp_path)), Store(MemoryBackend())):
+        store.write("f", b"0123456789")
+        for end in (None, start + 5):
+            with store.read("f", start=start, end=end) as stream:
+                assert stream.read() == b""
+        assert store.read_range("f", start, start + 5) == b""
+
+
 def test_only_whole_numbers_are_places(tmp_path: Path) -> None:
     for store in (Store(LocalBackend(tmp_path)), Store(MemoryBackend())):
         store.write("f", b"0123456789")

@@ -20,6 +20,7 @@ import pytest
 from remote_store import AlreadyExists, AsyncBackendSyncAdapter, RemoteStoreError, StorageFull, Store
 from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncStore, SyncBackendAdapter
 from remote_store.backends import LocalBackend, MemoryBackend
+from remote_store.drivers.local.writing import LocalSink
 from remote_store.io.content import SPOOL_LIMIT
 
 MAKERS: dict[str, Callable[[Path], Any]] = {
@@ -125,6 +126,30 @@ def test_a_full_disk_is_told_as_such_and_nothing_is_published(tmp_path: Path, mo
                 opened.__exit__(None, None, None)
         assert raised.value.path == "d/f"
         assert not store.exists("d/f")
+
+
+def test_what_a_discarded_writer_holds_goes_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its descriptor may be that of another file by then."""
+    store = Store(LocalBackend(tmp_path))
+    release, others = LocalSink._release, tmp_path / "others"
+    descriptors = list[int]()
+
+    def handed_on(sink: LocalSink) -> None:
+        with others.open("wb") as other:
+            descriptors.append(sink._fd)
+            release(sink)
+            os.dup2(other.fileno(), descriptors[0])
+
+    def write() -> None:
+        with store.open_atomic("f", seekable=True) as file:
+            file.write(b"held back")
+            raise KeyError
+
+    monkeypatch.setattr(LocalSink, "_release", handed_on)
+    with pytest.raises(KeyError):
+        write()
+    os.close(descriptors[0])
+    assert others.read_bytes() == b""
 
 
 def test_errors_of_a_child_store_have_its_paths() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, BinaryIO, Literal, NamedTuple, Self
@@ -14,7 +15,7 @@ from remote_store.drivers.profiles import Profile
 from remote_store.io.content import PART
 from remote_store.io.files import Errors
 from remote_store.io.ranges import RangeReader, skip
-from remote_store.io.streams import Reader
+from remote_store.io.streams import BytesReader, Reader
 
 FILE: Literal["file"] = "file"
 FOLDER: Literal["folder"] = "folder"
@@ -164,9 +165,12 @@ class Driver:
         reader = await self.open_read(key)
         try:
             if Capability.SEEKABLE_READ in self.capabilities:
-                await reader.seek(start, 0)
+                await reader.seek(start, io.SEEK_SET)
             else:
                 await skip(reader, start)
+        except (OverflowError, io.UnsupportedOperation):  # No file of the system can be so long.
+            await reader.close()
+            return BytesReader(b"")
         except BaseException:
             await reader.close()
             raise

@@ -276,11 +276,9 @@ class Draft(io.BufferedRandom):
 
     def let_go(self) -> None:
         """Close it, and forget what was not written yet; safe to repeat."""
-        try:
-            with suppress(Exception):  # Of a failed write that is tried again.
-                self.close()
-        finally:
-            self._draft.let_go()
+        self._draft.let_go()
+        with suppress(Exception):  # Of what it still holds, which nothing takes any more.
+            self.close()
 
 
 @contextmanager
@@ -295,11 +293,13 @@ def seekable_file(upload: Upload, run: Run, path: str, backend: str, stride: int
             run(upload.write(data))
         file.result = run(upload.commit())
     except BaseException:
-        run.let_go(upload.abort())
+        try:  # First the draft: what it holds must not go to the next file that gets the descriptor of the upload.
+            if file is not None:
+                file.let_go()
+        finally:
+            run.let_go(upload.abort())
         raise
-    finally:
-        if file is not None:
-            file.let_go()
+    file.let_go()
 
 
 @asynccontextmanager
@@ -321,11 +321,13 @@ async def async_seekable_file(
             await run(upload.write(data))
         file.result = await run(upload.commit())
     except BaseException:
-        await run(upload.abort())
+        try:
+            if draft is not None:
+                await blocking.call(draft.let_go)
+        finally:
+            await run(upload.abort())
         raise
-    finally:
-        if draft is not None:
-            await blocking.call(draft.let_go)
+    await blocking.call(draft.let_go)
 
 
 class AsyncAtomicWriter:
