@@ -61,7 +61,7 @@ def run(store: AnyStore, work: Callable[[View], Awaitable[T]]) -> T:
 def temporaries(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """How files are written before they are published: without a name where the system can, or under a reserved one."""
     if request.param == "named":
-        monkeypatch.setattr("remote_store.drivers.local.system.O_TMPFILE", None)
+        monkeypatch.setattr("remote_store.drivers.local.system.O_TMPFILE", 0)
         return "named"
     try:
         os.close(os.open(tmp_path, os.O_WRONLY | os.O_TMPFILE))

@@ -76,12 +76,6 @@ class Kind:
     loggers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # Rows of other packages are read for all kinds: what is wrong must show here, where it harms that one alone.
-        texts = (self.name, *self.loggers, *self.loggers.values())
-        if not isinstance(self.protocols, tuple) or not all(isinstance(one, str) for one in (*self.protocols, *texts)):
-            raise TypeError("name, protocols (a tuple) and loggers of a Kind must be texts")
-        if not self.name or not isinstance(self.profile, Profile):
-            raise TypeError("a Kind needs a name, and a Profile")
         self.options.__repr__ = Options.__repr__  # type: ignore[method-assign]  # A dataclass would show secrets.
 
     @property
@@ -272,9 +266,19 @@ def _row(entry: Any) -> Kind | str:
     where = f"the entry point {entry.name!r} of {GROUP} ({entry.value})"
     try:
         kind = entry.load()
+        if isinstance(kind, Kind):
+            _check_row(kind)
+            return kind
     except (Exception, SystemExit) as error:  # Whatever is wrong with one package, the others work.
         return f"{where} cannot be loaded: {type(error).__name__}: {error}"
-    if isinstance(kind, Kind):
-        return kind
     given = kind.__name__ if hasattr(kind, "__name__") else type(kind).__name__
     return f"{where} gives {given}, which is no Kind: name it in the field `over` of a remote_store.drivers.kinds.Kind"
+
+
+def _check_row(kind: Kind) -> None:
+    """Raise `TypeError` for a row that would harm others, since every question about any kind reads all rows."""
+    texts = (kind.name, *kind.loggers, *kind.loggers.values())
+    if not isinstance(kind.protocols, tuple) or not all(isinstance(one, str) for one in (*kind.protocols, *texts)):
+        raise TypeError("name, protocols (a tuple) and loggers of a Kind must be texts")
+    if not kind.name or not isinstance(kind.profile, Profile):
+        raise TypeError("a Kind needs a name, and a Profile")
