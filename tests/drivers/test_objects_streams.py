@@ -56,6 +56,17 @@ def verbs(wire: DictWire) -> list[str]:
 # --- reading
 
 
+@pytest.mark.parametrize("end", [7, len(DATA) - 1])
+async def test_more_than_was_asked_for_is_not_taken(view: View, wire: DictWire, end: int) -> None:
+    async def all_of_it(verb: str, name: str, act: Act) -> Any:
+        reply = act()
+        return reply._replace(stream=Content(wire.blobs[name].data[5:])) if verb == "get" else reply
+
+    await view.write("f", DATA)
+    wire.hook = all_of_it
+    assert await view.read_range("f", 5, end) == DATA[5:end]
+
+
 @dataclass
 class Breaking(Content):
     """A body that breaks off: with an error, or with an end that comes too early."""

@@ -72,7 +72,8 @@ class ObjectReader:
         self._driver.check_open(self._key)
         with self._driver.wire.errors(self._key, self._ranged):
             async with asyncio.timeout(self._driver.timeout):
-                data: bytes = await self._body.read(size)
+                # No more than was asked for, whatever the service sends.
+                data: bytes = await self._body.read(size if stop is None else min(size, stop - self.at))
                 if data and self.at + len(data) == self._size:
                     await self._body.read(1)  # At its end an SDK compares the checksum of a whole object.
         self.at += len(data)
