@@ -7,10 +7,9 @@ the caller's thread.
 from __future__ import annotations
 
 import asyncio
-import io
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from remote_store._methods import METHODS
 from remote_store._store import Store
 from remote_store.aio._store import AsyncStore
 from remote_store.io.blocking import BlockingFile
+from remote_store.io.content import check_content
 from remote_store.io.files import AsyncAtomicWriter
 from remote_store.io.streams import AsyncReadStream, run_to_end
 
@@ -74,7 +74,7 @@ class EitherStore:
 
         An exception among the pieces is raised; a function is awaited, for what happens while the content is read.
         """
-        return _pieces(pieces) if self.is_async else io.BufferedReader(_Pieces(pieces))
+        return _pieces(pieces) if self.is_async else check_content(_sync_pieces(pieces))
 
 
 async def prune_empty(store: EitherStore, folder: str) -> None:
@@ -120,24 +120,14 @@ async def _pieces(pieces: Iterable[Piece]) -> AsyncIterator[bytes]:
             await piece()
 
 
-class _Pieces(io.RawIOBase):
-    def __init__(self, pieces: Iterable[Piece]) -> None:
-        self._pieces = (piece for piece in pieces if piece)
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self._rest or next(self._pieces, b"")
-        while not isinstance(piece, bytes):
-            if isinstance(piece, BaseException):
-                raise piece
+def _sync_pieces(pieces: Iterable[Piece]) -> Iterator[bytes]:
+    for piece in pieces:
+        if isinstance(piece, BaseException):
+            raise piece
+        if isinstance(piece, bytes):
+            yield piece
+        else:
             run_to_end(piece())
-            piece = next(self._pieces, b"")
-        count = min(len(buffer), len(piece))
-        buffer[:count], self._rest = piece[:count], piece[count:]
-        return count
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from remote_store._errors import unsupported
 from remote_store._methods import Method, make_methods
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, SignedMethod, WriteResult
 from remote_store._paths import check_depth
-from remote_store.io.blocking import ThreadFile, ThreadReader
+from remote_store.io.blocking import ThreadFile
 from remote_store.io.content import pieces, spool, spooling
 from remote_store.io.files import AsyncAtomicWriter, Draft
 from remote_store.io.ranges import takes_ranges, with_async_ranges
@@ -133,7 +133,7 @@ class AsyncBackend(BackendBase):
         except BaseException:
             copy.close()
             raise
-        return AsyncReadStream(ThreadReader(copy))
+        return AsyncReadStream(ThreadFile(copy))
 
     @asynccontextmanager
     async def open_atomic(
@@ -157,7 +157,7 @@ class AsyncBackend(BackendBase):
                 yield file
             finally:
                 file.close()
-            content = ThreadReader(await blocking.call(draft.finish))
+            content = ThreadFile(await blocking.call(draft.finish))
             file.result = await self.write_atomic(path, pieces(content), overwrite=overwrite, **options)
         finally:
             await blocking.call(draft.let_go)

@@ -13,7 +13,7 @@ from remote_store._backend import Backend, Wrapping
 from remote_store._methods import Method
 from remote_store._models import WriteResult
 from remote_store.aio._backend import AsyncMadeBackend, AsyncWritableContent
-from remote_store.io.blocking import ThreadFile, ThreadReader, in_thread
+from remote_store.io.blocking import ThreadFile, in_thread
 from remote_store.io.content import PART, SPOOL_LIMIT, IteratorSource, spool, spooling
 from remote_store.io.files import AsyncAtomicWriter
 from remote_store.io.streams import CHUNK, AsyncReadStream
@@ -85,7 +85,7 @@ class SyncBackendAdapter(Wrapping[Backend], AsyncMadeBackend, make=_method):
 
     async def read(self, path: str, **options: Any) -> AsyncIterator[bytes]:
         stream = await open_in_thread(lambda: self.inner.read(path, **options), lambda opened: opened.close())
-        reader = ThreadReader(stream)
+        reader = ThreadFile(stream)
         try:
             while chunk := await reader.read(CHUNK):
                 yield chunk
@@ -94,7 +94,7 @@ class SyncBackendAdapter(Wrapping[Backend], AsyncMadeBackend, make=_method):
 
     async def read_seekable(self, path: str) -> AsyncReadStream:
         stream = await open_in_thread(lambda: self.inner.read_seekable(path), lambda opened: opened.close())
-        return AsyncReadStream(ThreadReader(stream))
+        return AsyncReadStream(ThreadFile(stream))
 
     @asynccontextmanager
     async def open_atomic(self, path: str, **options: Any) -> AsyncIterator[AsyncAtomicWriter]:

@@ -1,11 +1,11 @@
-"""Files that block, as readers and writers of coroutines: in threads, or right here."""
+"""Files that block, as readers and writers of coroutines: right here, or in threads."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -28,59 +28,43 @@ class BlockingFile:
     def __init__(self, file: Any) -> None:
         self._file = file
 
+    async def call(self, work: Callable[..., T], *args: Any) -> T:
+        """Run work that uses the file."""
+        return work(*args)
+
     async def read(self, size: int) -> bytes:
-        data: bytes = self._file.read(size)
+        data: bytes = await self.call(self._file.read, size)
         return data
 
     async def write(self, data: bytes) -> int:
-        count: int = self._file.write(data)
+        count: int = await self.call(self._file.write, data)
         return count
 
     async def seek(self, offset: int, whence: int) -> int:
-        position: int = self._file.seek(offset, whence)
+        position: int = await self.call(self._file.seek, offset, whence)
         return position
 
     async def truncate(self, size: int) -> int:
-        length: int = self._file.truncate(size)
+        length: int = await self.call(self._file.truncate, size)
         return length
-
-    async def close(self) -> None:
-        self._file.close()
-
-
-class ThreadReader:
-    """A reader over a blocking file, each call in a thread, one at a time.
-
-    (A call whose caller was cancelled may still be on its way when the file is closed.)
-    """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-
-    async def read(self, size: int) -> bytes:
-        return await self.call(self._file.read, size)
-
-    async def seek(self, offset: int, whence: int) -> int:
-        return await self.call(self._file.seek, offset, whence)
 
     async def close(self) -> None:
         await self.call(self._file.close)
 
+
+class ThreadFile(BlockingFile):
+    """The same, each call in a thread, one at a time.
+
+    (A call whose caller was cancelled may still be on its way when the file is closed.)
+    """
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self._lock = threading.Lock()
+
     async def call(self, work: Callable[..., T], *args: Any) -> T:
-        """Run work that uses the file in a thread, while no other call does."""
         return await in_thread(self._locked, work, *args)
 
-    def _locked(self, call: Callable[..., T], *args: Any) -> T:
+    def _locked(self, work: Callable[..., T], *args: Any) -> T:
         with self._lock:
-            return call(*args)
-
-
-class ThreadFile(ThreadReader):
-    """A file that is written as well."""
-
-    async def write(self, data: bytes) -> int:
-        return await self.call(self._file.write, data)
-
-    async def truncate(self, size: int) -> int:
-        return await self.call(self._file.truncate, size)
+            return work(*args)

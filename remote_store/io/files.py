@@ -10,9 +10,9 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from remote_store._errors import not_whole
 from remote_store._models import WriteResult
-from remote_store.io.blocking import ThreadFile, ThreadReader
+from remote_store.io.blocking import ThreadFile
 from remote_store.io.content import PART, SPOOL_LIMIT, binary, spool, spooling
-from remote_store.io.streams import Run
+from remote_store.io.streams import Run, ScopedStream
 
 Errors = Callable[[], AbstractContextManager[None]]
 """Makes what maps the errors of calls within it."""
@@ -47,52 +47,29 @@ class AtomicWriter(BinaryIO):
     result: WriteResult
 
 
-class ScopedWriter(io.RawIOBase):
-    """The writer of `open_atomic` for a store below a root: its errors pass through `scope`."""
+class ScopedWriter(ScopedStream):
+    """The writer of `open_atomic` for a store below a root."""
 
     result: WriteResult | None = None
-
-    def __init__(self, file: Any, scope: AbstractContextManager[Any]) -> None:
-        self._file, self._scope = file, scope
 
     def writable(self) -> bool:
         return True
 
     def readable(self) -> bool:
-        return cast("bool", self._file.readable())
-
-    def seekable(self) -> bool:
-        return cast("bool", self._file.seekable())
+        return self._stream.readable()
 
     def write(self, buffer: Any) -> int:
         with self._scope:
-            return cast("int", self._file.write(buffer))
-
-    def readinto(self, buffer: Any) -> int:
-        with self._scope:
-            return cast("int", self._file.readinto(buffer))
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with self._scope:
-            return cast("int", self._file.seek(offset, whence))
+            return self._stream.write(buffer)
 
     def truncate(self, size: int | None = None) -> int:
         with self._scope:
-            return cast("int", self._file.truncate(size))
+            return self._stream.truncate(size)
 
     def flush(self) -> None:
-        if not self.closed and not self._file.closed:
+        if not self.closed and not self._stream.closed:
             with self._scope:
-                self._file.flush()
-
-    def tell(self) -> int:
-        return cast("int", self._file.tell())
-
-    def close(self) -> None:
-        if not self.closed:
-            with self._scope:
-                self._file.close()
-            super().close()
+                self._stream.flush()
 
 
 class _RawUpload(io.RawIOBase):
@@ -316,7 +293,7 @@ async def async_seekable_file(
             yield file
         finally:
             file.close()
-        content = ThreadReader(await blocking.call(draft.finish))
+        content = ThreadFile(await blocking.call(draft.finish))
         while not draft.is_target and (data := await content.read(PART)):
             await run(upload.write(data))
         file.result = await run(upload.commit())

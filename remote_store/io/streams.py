@@ -207,10 +207,12 @@ class ScopedStream(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            super().close()
-            if self._owns:
-                with self._scope:
-                    self._stream.close()
+            try:
+                if self._owns:
+                    with self._scope:
+                        self._stream.close()
+            finally:
+                super().close()
 
 
 class AsyncItems(Generic[T]):
