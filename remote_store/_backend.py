@@ -14,7 +14,7 @@ from remote_store._models import FileInfo, FolderEntry, FolderInfo, ResolutionPl
 from remote_store._paths import check_depth
 from remote_store.io.content import PART, spool, spooling
 from remote_store.io.files import Draft
-from remote_store.io.ranges import takes_ranges, with_ranges
+from remote_store.io.ranges import takes_ranges, with_async_ranges, with_ranges
 
 if TYPE_CHECKING:
     from remote_store.io.files import AtomicWriter
@@ -32,6 +32,11 @@ class BackendBase(abc.ABC):
     """Whether calls from several threads run side by side, or one after another over one connection."""
 
     is_async = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if (read := vars(cls).get("read")) is not None and not takes_ranges(read):
+            cls.read = (with_async_ranges if cls.is_async else with_ranges)(read)  # type: ignore[attr-defined]
 
     @property
     def identity(self) -> object:
@@ -115,11 +120,6 @@ class Backend(BackendBase):
         >>> from remote_store.backends import MemoryBackend
         >>> store = Store(MemoryBackend())
     """
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if (read := vars(cls).get("read")) is not None and not takes_ranges(read):
-            cls.read = with_ranges(read)  # type: ignore[method-assign]
 
     @abc.abstractmethod
     def exists(self, path: str) -> bool:
@@ -234,7 +234,7 @@ class Backend(BackendBase):
             finally:
                 draft.let_go()
             return
-        with spool() as copy:
+        with spool() as copy:  # ASYNC-085 names this very class.
             file = cast("AtomicWriter", copy)
             yield file
             file.seek(0)

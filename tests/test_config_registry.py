@@ -385,7 +385,7 @@ def test_private_memory_refuses_to_be_pickled(file: Path) -> None:
         for store in (registry.get_store("scratch"), registry.get_async_store("scratch").child("x")):
             assert copy.copy(store) == store
             for dump in (pickle.dumps, copy.deepcopy):
-                with pytest.raises(pickle.PicklingError, match="a MemoryBackend lives in one process"):
+                with pytest.raises(pickle.PicklingError, match="a memory backend lives in one process"):
                     dump(store)
 
 

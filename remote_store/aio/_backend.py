@@ -17,7 +17,6 @@ from remote_store._paths import check_depth
 from remote_store.io.blocking import ThreadFile
 from remote_store.io.content import pieces, spool, spooling
 from remote_store.io.files import AsyncAtomicWriter, Draft
-from remote_store.io.ranges import takes_ranges, with_async_ranges
 from remote_store.io.streams import AsyncReadStream
 
 AsyncWritableContent = bytes | AsyncIterator[bytes]
@@ -31,11 +30,6 @@ class AsyncBackend(BackendBase):
     """
 
     is_async = True
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if (read := vars(cls).get("read")) is not None and not takes_ranges(read):
-            cls.read = with_async_ranges(read)  # type: ignore[method-assign]
 
     @abc.abstractmethod
     async def exists(self, path: str) -> bool:

@@ -11,7 +11,7 @@ from remote_store._capabilities import Capability
 from remote_store._paths import file_key
 from remote_store.aio._backend import AsyncMadeBackend
 from remote_store.backends._engine import EngineBackend, on_engine
-from remote_store.backends._over import OverFilesystem
+from remote_store.backends._fsspec import UserFilesystem
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Awaited, Pinned
 from remote_store.io.files import AsyncAtomicWriter, async_seekable_file
@@ -66,7 +66,7 @@ class AsyncDriverBackend(EngineBackend, AsyncMadeBackend, make=on_engine):
         self._after_close()
 
 
-class AsyncFsspecBackend(OverFilesystem, AsyncDriverBackend):
+class AsyncFsspecBackend(UserFilesystem, AsyncDriverBackend):
     """An asynchronous backend over an asynchronous fsspec filesystem that you made yourself.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from remote_store.aio._backend import AsyncBackend
 from remote_store.aio._fsspec import AsyncDriverBackend
@@ -12,7 +12,6 @@ from remote_store.backends._named import (
     MadeOfOptions,
     Named,
     backend_of,
-    refuse_pickling,
     takes,
 )
 from remote_store.bridges.threads import SyncBackendAdapter
@@ -57,9 +56,6 @@ class AsyncMemoryBackend(AsyncNamedBackend):
 
     def __init__(self) -> None:
         self._set_up((), {})
-
-    def __reduce__(self) -> NoReturn:
-        refuse_pickling()
 
 
 class AsyncS3Backend(AsyncNamedBackend):

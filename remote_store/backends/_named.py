@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping
 from inspect import Parameter, cleandoc, signature
-from typing import Any, ClassVar, Concatenate, NoReturn, ParamSpec, Self
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self
 
 from remote_store import _fork
 from remote_store._backend import Backend
@@ -84,6 +84,14 @@ class MadeOfOptions(Named, EngineBackend):
         told = type(self) is cls and not row.private and options.keys() <= row.options.public()
         return dict(options) if told else None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if by_name(self.kind).private:
+            raise pickle.PicklingError(
+                f"a {self.kind} backend lives in one process and cannot be pickled; use a file:// or other URL to"
+                " share files"
+            )
+        return super().__reduce__()
+
     def with_options(self, **options: Any) -> Self:
         """A backend like this one with some other options."""
         args, given = self._recipe
@@ -140,9 +148,6 @@ class MemoryBackend(NamedBackend):
     def __init__(self) -> None:
         self._set_up((), {})
 
-    def __reduce__(self) -> NoReturn:
-        refuse_pickling()
-
 
 class S3Backend(NamedBackend):
     """Objects in a bucket of Amazon S3, or of a service that speaks its protocol. Needs the extra `s3`.
@@ -164,10 +169,3 @@ class S3Backend(NamedBackend):
     @takes(S3Options)
     def __init__(self, *args: Any, **options: Any) -> None:
         self._set_up(args, options)
-
-
-def refuse_pickling() -> NoReturn:
-    """Memory cannot be taken to another process."""
-    raise pickle.PicklingError(
-        "a MemoryBackend lives in one process and cannot be pickled; use a file:// or other URL to share files"
-    )

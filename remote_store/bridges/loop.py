@@ -11,10 +11,9 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
-from remote_store.engine.runners import Call, OnLoop, forget
-from remote_store.io.content import Source
+from remote_store.engine.runners import Call, OnLoop, forget, settle
 
 T = TypeVar("T")
 END: Any = object()
@@ -100,13 +99,9 @@ class LoopThread(OnLoop):
         call.drop()
         raise LoopClosed(f"{self._owner} is closed")
 
-    def __call__(self, operation: Awaitable[T]) -> T:
+    def __call__(self, operation: Awaitable[T], *content: Any) -> T:
         with self.ended():
-            return super().__call__(operation)
-
-    def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
-        with self.ended():
-            return super().with_content(start, content)
+            return super().__call__(operation, *content)
 
     @contextmanager
     def ended(self) -> Iterator[None]:
@@ -267,11 +262,11 @@ class RemoteIterator(Generic[T]):
                 outcome = error
                 self._error = None if reply else error
         if reply is not None:
-            _settle(reply, outcome)
+            settle(reply, outcome)
         outcome = reply = None  # Break the error → traceback → frame cycle.
         while not self._wanted.empty():
             if (late := self._wanted.get_nowait()) is not None:
-                _settle(late, END)
+                settle(late, END)
 
     async def _answer_all(self) -> None:
         ahead: Any = None  # An item that came before it was asked for; no item is None.
@@ -287,7 +282,7 @@ class RemoteIterator(Generic[T]):
             if item is END:
                 self.ended = True
                 return
-            _settle(self._asking, item)
+            settle(self._asking, item)
             self._asking = None
 
     async def _cancel_idle(self, error: BaseException) -> Any:
@@ -330,14 +325,3 @@ class RemoteIterator(Generic[T]):
     def abandon(self) -> Call[None] | None:
         """Close the iterator without waiting; safe in a finalizer, in any thread."""
         return None if self.done else self.loop.begin(self.aclose())
-
-
-def _settle(reply: asyncio.Future[Any], outcome: Any) -> None:
-    if reply.done():
-        return
-    if isinstance(outcome, StopIteration):  # No future takes one.
-        outcome = RuntimeError("an async iterator raised StopIteration")
-    if isinstance(outcome, BaseException):
-        reply.set_exception(outcome)
-    else:
-        reply.set_result(outcome)

@@ -17,6 +17,7 @@ from remote_store.io.content import FileSource, IteratorSource, Source
 from remote_store.io.streams import run_to_end as run_to_end
 
 T = TypeVar("T")
+_Requests = queue.SimpleQueue[tuple[int, asyncio.Future[bytes]] | None]
 CLEAN_UP = 10.0
 """How long an interrupt waits for the operation to abort its upload; a second interrupt ends the wait [s]."""
 BEGIN = 10.0
@@ -189,11 +190,18 @@ class OnLoop(_BoundToLoop, Inline):
         else:
             forget(operation)
 
-    def __call__(self, operation: Awaitable[T]) -> T:
+    def __call__(
+        self, operation: Awaitable[T], local: FileSource | None = None, requests: _Requests | None = None
+    ) -> T:
+        """Run an operation, and answer meanwhile its `requests` for content from a `local` source."""
         self._check(operation)
         call = Call(self._loop, operation)
         try:  # From before it begins, because an interrupt may come between any two steps.
+            if requests is not None:
+                call.future.add_done_callback(lambda _: requests.put(None))
             self._begin(call)
+            while local is not None and requests is not None and (request := requests.get()) is not None:
+                self._answer(local, *request)
             return call.result()
         except BaseException:
             call.stop(CLEAN_UP)
@@ -209,32 +217,18 @@ class OnLoop(_BoundToLoop, Inline):
         local = FileSource(content)
         if local.data is not None:
             return self(start(local))
-        requests: queue.SimpleQueue[tuple[int, asyncio.Future[bytes]] | None] = queue.SimpleQueue()
-        operation = start(_FromCaller(requests))
-        self._check(operation)
-        call = Call(self._loop, operation)
-        call.future.add_done_callback(lambda _: requests.put(None))
-        try:
-            self._begin(call)
-            while (request := requests.get()) is not None:
-                self._answer(local, *request)
-            return call.result()
-        except BaseException:
-            call.stop(CLEAN_UP)
-            raise
-        finally:
-            del call
+        requests: _Requests = queue.SimpleQueue()
+        return self(start(_FromCaller(requests)), local, requests)
 
     def _answer(self, local: FileSource, size: int, reply: asyncio.Future[bytes]) -> None:
-        failure: Exception | None = None
-        data: bytes | None
+        outcome: bytes | Exception
         try:
-            data = run_to_end(local.read(size))
+            outcome = run_to_end(local.read(size))
         except Exception as error:
-            data, failure = None, error
+            outcome = error
         with suppress(RuntimeError):  # The loop is closed, and the call cancelled.
-            self._loop.call_soon_threadsafe(_settle, reply, data, failure)
-        del failure, reply  # Break the error → traceback → frame cycle.
+            self._loop.call_soon_threadsafe(settle, reply, outcome)
+        del outcome, reply  # Break the error → traceback → frame cycle.
 
     def _check(self, operation: Awaitable[Any]) -> None:
         """Refuse a call that would wait for ever: on a loop that is gone, or on that of this very thread."""
@@ -257,13 +251,16 @@ async def _await(operation: Awaitable[T]) -> T:
     return await operation
 
 
-def _settle(reply: asyncio.Future[bytes], data: bytes | None, error: Exception | None) -> None:
+def settle(reply: asyncio.Future[Any], outcome: Any) -> None:
+    """Give a future, unless it is done, its result, or the exception that it is to raise."""
     if reply.done():
         return
-    if error is not None:
-        reply.set_exception(error)
+    if isinstance(outcome, StopIteration):  # No future takes one.
+        outcome = RuntimeError("an async iterator raised StopIteration")
+    if isinstance(outcome, BaseException):
+        reply.set_exception(outcome)
     else:
-        reply.set_result(data or b"")
+        reply.set_result(outcome)
 
 
 class _FromCaller:
@@ -271,7 +268,7 @@ class _FromCaller:
 
     data: bytes | None = None
 
-    def __init__(self, requests: queue.SimpleQueue[tuple[int, asyncio.Future[bytes]] | None]) -> None:
+    def __init__(self, requests: _Requests) -> None:
         self._requests = requests
 
     async def read(self, size: int) -> bytes:

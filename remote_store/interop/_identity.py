@@ -16,8 +16,8 @@ from remote_store._paths import SECRET_NAME, below, printable, redact
 from remote_store._store import Store
 from remote_store.aio._named import async_backend_of
 from remote_store.aio._store import AsyncStore
+from remote_store.backends._fsspec import UserFilesystem
 from remote_store.backends._named import MadeOfOptions, backend_of
-from remote_store.backends._over import OverFilesystem
 from remote_store.drivers.kinds import known
 
 AnyStore = Store | AsyncStore
@@ -117,7 +117,7 @@ def location(store: AnyStore, key: str) -> object:
         known = False
     if not known:  # Its files are wherever this very object keeps them.
         return backend.__dict__.setdefault("_interop_token", uuid4().hex), plan.native_path
-    fs = _described(backend.recipe()[0][0]) if isinstance(backend, OverFilesystem) else None
+    fs = _described(backend.recipe()[0][0]) if isinstance(backend, UserFilesystem) else None
     details = sorted((name, value) for name, value in plan.details.items() if name != "root")  # It is in the path.
     return plan.backend, plan.native_path, details, fs
 

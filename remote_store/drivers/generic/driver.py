@@ -39,9 +39,9 @@ from remote_store.drivers.generic.filesystem import (
     place_of,
     time_of,
 )
-from remote_store.drivers.names import protocols_of
 from remote_store.drivers.profiles import GENERIC
 from remote_store.drivers.reasons import kinds
+from remote_store.drivers.registry import protocols_of
 from remote_store.drivers.trees.walk import walk
 from remote_store.io.content import PART
 from remote_store.io.ranges import RangeReader, skip

@@ -15,9 +15,9 @@ from fsspec.asyn import AsyncFileSystem
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._models import UNKNOWN_TIME
 from remote_store.drivers.kinds import by_protocol
-from remote_store.drivers.names import protocols_of
 from remote_store.drivers.profiles import GENERIC
 from remote_store.drivers.reasons import host_and_port, host_of
+from remote_store.drivers.registry import protocols_of
 
 READ_ONLY = frozenset({"github", "git", "reference", "tar", "libarchive", "data", "jlab", "gist"})
 """Protocols of no kind of their own whose filesystems cannot write, or not safely."""

@@ -167,28 +167,25 @@ class MemoryDriver(Driver):
 
     # --- verbs
 
-    async def kind(self, key: str) -> EntryKind | None:
-        if self._locks.moving:
-            self._locks.settle()
-        path = self._prefix + key
-        return FILE if path in self._files else FOLDER if self._is_folder(path) else None
-
-    async def info(self, key: str) -> FileInfo | FolderEntry | None:
-        if self._locks.moving:
-            self._locks.settle()
-        path = self._prefix + key
-        file = self._files.get(path)
-        if file is not None:
-            return self._describe(key, file)
-        return folder_entry(key) if self._is_folder(path) else None
-
-    def _settled(self, key: str) -> MemoryFile | None:
+    def _find(self, key: str) -> MemoryFile | None:
+        """A file, or None; waits while files are being moved."""
         if self._locks.moving:
             self._locks.settle()
         return self._files.get(self._prefix + key)
 
+    async def kind(self, key: str) -> EntryKind | None:
+        if self._find(key) is not None:
+            return FILE
+        return FOLDER if self._is_folder(self._prefix + key) else None
+
+    async def info(self, key: str) -> FileInfo | FolderEntry | None:
+        file = self._find(key)
+        if file is not None:
+            return self._describe(key, file)
+        return folder_entry(key) if self._is_folder(self._prefix + key) else None
+
     def _data(self, key: str, etag: str | None = None) -> bytes:
-        file = self._settled(key)
+        file = self._find(key)
         if file is None and etag is None:
             raise self._missing(key)
         if file is None or (etag is not None and self._etag(file) != etag):
@@ -291,10 +288,10 @@ class MemoryDriver(Driver):
         path = self._prefix + folder if folder else self.root
         with self._locks.tree:
             found = [(name, self._files.get(f"{path}/{name}")) for name in self._children(path)]
-        return ((name, self._listed(join(folder, name), file)) for name, file in found)
-
-    def _listed(self, key: str, file: MemoryFile | None) -> FileInfo | FolderEntry:
-        return folder_entry(key) if file is None else self._describe(key, file, listed=True)
+        return (
+            (name, self._describe(join(folder, name), file, listed=True) if file else folder_entry(join(folder, name)))
+            for name, file in found
+        )
 
     def list_pages(
         self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""

@@ -24,7 +24,7 @@ from remote_store._errors import (
     unsupported,
 )
 from remote_store._models import FileInfo, check_signing
-from remote_store._paths import join
+from remote_store._paths import below, join, spellable
 from remote_store.drivers.base import FILE, Driver, EntryKind, Page, Want, WriteOptions
 from remote_store.drivers.objects.keys import KeyListing, Tokens
 from remote_store.drivers.objects.reading import ObjectReader
@@ -328,7 +328,8 @@ class ObjectDriver(Driver):
             failed = await self.call(key, self.wire.delete_many, together[start : start + self.wire.batch])
             if failed:
                 first = failed[0]
-                path = KeyListing(self.root, "", None, "both", self.name).key(first.name) or key
+                own = below(self.root, first.name.removesuffix("/"))
+                path = own if own and spellable(own) else key
                 message = f"{first.message} ({len(failed)} of {len(names)} objects)"
                 raise first.error(message, path=path, backend=self.name)
 
@@ -355,10 +356,10 @@ class ObjectDriver(Driver):
                     raise Malformed(LEADS_BACK)
 
     async def list_pages(
-        self, key: str, max_depth: int | None, want: Want, starts: str = ""
+        self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""
     ) -> AsyncGenerator[Page, None]:
         listing = KeyListing(self.root, key, max_depth, want, self.name)
-        async for found in self._pages(key, self._prefix(key) + starts, one_level=max_depth == 0):
+        async for found in self._pages(key, self._prefix(key) + name_prefix, one_level=max_depth == 0):
             page: Page = []
             for folder in found.folders:
                 listing.add(page, folder)
