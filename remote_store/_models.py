@@ -96,7 +96,7 @@ class FileInfo(_EqualByPath):
 
 @dataclass(frozen=True, eq=False)
 class FolderEntry(_EqualByPath):
-    """A folder met in a listing. Equal by path."""
+    """A folder in a listing. Equal by path."""
 
     path: RemotePath
     name: str

@@ -169,10 +169,8 @@ class StoreBase(Generic[B]):
 
     def _key_for(self, method: str, path: str | RemotePath) -> str:
         """The backend's key of a path, after the gate of `method`, by its rule."""
-        shape, backend = METHODS[method], self._backend
-        if shape.gate is not None and shape.gate not in backend.capabilities:
-            backend.capabilities.require(shape.gate, backend.name, str(path))
-        return self._key(path, shape.rule)
+        self._require(method, path)
+        return self._key(path, METHODS[method].rule)
 
     def _target(self, method: str, path: str | RemotePath, **keywords: Any) -> tuple[str, dict[str, Any]]:
         """The backend's key of a path, after the gates of `method` and of the keywords given; and these."""

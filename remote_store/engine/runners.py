@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 from remote_store._errors import BackendUnavailable
 from remote_store.io.content import FileSource, IteratorSource, Source
+from remote_store.io.streams import Here
 from remote_store.io.streams import run_to_end as run_to_end
 
 T = TypeVar("T")
@@ -30,16 +31,8 @@ def forget(operation: Awaitable[Any]) -> None:
         operation.close()
 
 
-class Inline:
+class Inline(Here):
     """Runs operations of a synchronous filesystem in the caller's thread."""
-
-    def __call__(self, operation: Awaitable[T]) -> T:
-        result: T = run_to_end(operation)
-        return result
-
-    def let_go(self, operation: Awaitable[Any]) -> None:
-        """Run the operation that closes something; the garbage collector may call this in any thread."""
-        self(operation)
 
     def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
         """Run an operation that reads the caller's content."""

@@ -123,27 +123,19 @@ class AtomicFile(io.BufferedWriter):
     def commit(self) -> None:
         if not self.closed:
             self.flush()
-        upload = self._detach()
-        if upload is not None:
-            try:
-                self.result = self._finish(upload.commit())
-            except BaseException:
-                self._finish(upload.abort())
-                raise
+        if self._upload.upload is not None:
+            self.result = self._finish(self._upload.upload.commit())
+            self._upload.upload = None
         self.close()
 
     def abort(self) -> None:
-        upload = self._detach()
+        upload, self._upload.upload = self._upload.upload, None
         try:
             with suppress(ValueError):  # The caller may have detached the raw stream.
                 self.close()
         finally:
             if upload is not None:
                 self._finish.let_go(upload.abort())
-
-    def _detach(self) -> Upload | None:
-        upload, self._upload.upload = self._upload.upload, None
-        return upload
 
 
 class _RawDraft(io.RawIOBase):

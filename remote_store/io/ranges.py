@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, aclosing, contextmanager
 from functools import wraps
 from typing import Any, BinaryIO
@@ -12,7 +12,7 @@ from remote_store._errors import NotFound, etag_differs
 from remote_store._paths import check_range
 from remote_store.io.blocking import BlockingFile
 from remote_store.io.content import PART
-from remote_store.io.streams import Reader, before_start, read_stream, run_to_end
+from remote_store.io.streams import Here, Reader, before_start, read_stream, run_to_end
 
 
 async def skip(reader: Reader, count: int) -> None:
@@ -52,15 +52,6 @@ class RangeReader:
         await self._reader.close()
 
 
-class _Here:
-    """Runs what never waits in the caller's thread."""
-
-    def __call__(self, operation: Awaitable[Any]) -> Any:
-        return run_to_end(operation)
-
-    let_go = __call__
-
-
 def range_stream(stream: BinaryIO, start: int, end: int | None) -> BinaryIO:
     """A stream of the bytes `[start, end)` of another stream, which is at 0 now."""
     reader = BlockingFile(stream)
@@ -68,7 +59,7 @@ def range_stream(stream: BinaryIO, start: int, end: int | None) -> BinaryIO:
         stream.seek(start)
     else:
         run_to_end(skip(reader, start))
-    return read_stream(RangeReader(reader, start, end), _Here(), stream.seekable())
+    return read_stream(RangeReader(reader, start, end), Here(), stream.seekable())
 
 
 def takes_ranges(read: Callable[..., Any]) -> bool:

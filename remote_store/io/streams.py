@@ -33,6 +33,16 @@ def run_to_end(operation: Any) -> Any:
     raise RuntimeError("an operation of a synchronous filesystem waited for something")
 
 
+class Here:
+    """Runs operations that never wait, in the caller's thread; the garbage collector may call `let_go` in any."""
+
+    def __call__(self, operation: Awaitable[T]) -> T:
+        result: T = run_to_end(operation)
+        return result
+
+    let_go: Any = __call__
+
+
 class Reader(Protocol):
     """An open file of a driver."""
 

@@ -108,10 +108,8 @@ class LocalDriver(LocalRoot):
         fd = self.locate(key)
         if fd is None:
             return None
-        try:
+        with system.closing_fd(fd):
             return self._describe(key, os.fstat(fd), f"/proc/self/fd/{fd}", True)
-        finally:
-            os.close(fd)
 
     def _describe(self, key: str, status: os.stat_result, path: str, follow: bool) -> FileInfo | FolderEntry:
         if not stat.S_ISREG(status.st_mode):
@@ -146,11 +144,8 @@ class LocalDriver(LocalRoot):
 
     async def read_range(self, key: str, start: int, end: int) -> bytes:
         fd, status = self._open(key)
-        try:
-            with self.errors(key):
-                return system.read_at(fd, start, max(0, min(end, status.st_size) - start))
-        finally:
-            os.close(fd)
+        with system.closing_fd(fd), self.errors(key):
+            return system.read_at(fd, start, max(0, min(end, status.st_size) - start))
 
     async def open_read(self, key: str) -> LocalReader:
         return LocalReader(self._open(key)[0], self, key)
@@ -166,7 +161,7 @@ class LocalDriver(LocalRoot):
     async def _copy(self, src: str, dst: str, overwrite: bool, *, moving: bool) -> os.stat_result:
         """Status of the file that was copied."""
         fd, status = self._open(src)
-        try:
+        with system.closing_fd(fd):
             with self.errors(src):
                 metadata, content_type = system.kept_with(fd) if self._keeps_metadata else (None, None)
             options = WriteOptions(overwrite, metadata, None, content_type)
@@ -177,8 +172,6 @@ class LocalDriver(LocalRoot):
                     if moving and not is_unchanged(os.fstat(fd), status):
                         raise source_changed(src, dst, self.name)
                 await sink.commit()
-        finally:
-            os.close(fd)
         return status
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
@@ -271,13 +264,9 @@ class LocalDriver(LocalRoot):
     def _remove_link(self, key: str, folder: int, name: str, recursive: bool) -> None:
         """Remove a link to a folder, and nothing behind it."""
         if not recursive:
-            fd = self.open_folder(key, os.O_RDONLY)
-            try:
-                with os.scandir(fd) as entries:
-                    if next(entries, None):
-                        raise not_empty(key, self.name)
-            finally:
-                os.close(fd)
+            with system.closing_fd(self.open_folder(key, os.O_RDONLY)) as fd, os.scandir(fd) as entries:
+                if next(entries, None):
+                    raise not_empty(key, self.name)
         os.unlink(name, dir_fd=folder)
 
     # --- listing

@@ -83,11 +83,8 @@ class LocalRoot(Driver):
         else:
             return self._admit(fd, key, path)
         # No system call takes the whole path: go down name by name, following no link.
-        root = self.open_at("", _LOOK | os.O_DIRECTORY)
-        try:
+        with system.closing_fd(self.open_at("", _LOOK | os.O_DIRECTORY)) as root:
             return open_steps(root, key.split("/"), flags)
-        finally:
-            os.close(root)
 
     def _admit(self, fd: int, key: str, path: str) -> int:
         """`fd`, opened by the name `path`, if its file or folder really lies inside the root; else it is closed."""
@@ -105,14 +102,10 @@ class LocalRoot(Driver):
     def changing(self, key: str) -> Iterator[tuple[int, str]]:
         """Descriptor of the folder that holds `key`, and the name in it; `durable` fsyncs the folder at the end."""
         folder, _, name = key.rpartition("/")
-        with self.errors(key):
-            fd = self.open_folder(folder, self.folder_flags)
-            try:
-                yield fd, name
-                if self.durable:
-                    os.fsync(fd)
-            finally:
-                os.close(fd)
+        with self.errors(key), system.closing_fd(self.open_folder(folder, self.folder_flags)) as fd:
+            yield fd, name
+            if self.durable:
+                os.fsync(fd)
 
     @property
     def folder_flags(self) -> int:
@@ -158,14 +151,10 @@ class LocalRoot(Driver):
 
     def _recognize_root(self) -> bool:
         """Whether the root's path leads through no link; remembers which folder that is."""
-        with suppress(OSError):
-            fd = os.open(self.root, _LOOK | os.O_DIRECTORY)
-            try:
-                if system.path_of(fd, self.root) == self.root:
-                    self._root_device, self._root_inode = identity(fd)
-                    return True
-            finally:
-                os.close(fd)
+        with suppress(OSError), system.closing_fd(os.open(self.root, _LOOK | os.O_DIRECTORY)) as fd:
+            if system.path_of(fd, self.root) == self.root:
+                self._root_device, self._root_inode = identity(fd)
+                return True
         return False
 
     def visible(self, key: str, folder: int | None = None) -> os.stat_result | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -92,17 +92,20 @@ def _able(attempt: Callable[[], object]) -> bool:
 
 
 def _publish_unnamed(folder: int, name: str) -> None:
-    fd = open_unnamed(folder)
-    try:
+    with closing_fd(open_unnamed(folder)) as fd:
         link_open(fd, folder, name)
-    finally:
-        os.close(fd)
 
 
 def _try_attribute(folder: int, name: str) -> None:
-    fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=folder)
-    try:
+    with closing_fd(os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=folder)) as fd:
         keep(fd, {"probe": "1"}, None)
+
+
+@contextmanager
+def closing_fd(fd: int) -> Iterator[int]:
+    """Close a descriptor when the block ends."""
+    try:
+        yield fd
     finally:
         os.close(fd)
 

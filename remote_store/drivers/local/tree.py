@@ -15,6 +15,7 @@ from remote_store.drivers.base import PAGE_SIZE, Page, Want, warn_unspellable
 from remote_store.drivers.errors import ABSENT, from_os_error
 from remote_store.drivers.local.root import LocalRoot, described
 from remote_store.drivers.local.steps import FOLDER_FLAGS, GONE, RACES, Walk
+from remote_store.drivers.local.system import closing_fd
 
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 
@@ -148,8 +149,7 @@ def remove_empty(parent: int, name: str, temp_prefix: str) -> None:
         if error.errno not in _NOT_EMPTY:
             raise
         refusal = error
-    fd = os.open(name, FOLDER_FLAGS, dir_fd=parent)
-    try:
+    with closing_fd(os.open(name, FOLDER_FLAGS, dir_fd=parent)) as fd:
         with os.scandir(fd) as entries:
             left = []
             for entry in entries:
@@ -159,6 +159,4 @@ def remove_empty(parent: int, name: str, temp_prefix: str) -> None:
         for entry_name in left:
             with suppress(FileNotFoundError):
                 os.unlink(entry_name, dir_fd=fd)
-    finally:
-        os.close(fd)
     os.rmdir(name, dir_fd=parent)

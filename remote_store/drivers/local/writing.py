@@ -23,7 +23,7 @@ from remote_store._errors import (
 from remote_store.drivers.base import FOLDER, Sink, WriteOptions
 from remote_store.drivers.local import system
 from remote_store.drivers.local.steps import GONE, RACES, identity
-from remote_store.drivers.local.system import O_PATH
+from remote_store.drivers.local.system import O_PATH, closing_fd
 from remote_store.io.files import Errors
 
 if TYPE_CHECKING:
@@ -62,13 +62,10 @@ class NewParent:
         driver = self._driver
         if system.path_of(self.fd, driver.native(self._folder)) == driver.native(self._folder):
             return
-        with suppress(OSError, InvalidPath):  # There may be links on the way.
-            now = driver.open_folder(self._folder, O_PATH)
-            try:
-                if identity(now) == identity(self.fd):
-                    return
-            finally:
-                os.close(now)
+        # There may be links on the way.
+        with suppress(OSError, InvalidPath), closing_fd(driver.open_folder(self._folder, O_PATH)) as now:
+            if identity(now) == identity(self.fd):
+                return
         if os.fstat(self.fd).st_nlink:
             raise folder_deleted(self._key, driver.name)
 
@@ -85,10 +82,8 @@ class NewParent:
         while self._depth and self._created.get(self._depth) == identity(self.fd):
             above = os.open("..", O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
             below, self.fd, self._depth = self.fd, above, self._depth - 1
-            try:
+            with closing_fd(below):
                 self._remove(above, self._names[self._depth], below)
-            finally:
-                os.close(below)
 
     @staticmethod
     def _remove(above: int, name: str, fd: int) -> None:
@@ -136,13 +131,11 @@ class NewParent:
                     return
                 raise
             above, self.fd, self._depth = self.fd, below, self._depth + 1
-            try:
+            with closing_fd(above):
                 if created:
                     self._created[self._depth] = identity(below)
                     if self._driver.durable:
                         os.fsync(above)
-            finally:
-                os.close(above)
 
     def _open_nearest(self) -> None:
         """Open the nearest folder above that exists."""
