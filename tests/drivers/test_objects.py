@@ -668,6 +668,24 @@ async def test_a_ping_asks_for_the_container(view: View, wire: DictWire, lives: 
     assert verbs(wire) == ["page"]
 
 
+@pytest.mark.parametrize("method", ["read", "read_range"])
+async def test_a_folder_outranks_an_etag_that_is_not_there(view: View, wire: DictWire, method: str) -> None:
+    async def read(path: str) -> Any:
+        if method == "read":
+            return await every(view.read(path, if_match="other"))
+        return await view.read_range(path, 0, 1, if_match="other")
+
+    await view.write("folder/f", b"1")
+    wire.requests.clear()
+    with pytest.raises(InvalidPath, match="exists as a directory"):
+        await read("folder")
+    with pytest.raises(PreconditionFailed, match="does not match if_match"):
+        await read("none")
+    with pytest.raises(PreconditionFailed, match="does not match if_match"):
+        await read("folder/f")
+    assert verbs(wire) == ["get", "page", "get", "page", "get"]
+
+
 async def test_names_and_keys_lead_to_each_other(wire: DictWire) -> None:
     driver = DictDriver(wire, "a/b", name="dict")
     assert (driver.native(""), driver.native("c")) == ("box/a/b", "box/a/b/c")

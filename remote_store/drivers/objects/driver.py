@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
 from remote_store._capabilities import Capability
@@ -17,6 +17,7 @@ from remote_store._errors import (
     closed,
     etag_differs,
     folder_missing,
+    found_folder,
     is_container_missing,
     not_empty,
     source_changed,
@@ -166,7 +167,22 @@ class ObjectDriver(Driver):
 
     async def read_matching(self, key: str, start: int, end: int, etag: str) -> bytes:
         # A range of no bytes cannot be asked for.
-        return (await self._read(ObjectReader(self, key, start, max(end, start + 1), etag)))[: end - start]
+        async with self._folder_outranks(key):
+            return (await self._read(ObjectReader(self, key, start, max(end, start + 1), etag)))[: end - start]
+
+    @asynccontextmanager
+    async def _folder_outranks(self, key: str) -> AsyncIterator[None]:
+        """Let a folder where a file of some etag is meant be of the wrong type, and not of another etag."""
+        try:
+            yield
+        except PreconditionFailed as error:
+            is_folder = False
+            if self.wire.meaning(error) is Meaning.MISSING:
+                with suppress(RemoteStoreError):  # The first verdict stands when the question fails.
+                    is_folder = await self.has_children(key)
+            if is_folder:
+                raise found_folder(key, self.name) from error.__cause__
+            raise
 
     async def _read(self, reader: ObjectReader) -> bytes:
         try:
@@ -184,7 +200,8 @@ class ObjectDriver(Driver):
 
     async def open_part(self, key: str, start: int, end: int | None, etag: str | None = None) -> RangeReader:
         reader = ObjectReader(self, key, start, end, etag)
-        await reader.open()
+        async with self._folder_outranks(key):
+            await reader.open()
         return RangeReader(reader, start, end)
 
     async def open_seekable(self, key: str) -> Seeker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from remote_store._errors import BackendUnavailable, RemoteStoreError
+from remote_store._errors import BackendUnavailable, RemoteStoreError, etag_differs
 from remote_store.drivers.objects.wire import Meaning, replaced
 from remote_store.io.streams import before_start
 
@@ -54,7 +54,10 @@ class ObjectReader:
                 self._size = self.at  # The file ends before the range begins.
                 return
             if self._etag is not None and meaning in (Meaning.CONDITION_FAILED, Meaning.MISSING):
-                raise replaced("read", key, driver.name) from error.__cause__
+                unread = self._size is None
+                raise (etag_differs(key, driver.name) if unread else replaced("read", key, driver.name)) from (
+                    error.__cause__
+                )
             raise
         if ranged and not body.ranged:
             body.stream.close()
