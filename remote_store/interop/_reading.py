@@ -85,6 +85,9 @@ class Windows(BaseCache):  # type: ignore[misc]
 register_cache(Windows, clobber=True)
 
 
+REPLACED = "The file was replaced while it was being read"
+
+
 class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
     """A file being read in ranges, a block ahead.
 
@@ -119,7 +122,7 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
         # One byte more costs nothing, and shows whether the file has grown.
         data = self._read(start, end + (end == self.size))
         if len(data) != end - start:
-            message = "The file was replaced while it was being read"
+            message = REPLACED
             if self._size_given:
                 message = f"The file does not have the {self.size} bytes that open() was told by size="
             raise PreconditionFailed(message, path=self.path, backend=self._at.backend_name)
@@ -128,7 +131,10 @@ class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
     def _read(self, start: int, end: int) -> bytes:
         with self._at.errors:
             if not self._near:
-                return bytes(self._at.store.read_range(self._at.key, start, end, **self._same))
+                try:
+                    return bytes(self._at.store.read_range(self._at.key, start, end, **self._same))
+                except PreconditionFailed as error:  # The etag is that of the file that was opened, not the caller's.
+                    raise PreconditionFailed(REPLACED, path=error.path, backend=error.backend) from error.__cause__
             if self._stream is None:
                 self._stream = self._at.store.read_seekable(self._at.key)
             self._stream.seek(start)
