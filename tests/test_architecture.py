@@ -204,14 +204,6 @@ def test_what_is_public_is_typed(module: str) -> None:
     assert loose == []
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("checker", [("mypy", "tests/typing"), ("basedpyright",)])
-def test_users_programs_have_the_types_they_expect(checker: tuple[str, ...]) -> None:
-    pytest.importorskip(checker[0])
-    done = subprocess.run([sys.executable, "-m", *checker], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("module", PUBLIC)
 def test_a_missing_public_name_is_an_attribute_error(module: str) -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
