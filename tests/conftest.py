@@ -46,6 +46,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if chosen and not told else (os.cpu_count() or 1) + 1
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is left to a full run."""
+    from helpers.full import is_left, unused
+
+    for item in items:
+        if is_left(item.nodeid):
+            item.add_marker(pytest.mark.full)
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and (stale := unused([one.nodeid for one in items])):
+        raise pytest.UsageError(f"tests/helpers/full.py names tests that there are not: {stale}")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what soak tests counted, those that failed too."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
