@@ -14,9 +14,9 @@ from servers.s3 import S3Server, view_of
 from remote_store.certify.view import View
 
 pytestmark = pytest.mark.full
-DEADLINE = 2.0
+DEADLINE = 4.0
 DATA = bytes(range(256)) * (3 * MIB // 256)
-DRIP = Fault("drip", "response", pause=0.05)
+DRIP = Fault("drip", "response", pause=0.1)
 """48 times 64 KiB, each well within the deadline, and all of them beyond it, on a machine of any speed."""
 TRICKLE = Fault("drip", "request", pause=0.004)
 """80 times 64 KiB of a part, which together are well within the deadline."""
