@@ -89,7 +89,7 @@ def test_what_is_wrong_with_a_url_is_told(cls: Any, monkeypatch: pytest.MonkeyPa
         cls.from_url("nosuch://x")
     with pytest.raises(ValueError, match="unknown protocol 'nosuch'"):
         cls.from_url("simplecache::nosuch://x")
-    for bad in ("", "://x"):
+    for bad in ("", "://x", "s3:/lake", "s3:lake", "gs:lake/raw", "file:folder"):
         with pytest.raises(ValueError, match="malformed URL"):
             cls.from_url(bad)
     with pytest.raises(TypeError):

@@ -105,8 +105,11 @@ class Kind:
 
         Raises:
             ImportError: its package is not installed.
+            TypeError: an option that it needs is not given.
             ValueError: an option that it does not know, or a value that it refuses.
         """
+        if needed := [name for name in self.options.required() if name not in given]:
+            raise TypeError(f"{self.title or self.name} needs {' and '.join(needed)}")
         known = {name: value for name, value in given.items() if name in self.options.names()}
         rest = {name: value for name, value in given.items() if name not in known}
         options = self.options(**known)

@@ -72,7 +72,7 @@ class Options:
     @classmethod
     def lacking(cls, given: Mapping[str, Any]) -> dict[str, str]:
         """Options that must be given too, and what else could be done."""
-        return {one.name: "" for one in fields(cls) if one.default is one.default_factory is MISSING}
+        return dict.fromkeys(cls.required(), "")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
@@ -83,6 +83,11 @@ class Options:
     def names(cls) -> list[str]:
         """The options, in the order of the arguments."""
         return [*signature(cls).parameters]
+
+    @classmethod
+    def required(cls) -> list[str]:
+        """The options without a default."""
+        return [one.name for one in fields(cls) if one.default is one.default_factory is MISSING]
 
     @classmethod
     def public(cls) -> frozenset[str]:

@@ -140,7 +140,10 @@ def _tls(links: list[BaseException]) -> str:
 def _lookup(links: list[BaseException]) -> str:
     unknown = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
     failed = any(isinstance(one, socket.gaierror) and one.errno not in unknown for one in links)
-    return "the name of the host cannot be looked up" if failed else _NO_HOST
+    reason = "the name of the host cannot be looked up" if failed else _NO_HOST
+    # Which may be that of a proxy.
+    host = next((one.host for one in links if "ClientConnectorError" in kinds(one) and hasattr(one, "host")), "")
+    return f"{reason} ({host_and_port(host, None)})" if host else reason
 
 
 def host_and_port(host: str, port: object) -> str:

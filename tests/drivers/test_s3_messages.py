@@ -126,8 +126,15 @@ def test_a_host_that_is_not_found_is_told(monkeypatch: pytest.MonkeyPatch, code:
         raise socket.gaierror(code, f"no {host}")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    message = told(BackendUnavailable, endpoint_url="https://nowhere.example.com")
-    assert message == f"Storage cannot be reached at nowhere.example.com:443 (bucket '{BUCKET}'): {reason}"
+    host = "nowhere.example.com"
+    message = told(BackendUnavailable, endpoint_url=f"https://{host}")
+    assert message == f"Storage cannot be reached at {host}:443 (bucket '{BUCKET}'): {reason} ({host})"
+
+
+def test_a_proxy_that_is_not_found_is_told_from_the_service() -> None:
+    config = {**ONCE, "proxies": {"http": "http://user:pa55word@no-such-proxy.invalid:3128"}}
+    message = told(BackendUnavailable, endpoint_url="http://storage.example.com", config_kwargs=config)
+    assert message.endswith(" (no-such-proxy.invalid)")
 
 
 def test_a_proxy_that_cannot_be_reached_is_named() -> None:
