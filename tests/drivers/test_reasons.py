@@ -208,7 +208,8 @@ def test_http_outages_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     stem = "Storage cannot be reached at"
     refused = f"127.0.0.1:{free_port()}"
     assert http_outage(f"http://{refused}/x") == f"{stem} {refused}: the connection was refused"
-    assert http_outage("http://no-such-host.invalid/x") == f"{stem} no-such-host.invalid:80: no such host (no-such-host.invalid)"
+    unknown = "no-such-host.invalid"
+    assert http_outage(f"http://{unknown}/x") == f"{stem} {unknown}:80: no such host ({unknown})"
     with silent() as port:
         limits = {"timeout": aiohttp.ClientTimeout(total=None, sock_read=0.2)}
         told = http_outage(f"http://user@127.0.0.1:{port}/x", client_kwargs=limits)

@@ -224,7 +224,7 @@ def test_options_do_not_show_their_values() -> None:
 
 
 def test_what_a_user_forgets_or_misspells_is_told() -> None:
-    with pytest.raises(TypeError, match="^S3 needs bucket$"):
+    with pytest.raises(TypeError, match=r"^S3 needs bucket$"):
         S3Backend()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="too many positional arguments"):
         S3Backend("a", "b", "c")  # type: ignore[call-arg, arg-type]
