@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from servers.gcs import GcsServer
     from servers.s3 import S3Server
 
 
@@ -30,6 +31,7 @@ hypothesis.settings.register_profile("full", max_examples=300, **PROFILE)
 hypothesis.settings.load_profile("quick")
 
 MOTO = pytest.StashKey["S3Server"]()
+GCS = pytest.StashKey["GcsServer"]()
 
 
 def pytest_configure() -> None:
@@ -74,11 +76,13 @@ def young_garbage() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def few_keys(pytestconfig: pytest.Config) -> None:
-    """No module pays for what others have left on moto."""
+    """No module pays for what others have left on moto, or in the double of Google Cloud Storage."""
     if server := pytestconfig.stash.get(MOTO, None):
         from servers.s3 import empty
 
         empty(server)
+    if double := pytestconfig.stash.get(GCS, None):
+        double.empty()
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +117,24 @@ def seaweedfs_server() -> Iterator[S3Server]:
     from servers.seaweedfs import seaweedfs
 
     with starting("SeaweedFS"), seaweedfs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs_server(pytestconfig: pytest.Config) -> Iterator[GcsServer]:
+    from servers.gcs import gcs
+
+    with gcs() as server:
+        pytestconfig.stash[GCS] = server
+        yield server
+        del pytestconfig.stash[GCS]
+
+
+@pytest.fixture(scope="session")
+def fake_gcs_server() -> Iterator[GcsServer]:
+    from servers.fake_gcs import fake_gcs
+
+    with starting("fake-gcs-server"), fake_gcs() as server:
         yield server
 
 
