@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from servers.s3 import S3Server
 
 
+# Before gcsfs is imported: it would ask by gRPC what kind of bucket each one is, for up to a minute.
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
 PROFILE = {
     "derandomize": True,
     "database": None,

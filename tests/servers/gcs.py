@@ -31,10 +31,10 @@ class GcsServer(Settings):
     """
 
     endpoint: str = ""
-    requests: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list, repr=False)
     hook: Hook | None = None
     pid: int | None = None
-    service: Service | None = None
+    service: Service | None = field(default=None, repr=False)
 
     @property
     def options(self) -> dict[str, Any]:

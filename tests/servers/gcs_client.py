@@ -15,6 +15,7 @@ from helpers.deadline import DEADLINE
 
 from servers.gcs import BUCKET, GcsServer
 
+LIST = f"/storage/v1/b/{BUCKET}/o"
 MIB = 1 << 20
 PART = 256 << 10
 """The smallest part of a resumable upload [bytes]."""
@@ -127,10 +128,18 @@ def content_of(server: GcsServer, name: str) -> bytes:
     return reply.body
 
 
-def keys(server: GcsServer, prefix: str) -> list[str]:
-    """Names below a prefix, without it."""
-    found = ask(server, "GET", f"/storage/v1/b/{BUCKET}/o", {"prefix": prefix + "/"}).json.get("items", ())
-    return [item["name"].removeprefix(prefix + "/") for item in found]
+def generation(reply: Reply) -> str:
+    """Of an object that was stored."""
+    assert reply.status == 200, reply
+    return str(reply.json["generation"])
+
+
+def listed(server: GcsServer, prefix: str, **query: object) -> tuple[list[str], list[str], str | None]:
+    """Names and prefixes below a prefix, without it, and the token of the next page."""
+    page = ask(server, "GET", LIST, {"prefix": prefix + "/", **query}).json
+    cut = len(prefix) + 1
+    items = [item["name"][cut:] for item in page.get("items", ())]
+    return items, [name[cut:] for name in page.get("prefixes", ())], page.get("nextPageToken")
 
 
 def race(work: Callable[[int], Reply], count: int = 16) -> list[int]:

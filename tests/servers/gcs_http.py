@@ -115,11 +115,13 @@ async def _send(raw: web.BaseRequest, answer: Answer) -> web.StreamResponse:
     else:
         response.enable_chunked_encoding()
     await response.prepare(raw)
-    await response.write(answer.body[: answer.sent])
     if answer.sent is not None:
-        # A connection is reset without what the system has not sent yet; let it go first.
+        if raw.transport:  # What waits here would be lost with the connection; what waits in the system is.
+            raw.transport.set_write_buffer_limits(0)
+        await response.write(answer.body[: answer.sent])
         await response.drain()
         return _reset(raw)
+    await response.write(answer.body)
     await response.write_eof()
     return response
 

@@ -282,12 +282,7 @@ class Bucket:
         names = sorted({*self.names, *(name for name in self.old if self.old[name])}) if versions else self.names
         index = bisect_left(names, max(prefix, query.get("startOffset", "")))
         if token := query.get("pageToken"):
-            try:
-                after = base64.urlsafe_b64decode(token).decode()
-            except ValueError:
-                raise invalid("Invalid page token") from None
-            follows = _past(after[1:]) if after[0] == "p" else after[1:] + "\0"
-            index = max(index, bisect_left(names, follows))
+            index = max(index, bisect_left(names, _follows(token)))
         end = query.get("endOffset")
         while index < len(names) and (name := names[index]).startswith(prefix) and (not end or name < end):
             found = self._versions(name) if versions else [self.live[name]]
@@ -299,6 +294,17 @@ class Bucket:
             else:
                 yield "items", name, found
                 index += 1
+
+
+def _follows(token: str) -> str:
+    """Where the page of a token begins."""
+    try:
+        kind, last = (text := base64.urlsafe_b64decode(token).decode())[:1], text[1:]
+    except ValueError:
+        kind, last = "", ""
+    if kind not in ("i", "p") or not last:
+        raise invalid("Invalid page token")
+    return _past(last) if kind == "p" else last + "\0"
 
 
 def _past(prefix: str) -> str:
