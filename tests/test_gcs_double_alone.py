@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -209,10 +210,11 @@ def test_a_resumable_upload_is_refused_when_the_test_says(double: GcsServer, pre
 
 
 def test_names_and_hashes_are_checked(double: GcsServer, prefix: str) -> None:
-    for name in (".", "..", "a\nb", "a\rb", "x" * 1025):
+    for name in (".", "..", "a\nb", "a\rb", "x" * 1025, "\ud800"):
         assert put_multipart(double, name, b"1").status == 400
     for told in ({"md5Hash": "AAAA"}, {"crc32c": "AAAA"}, {"metadata": {"k": "v" * 8192}}):
         assert put_multipart(double, f"{prefix}/a", b"1", **told).status == 400
+    assert ask(double, "GET", f"{LIST}/%FF").status == 400
     assert listed(double, prefix)[0] == []
 
 
@@ -249,6 +251,49 @@ def test_fields_are_chosen(double: GcsServer, prefix: str, fields: str, found: d
     put_multipart(double, f"{prefix}/a", b"1", metadata={"k": "v", "l": "w"})
     page = ask(double, "GET", LIST, {"prefix": prefix, "fields": fields}).json
     assert json.loads(json.dumps(page).replace(prefix, "{}")) == found
+
+
+def test_properties_are_deleted_or_replaced(double: GcsServer, prefix: str) -> None:
+    path = address(f"{prefix}/a")
+    first = put_multipart(double, f"{prefix}/a", b"1", metadata={"a": "1", "b": "2"}, cacheControl="no-cache").json
+    told = ask(double, "PATCH", path, None, {"metadata": {"a": None}, "contentType": "text/x"}).json
+    assert (told["metadata"], told["contentType"], told["cacheControl"]) == ({"b": "2"}, "text/x", "no-cache")
+    assert (told["metageneration"], told["etag"] == first["etag"]) == ("2", False)
+    assert "metadata" not in ask(double, "PATCH", path, None, {"metadata": None}).json
+    told = ask(double, "PUT", path, None, {"contentType": "text/y"}).json
+    assert (told["contentType"], told.get("cacheControl"), told["generation"]) == ("text/y", None, first["generation"])
+
+
+def test_a_composed_object_has_no_md5(double: GcsServer, prefix: str) -> None:
+    put_media(double, f"{prefix}/a", b"hello")
+    ask(double, "POST", f"{address(f'{prefix}/b')}/compose", None, {"sourceObjects": [{"name": f"{prefix}/a"}]})
+    rewrite(double, f"{prefix}/b", f"{prefix}/c")
+    for name in ("b", "c"):
+        found = ask(double, "GET", address(f"{prefix}/{name}")).json
+        assert (found.get("md5Hash"), found["crc32c"], found["componentCount"]) == (None, "mnG7TA==", 1)
+    media = ask(double, "GET", address(f"{prefix}/b"), {"alt": "media"})
+    assert media.headers["x-goog-hash"] == "crc32c=mnG7TA=="
+
+
+def test_compressed_content_stays_so_where_that_is_said(double: GcsServer, prefix: str) -> None:
+    path, packed = address(f"{prefix}/a"), gzip.compress(b"z" * 1000)
+    put_multipart(double, f"{prefix}/a", packed, contentEncoding="gzip", cacheControl="no-transform")
+    assert ask(double, "GET", path, {"alt": "media"}).body == packed
+    ask(double, "PATCH", path, None, {"cacheControl": "no-cache"})
+    plain = ask(double, "GET", path, {"alt": "media"})
+    assert (plain.body, plain.headers.get("content-length")) == (b"z" * 1000, None)
+    assert plain.headers["x-goog-stored-content-length"] == str(len(packed))
+    part = ask(double, "GET", path, {"alt": "media"}, Accept_Encoding="gzip", Range="bytes=0-3")
+    assert (part.status, part.body) == (206, packed[:4])
+    put_multipart(double, f"{prefix}/a", b"not compressed", contentEncoding="gzip")
+    assert ask(double, "GET", path, {"alt": "media"}).status == 503
+
+
+def test_readers_may_name_an_etag(double: GcsServer, prefix: str) -> None:
+    path, etag = address(f"{prefix}/a"), put_media(double, f"{prefix}/a", b"1").json["etag"]
+    asked = [("If_Match", etag, 200), ("If_Match", "other", 412), ("If_None_Match", etag, 304)]
+    for header, told, status in [*asked, ("If_None_Match", "other", 200)]:
+        assert ask(double, "GET", path, {"alt": "media"}, **{header: told}).status == status
 
 
 def test_refusals_say_what_is_missing(double: GcsServer, prefix: str) -> None:

@@ -146,6 +146,18 @@ def invalid(message: str) -> Refusal:
     return Refusal(400, "invalid", message)
 
 
+def utf8(text: str) -> bytes:
+    """A name or a value as it is measured.
+
+    Raises:
+        Refusal: it has half of a surrogate pair.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise invalid("The text is not valid UTF-8.") from None
+
+
 def number(query: Mapping[str, str], name: str) -> int | None:
     """A parameter that is a whole number.
 

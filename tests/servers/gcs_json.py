@@ -180,18 +180,18 @@ def _tree(letters: Iterator[str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     name, place = "", tree
     for letter in letters:
+        if letter not in "(/,)":
+            name += letter
+            continue
         if letter == "(":
             place[name] = _tree(letters)
-            name = ""
-        elif letter == "/":
+        elif name:
             place = place.setdefault(name, {})
-            name = ""
-        elif letter in ",)":
-            place.setdefault(name, {}) if name else None
-            name, place = "", tree
-            if letter == ")":
-                return tree
-        else:
-            name += letter
-    place.setdefault(name, {}) if name else None
+        name = ""
+        if letter in ",)":
+            place = tree
+        if letter == ")":
+            return tree
+    if name:
+        place[name] = {}
     return tree

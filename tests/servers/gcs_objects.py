@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import google_crc32c
 
-from servers.gcs_answers import Refusal, invalid, no_object, number, unmet
+from servers.gcs_answers import Refusal, invalid, no_object, number, unmet, utf8
 
 KEPT = ("contentType", "contentEncoding", "contentDisposition", "contentLanguage", "cacheControl", "customTime")
 HOLDS = ("temporaryHold", "eventBasedHold")
@@ -127,9 +127,7 @@ def writable(resource: Mapping[str, Any]) -> dict[str, Any]:
     properties = {name: resource[name] for name in (*KEPT, *HOLDS) if resource.get(name)}
     if metadata := resource.get("metadata"):
         properties["metadata"] = {name: str(value) for name, value in metadata.items() if value is not None}
-        if sum(len(name.encode()) + len(value.encode()) for name, value in properties["metadata"].items()) > (
-            LARGEST_METADATA
-        ):
+        if sum(len(utf8(name + value)) for name, value in properties["metadata"].items()) > LARGEST_METADATA:
             raise invalid("The total size of custom metadata exceeds 8192 bytes.")
     return properties
 
@@ -190,7 +188,7 @@ class Bucket:
             Refusal: a name that is no good, a condition that does not hold, or an object that is held.
         """
         # docs/objects: names.
-        if not 0 < len(name.encode()) <= LONGEST_NAME or name in (".", "..") or "\r" in name or "\n" in name:
+        if not 0 < len(utf8(name)) <= LONGEST_NAME or name in (".", "..") or "\r" in name or "\n" in name:
             raise invalid(f"Invalid object name: {name!r}")
         live = self.live.get(name)
         judge(query, live)
@@ -271,7 +269,8 @@ class Bucket:
                 break
             if kind == "prefixes":
                 page.setdefault(kind, []).append(name)
-            page.setdefault("items", []).extend(each.resource() for each in found) if found else None
+            if found:
+                page.setdefault("items", []).extend(each.resource() for each in found)
             last, counted = kind[0] + name, counted + max(len(found), 1)
         return page
 

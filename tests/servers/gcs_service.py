@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from multidict import CIMultiDict
 
 from servers import gcs_json, gcs_login, gcs_uploads, gcs_xml
-from servers.gcs_answers import Answer, Refusal, Request, json_answer, no_bucket
+from servers.gcs_answers import Answer, Refusal, Request, invalid, json_answer, no_bucket
 from servers.gcs_objects import Bucket
 from servers.gcs_uploads import Session
 
@@ -61,7 +61,10 @@ class Service:
         with self.lock:
             if request.path == "/token":
                 return gcs_login.grant(self, request)
-            steps = [unquote(step, errors="surrogateescape") for step in request.path.split("/")[1:]]
+            try:
+                steps = [unquote(step, errors="strict") for step in request.path.split("/")[1:]]
+            except UnicodeDecodeError:
+                return invalid("The name is not valid UTF-8.").as_json()
             match steps:
                 case ["batch", "storage", "v1"]:
                     return self._batch(request)
