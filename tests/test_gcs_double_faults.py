@@ -8,15 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from helpers.deadline import DEADLINE
 from servers import gcs_faults as faults
 from servers.gcs import BUCKET, GcsServer, gcs
-from servers.gcs_answers import Answer, Hook
+from servers.gcs_answers import Answer, CarryOut, Hook, Request
 from servers.gcs_client import LIST, MIB, PART, address, ask, content_of, move, put_media, send, start
 from servers.gcs_login import JWT, service_account, user
 
@@ -29,6 +27,13 @@ def double(gcs_server: GcsServer) -> GcsServer:
 @pytest.fixture
 def name(gcs_server: GcsServer) -> str:
     return gcs_server.fresh_prefix()
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """The double fails on purpose only."""
+    yield
+    assert [record for record in caplog.records if record.name.startswith("aiohttp")] == []
 
 
 def test_requests_are_counted_as_they_were_sent(double: GcsServer, name: str) -> None:
@@ -70,6 +75,17 @@ def test_a_hook_answers_with_or_without_carrying_out(
             assert ask(double, "GET", LIST).status == 200
 
 
+def test_a_request_is_carried_out_once(double: GcsServer, name: str) -> None:
+    def hook(request: Request, carry_out: CarryOut) -> None:
+        assert carry_out() == carry_out()
+
+    double.put(name, b"1")
+    with double.hooked(hook):
+        told = ask(double, "PATCH", address(name), None, {"contentType": "text/x"}).json
+    assert told["metageneration"] == "2"
+    assert ask(double, "GET", address(name)).json == told
+
+
 def test_a_refusal_can_be_a_page_and_tell_when_to_come_again(double: GcsServer) -> None:
     with double.hooked(faults.in_turn(faults.instead(faults.page(404)), faults.instead(faults.throttled(3)))):
         page = ask(double, "GET", LIST)
@@ -97,16 +113,15 @@ def test_half_a_body_arrives(double: GcsServer, name: str, size: int) -> None:
     double.put(name, b"x" * size)
     place = urlsplit(double.endpoint)
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=DEADLINE)
-    got = b""
+    got: list[bytes] = []
     with double.hooked(faults.half_body):
         connection.request("GET", f"{address(name)}?alt=media")
         with connection.getresponse() as reply:
             assert (reply.status, reply.getheader("Content-Length")) == (200, str(size))
-            with suppress(ConnectionResetError):
-                while piece := reply.read1(MIB):
-                    got += piece
+            with pytest.raises(ConnectionResetError):
+                got.extend(iter(lambda: reply.read1(MIB), b""))
     connection.close()
-    assert 0 < len(got) <= size // 2
+    assert 0 < len(b"".join(got)) <= size // 2
 
 
 @pytest.mark.parametrize("done", [False, True])
@@ -129,7 +144,7 @@ def test_an_answer_waits_until_it_is_released(double: GcsServer, name: str, done
 def test_an_answer_that_nobody_releases_does_not_keep_the_server() -> None:
     waiting = threading.Event()
 
-    def hook(request: Any, carry_out: Any) -> Answer | None:
+    def hook(request: Request, carry_out: CarryOut) -> Answer | None:
         waiting.set()
         return faults.hang(threading.Event())(request, carry_out)
 

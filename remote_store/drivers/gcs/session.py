@@ -1,0 +1,249 @@
+"""Requests to Google Cloud Storage: an HTTP session of its own on gcsfs's connections, and bounded tries.
+
+gcsfs's own session follows redirects, decodes content and gives up downloads after five minutes; its calls wait half a
+minute between tries, and tell neither status nor body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import random
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from gcsfs.core import GCSFileSystem
+from yarl import URL
+
+from remote_store.drivers.gcs.credentials import Login
+from remote_store.drivers.objects.where import last_failure
+from remote_store.drivers.objects.wire import Malformed
+
+AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses after which a request is sent again: Cloud Storage guide, retry strategy."""
+UNHEARD = frozenset({500, 502, 503, 504})
+"""Those of them after which it may have been carried out all the same."""
+FIRST_WAIT = 0.5
+"""About how long to wait before the second try; twice as long before each further one [s]."""
+TAKEN_OVER = ("headers", "proxy", "proxy_auth", "trust_env", "trace_configs")
+"""Arguments of gcsfs's session that the own one takes, too."""
+
+
+class Answer(NamedTuple):
+    """What the service answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; `Malformed` where it is none."""
+        try:
+            found = json.loads(self.body)
+        except ValueError:
+            raise Malformed(f"status {self.status}, and no JSON") from None
+        if not isinstance(found, dict):
+            raise Malformed("no JSON object")
+        return found
+
+
+class Refused(Exception):
+    """An answer that is no success.
+
+    Args:
+        answer: of the service.
+        container: whether a status of 404 says that there is no such bucket.
+
+    Attributes:
+        unheard: whether an earlier try of the request may have been carried out.
+    """
+
+    def __init__(self, answer: Answer, container: bool = False) -> None:
+        super().__init__(f"status {answer.status}")
+        self.answer, self.container, self.unheard = answer, container, False
+        self.reason, self.spoken = _reason(answer)
+
+    @property
+    def status(self) -> int:
+        return self.answer.status
+
+
+def _reason(answer: Answer) -> tuple[str, bool]:
+    """The reason in an error of the JSON API, and whether it is one: Cloud Storage JSON API, HTTP status codes."""
+    try:
+        error = json.loads(answer.body)["error"]
+        reasons = [entry.get("reason", "") for entry in error.get("errors", ())]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "", False
+    return next((reason for reason in reasons if isinstance(reason, str)), ""), True
+
+
+class Tries:
+    """The tries of one call: a few, with waits that grow, within its deadline.
+
+    Args:
+        retries: after the first.
+        timeout: deadline of the call [s].
+    """
+
+    def __init__(self, retries: int, timeout: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._left, self._wait, self._until = retries, FIRST_WAIT, self._loop.time() + timeout
+        self.unheard = False
+
+    async def again(self, error: Exception) -> None:
+        """Wait before the next try; raise `error` where there is none, or none that could end in time."""
+        if isinstance(error, Refused):
+            error.unheard = self.unheard
+        last_failure.set(f"answered {error.status}" if isinstance(error, Refused) else error)
+        if self._left <= 0 or (isinstance(error, Refused) and error.status not in AGAIN):
+            raise error
+        wait = self._wait * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
+        if isinstance(error, Refused) and (told := error.answer.headers.get("Retry-After", "")).isdecimal():
+            wait = max(wait, int(told))
+        if self._loop.time() + wait > self._until:
+            raise error
+        self.unheard = self.unheard or _may_be_done(error)
+        self._left, self._wait = self._left - 1, self._wait * 2
+        await asyncio.sleep(wait)
+
+
+def _may_be_done(error: Exception) -> bool:
+    if isinstance(error, Refused):
+        return error.status in UNHEARD
+    return not isinstance(error, aiohttp.ClientConnectorError)
+
+
+class Session:
+    """Sends requests with the credentials, to the endpoint and over the connections of a gcsfs filesystem.
+
+    Args:
+        fs: the filesystem.
+        login: its credentials.
+        timeout: deadline of a call [s].
+        retries: how often a failed request is sent again.
+        connector: arguments of the connections of a filesystem that nobody else uses.
+        proxy: through which requests go, unless the filesystem says.
+    """
+
+    def __init__(
+        self,
+        fs: GCSFileSystem,
+        login: Login,
+        timeout: float,
+        retries: int,
+        connector: Mapping[str, Any] | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self.fs, self.login, self.timeout, self.retries = fs, login, timeout, retries
+        self._connector, self._proxy = connector, proxy
+        self._session: Any = None
+        self.told_time: dt.datetime | None = None
+        """What the service's clock said last."""
+
+    async def open(self) -> None:
+        """Make the session, which sends nothing."""
+        if self._session is not None and not self._session.closed:
+            return
+        if self._connector is not None and self.fs._session is None:
+            self.fs.session_kwargs = {**self.fs.session_kwargs, "connector": aiohttp.TCPConnector(**self._connector)}
+        shared = await self.fs._set_session()
+        taken = {name: value for name, value in self.fs.session_kwargs.items() if name in TAKEN_OVER}
+        self._session = aiohttp.ClientSession(
+            connector=shared.connector,
+            connector_owner=False,
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=0.9 * self.timeout),  # Told from the deadline.
+            **{"proxy": self._proxy, **taken},
+        )
+        # aiohttp silently sends a PUT again when a reused connection breaks; a second one would meet the first.
+        self._session._retry_connection = False
+
+    async def close(self, owned: bool) -> None:
+        if self._session is not None:
+            await self._session.close()
+        if owned and self.fs._session is not None:
+            await self.fs._session.close()
+            self.fs._session = None
+
+    def url(self, path: str, **parameters: str | int | None) -> str:
+        """The URL of a path, which is quoted already; with `userProject` where requests have one."""
+        query = urlencode(self.fs._get_params(parameters), quote_via=quote)
+        return f"{self.fs._location.rstrip('/')}/{path}" + (f"?{query}" if query else "")
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        data: Any = None,
+        *,
+        good: Collection[int] = (200,),
+        container: bool = False,
+        once: bool = False,
+    ) -> Answer:
+        """Send a request until it is answered well, at most as often as the session may.
+
+        Args:
+            method: of HTTP.
+            url: where to.
+            headers: beside those of the credentials.
+            data: bytes of the body; makes it for each try if it can be called.
+            good: statuses that are no error.
+            container: whether 404 says that there is no such bucket.
+            once: whether it may be sent once only.
+        """
+        tries = Tries(0 if once else self.retries, self.timeout)
+        while True:
+            try:
+                reply = await self._ask(method, url, {"Accept-Encoding": "identity", **(headers or {})}, data)
+                async with reply:
+                    answer = Answer(reply.status, reply.headers, await reply.read())
+                with suppress(ValueError, TypeError):
+                    self.told_time = parsedate_to_datetime(answer.headers.get("Date", ""))
+                if answer.status in good:
+                    return answer
+                raise Refused(answer, container)
+            except (aiohttp.ClientError, OSError, Refused) as error:
+                await tries.again(error)
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """The answer to a GET, its body yet to be read; whoever has it closes it."""
+        tries = Tries(self.retries, self.timeout)
+        while True:
+            try:
+                reply = await self._ask("GET", url, headers, None)
+                if reply.status in (200, 206):
+                    return reply
+                async with reply:
+                    raise Refused(Answer(reply.status, reply.headers, await reply.read()))
+            except (aiohttp.ClientError, OSError, Refused) as error:
+                await tries.again(error)
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], data: Any) -> aiohttp.ClientResponse:
+        """One try, and one more with a new access token where the first was refused."""
+        await self.login.ready()
+        for last in (False, True):
+            whole = self.login.headers(headers) if url.startswith(self.fs._location) else dict(headers)
+            reply: aiohttp.ClientResponse = await self._session.request(
+                method,
+                URL(url, encoded=True),
+                headers=whole,
+                data=data() if callable(data) else data,
+                allow_redirects=False,
+            )
+            if reply.status != 401 or last:
+                return reply
+            try:
+                if not await self.login.renew(whole.get("authorization", "")):
+                    return reply
+            except BaseException:
+                reply.close()
+                raise
+            reply.close()
+        raise AssertionError
