@@ -24,6 +24,8 @@ WAITING = 64
 """Hooks that may run, or wait, at a time."""
 LONGEST_LINE = 1 << 16
 """Of a request: two names of 1024 bytes, percent-encoded, are longer than aiohttp takes otherwise [bytes]."""
+POLL = 0.001
+"""How often to look whether a transport has sent all [s]."""
 AT_ONCE = 0.01
 """How long connections may go on when the server ends; 0 would be without bound [s]."""
 REASONS = {308: "Resume Incomplete", 499: "Client Closed Request"}
@@ -116,10 +118,10 @@ async def _send(raw: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         response.enable_chunked_encoding()
     await response.prepare(raw)
     if answer.sent is not None:
-        if raw.transport:  # What waits here would be lost with the connection; what waits in the system is.
-            raw.transport.set_write_buffer_limits(0)
         await response.write(answer.body[: answer.sent])
-        await response.drain()
+        # What waits in the transport would be lost with the connection.
+        while raw.transport and raw.transport.get_write_buffer_size():
+            await asyncio.sleep(POLL)
         return _reset(raw)
     await response.write(answer.body)
     await response.write_eof()
