@@ -289,6 +289,14 @@ def test_compressed_content_stays_so_where_that_is_said(double: GcsServer, prefi
     assert ask(double, "GET", path, {"alt": "media"}).status == 503
 
 
+def test_compressed_content_is_stored_as_it_was_sent(double: GcsServer, prefix: str) -> None:
+    packed = gzip.compress(b"z" * 1000)
+    assert ask(double, "PUT", f"/{BUCKET}/{prefix}/a", None, packed, Content_Encoding="gzip").status == 200
+    found = ask(double, "GET", address(f"{prefix}/a")).json
+    assert (found["size"], found["contentEncoding"]) == (str(len(packed)), "gzip")
+    assert content_of(double, f"{prefix}/a") == b"z" * 1000
+
+
 def test_readers_may_name_an_etag(double: GcsServer, prefix: str) -> None:
     path, etag = address(f"{prefix}/a"), put_media(double, f"{prefix}/a", b"1").json["etag"]
     asked = [("If_Match", etag, 200), ("If_Match", "other", 412), ("If_None_Match", etag, 304)]
