@@ -51,6 +51,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if chosen and not told else (os.cpu_count() or 1) + 1
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is left to a full run."""
+    from helpers.full import is_left, unused
+
+    for item in items:
+        if is_left(item.nodeid):
+            item.add_marker(pytest.mark.full)
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and (stale := unused([one.nodeid for one in items])):
+        raise pytest.UsageError(f"tests/helpers/full.py names tests that there are not: {stale}")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what soak tests counted, those that failed too."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
@@ -61,12 +72,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_description_of_s3() -> Iterator[None]:
-    """Hundreds of clients share what each would parse for itself, in 85 ms."""
+    """Hundreds of clients share what each would read for itself, in 85 ms: what S3 is, and whom TLS trusts."""
     with pytest.MonkeyPatch.context() as patch:
         with suppress(ImportError):
-            import botocore.loaders
+            import botocore.session
+            from aiobotocore.httpsession import AIOHTTPSession
 
-            patch.setattr("botocore.loaders.create_loader", functools.cache(botocore.loaders.create_loader))
+            patch.setattr("botocore.session.create_loader", functools.cache(botocore.session.create_loader))
+            build = getattr(AIOHTTPSession, "_build_verify_context", None)
+            if build:  # Other versions have it by another name.
+                trusting = functools.cache(lambda verify: build(AIOHTTPSession(verify=verify)))
+                patch.setattr(AIOHTTPSession, "_build_verify_context", lambda session: trusting(session._verify))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def brief_waits() -> Iterator[None]:
+    """Between its tries the SDK waits a tenth as long as it would; how often it tries stays the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        with suppress(ImportError):
+            from botocore.retries.standard import ExponentialBackoff
+
+            delay = ExponentialBackoff.delay_amount
+            patch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: delay(self, context) / 10)
         yield
 
 

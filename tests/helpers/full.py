@@ -1,0 +1,48 @@
+"""What plain `pytest` leaves to a full run: slow cases whose rule it holds elsewhere at less cost."""
+
+from __future__ import annotations
+
+import re
+
+LEFT = {
+    # Other cases of the same test.
+    r"certify/test_certify\.py::test_a_capability_that_does_not_hold_is_refuted\[(?!atomic_w|exclusive|lazy_read)": "",
+    r"certify/test_certify_services\.py::(?!test_what_always_fails_is_reported\[exists)": "",
+    r"test_exit\.py::TestFork::test_a_child_leaves_the_connections_of_its_parent_alone\[(?!sys\.exit\(\)-file)": "",
+    r"test_model\.py::test_a_store_does_what_the_model_predicts\[(?!memory|async memory)": "",
+    r"drivers/test_s3_faults\.py::\w+\[async-(open_atomic|write_atomic)-": "test_s3_faults.py, by write",
+    r"drivers/test_s3_copy\.py::test_a_(part_that_fails\w+\[async-(move|copy-[23])|source_that_changes.*True)": "",
+    r"drivers/test_s3_foreign\.py::\w+\[sync-": "",
+    r"test_requests\.py::test_a_call_stays_within_its_budget\[.*2,500": "",
+    r"test_processes\.py::test_a_store_works_in_another_process\[.*a/b": "",
+    # The same on a store that answers at once.
+    r"drivers/test_s3\.py::test_one_of_16_racing": "test_objects_contract.py",
+    r"certify/test_certify\.py::test_(async_stores_pass|a_known_filesystem_gets_none|an_unknown_filesystem)": "S3",
+    r"contract/test_contract\.py::\w+\[s3-moto-(racing_updates|many_callers|one_creator)": "test_objects_contract.py",
+    r"drivers/test_s3_(foreign|replies)\.py::\w+\[async-.*(move|copy)": "the other calls",
+    r"ecosystem/test_zarr_suite\.py::.*(s3-|by_name-store/|wrapped-[]]|wrapped-/|asynchronous-d)": "the other ways",
+    r"interop/test_abstract\.py::TestNamed(S3)?(Copy|Get|Put)::\w+glob": "TestMemoryCopy and its likes",
+    r"ecosystem/test_with_zarr\.py::test_groups_of_one_store_however_its_path_is_spelled\[s3-": "files",
+    r"interop/test_named\.py::test_files_are_streamed_between_stores\[.*bucket": "private stores",
+    # Programs in processes of their own, of which one of each kind stays.
+    r"certify/test_certify_plugin\.py::(?!test_the_plugin_certifies_a_url)": "",
+    r"cli/test_cli_ending\.py::test_(what_cannot_be_printed|an_interrupted_upload|a_certification_that)": "",
+    r"cli/test_cli_looking\.py::test_tree_draws": "",
+    r"test_config_registry\.py::test_(a_store_of_a_file_works_in|a_store_of_code_needs|urls_of_stores_work)": "",
+    r"ecosystem/test_with_dask\.py::(?!test_parquet_by_url|test_stores_themselves)": "",
+    r"test_docs\.py::test_python_blocks_run_in_order\[(?!README|start|guarantees)": "",
+    r"test_exit\.py::test_a_program_that_ends_in_the_middle": "",
+}
+"""Pattern of what tests are called, and what holds their rule in a plain run where its name does not tell."""
+
+_LEFT = [re.compile(pattern) for pattern in LEFT]
+
+
+def is_left(name: str) -> bool:
+    """Whether a test is left to a full run."""
+    return any(pattern.search(name) for pattern in _LEFT)
+
+
+def unused(names: list[str]) -> list[str]:
+    """Patterns that fit no test."""
+    return [pattern.pattern for pattern in _LEFT if not any(map(pattern.search, names))]
