@@ -47,7 +47,9 @@ class GCSDriver(ObjectDriver):
         if self._moves:
             try:
                 return await self.conditional(dst, options, self.wire.move, self.object(src), self.object(dst), options)
-            except PermissionDenied:
+            except PermissionDenied as refusal:
+                if not self.wire.may_not(refusal):
+                    raise
                 self._moves = False
             except (NotFound, AlreadyExists, PreconditionFailed) as refusal:
                 if not (self.wire.lost_reply(refusal) and await self._arrived(src, dst, begun)):

@@ -143,18 +143,23 @@ class Session:
         self.fs, self.login, self.timeout, self.retries = fs, login, timeout, retries
         self._connector, self._proxy = connector, proxy
         self._session: Any = None
+        self._opening = asyncio.Lock()
         self.told_time: dt.datetime | None = None
         """What the service's clock said last."""
 
     async def open(self) -> None:
         """Make the session, which sends nothing."""
-        if self._session is not None and not self._session.closed:
-            return
+        if self._session is None:
+            async with self._opening:  # The first calls come together.
+                if self._session is None:
+                    self._session = await self._make()
+
+    async def _make(self) -> aiohttp.ClientSession:
         if self._connector is not None and self.fs._session is None:
             self.fs.session_kwargs = {**self.fs.session_kwargs, "connector": aiohttp.TCPConnector(**self._connector)}
         shared = await self.fs._set_session()
         taken = {name: value for name, value in self.fs.session_kwargs.items() if name in TAKEN_OVER}
-        self._session = aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=shared.connector,
             connector_owner=False,
             auto_decompress=False,
@@ -162,7 +167,8 @@ class Session:
             **{"proxy": self._proxy, **taken},
         )
         # aiohttp silently sends a PUT again when a reused connection breaks; a second one would meet the first.
-        self._session._retry_connection = False
+        session._retry_connection = False
+        return session
 
     async def close(self, owned: bool) -> None:
         if self._session is not None:

@@ -16,6 +16,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
 
+import google_crc32c
+
 from remote_store._errors import RemoteStoreError
 from remote_store._models import ContentDigest
 from remote_store.drivers.base import WriteOptions
@@ -64,6 +66,10 @@ class GCSWire:
 
     def meaning(self, error: RemoteStoreError) -> Meaning:
         return meaning(error.__cause__)
+
+    def may_not(self, error: RemoteStoreError) -> bool:
+        """Whether the credentials are good, and their role does not allow the request."""
+        return isinstance(error.__cause__, Refused) and error.__cause__.status == 403
 
     def lost_reply(self, error: RemoteStoreError) -> bool:
         return isinstance(error.__cause__, Refused) and error.__cause__.unheard
@@ -128,8 +134,8 @@ class GCSWire:
         return Listed(reply.get("prefixes", ()), objects, reply.get("nextPageToken") or None)
 
     async def put(self, name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
-        checksum = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-        resource = {**_properties(name, options), "md5Hash": checksum}  # Which the service compares.
+        checksum = base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
+        resource = {**_properties(name, options), "crc32c": checksum}  # Which the service compares.
         boundary = uuid.uuid4().hex
         content_type = options.content_type or "application/octet-stream"
         body = b"".join(
@@ -194,9 +200,12 @@ class GCSWire:
                     if error.status != 404:
                         failed.append(Failed(name, *verdict_on(error, self.where)))
 
-        async with asyncio.TaskGroup() as group:
-            for name in names:
-                group.create_task(delete(name))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in names:
+                    group.create_task(delete(name))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         return failed
 
     # --- signed URLs
