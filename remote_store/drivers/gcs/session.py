@@ -10,6 +10,7 @@ import asyncio
 import datetime as dt
 import json
 import random
+import weakref
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
@@ -45,7 +46,7 @@ class Answer(NamedTuple):
         """The body as a JSON object; `Malformed` where it is none."""
         try:
             found = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Malformed(f"status {self.status}, and no JSON") from None
         if not isinstance(found, dict):
             raise Malformed("no JSON object")
@@ -68,6 +69,10 @@ class Refused(Exception):
         self.answer, self.container, self.unheard = answer, container, False
         self.reason, self.spoken = _reason(answer)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without headers, which do not pickle, and of which one may be the secret URL of an upload.
+        return Refused, (self.answer._replace(headers={}), self.container)
+
     @property
     def status(self) -> int:
         return self.answer.status
@@ -78,7 +83,7 @@ def _reason(answer: Answer) -> tuple[str, bool]:
     try:
         error = json.loads(answer.body)["error"]
         reasons = [entry.get("reason", "") for entry in error.get("errors", ())]
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return "", False
     return next((reason for reason in reasons if isinstance(reason, str)), ""), True
 
@@ -105,7 +110,7 @@ class Tries:
             raise error
         wait = self._wait * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
         if isinstance(error, Refused) and (told := error.answer.headers.get("Retry-After", "")).isdecimal():
-            wait = max(wait, int(told))
+            wait = max(wait, float(told))
         if self._loop.time() + wait > self._until:
             raise error
         self.unheard = self.unheard or _may_be_done(error)
@@ -158,6 +163,8 @@ class Session:
         if self._connector is not None and self.fs._session is None:
             self.fs.session_kwargs = {**self.fs.session_kwargs, "connector": aiohttp.TCPConnector(**self._connector)}
         shared = await self.fs._set_session()
+        if self._session is not None and not self._session.closed:
+            return  # Another call was faster.
         taken = {name: value for name, value in self.fs.session_kwargs.items() if name in TAKEN_OVER}
         session = aiohttp.ClientSession(
             connector=shared.connector,
@@ -168,6 +175,7 @@ class Session:
         )
         # aiohttp silently sends a PUT again when a reused connection breaks; a second one would meet the first.
         session._retry_connection = False
+        weakref.finalize(self, session.detach)  # From the connections, which gcsfs closes; or aiohttp complains.
         return session
 
     async def close(self, owned: bool) -> None:
@@ -180,7 +188,13 @@ class Session:
     def url(self, path: str, **parameters: str | int | None) -> str:
         """The URL of a path, which is quoted already; with `userProject` where requests have one."""
         query = urlencode(self.fs._get_params(parameters), quote_via=quote)
-        return f"{self.fs._location.rstrip('/')}/{path}" + (f"?{query}" if query else "")
+        return f"{self._location}/{path}" + (f"?{query}" if query else "")
+
+    @property
+    def _location(self) -> str:
+        """The service, without a slash at the end."""
+        location: str = self.fs._location
+        return location.rstrip("/")
 
     async def send(
         self,
@@ -211,7 +225,7 @@ class Session:
                 async with reply:
                     answer = Answer(reply.status, reply.headers, await reply.read())
                 with suppress(ValueError, TypeError):
-                    self.told_time = parsedate_to_datetime(answer.headers.get("Date", ""))
+                    self.told_time = parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(dt.UTC)
                 if answer.status in good:
                     return answer
                 raise Refused(answer, container)
@@ -235,7 +249,9 @@ class Session:
         """One try, and one more with a new access token where the first was refused."""
         await self.login.ready()
         for last in (False, True):
-            whole = self.login.headers(headers) if url.startswith(self.fs._location) else dict(headers)
+            whole = self.login.headers(headers) if url.startswith(f"{self._location}/") else dict(headers)
+            if self._session.closed:
+                raise aiohttp.ClientConnectionError("closed")
             reply: aiohttp.ClientResponse = await self._session.request(
                 method,
                 URL(url, encoded=True),
