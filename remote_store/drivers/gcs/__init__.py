@@ -12,7 +12,7 @@ RETRIES = 3
 TIMEOUT = 60.0
 CONNECTIONS = 256
 """aiohttp's 100 would let further calls wait while so many streams are open."""
-UNTIL_NEEDED = (None, "browser", "cache", "cloud", "google_default")
+UNTIL_NEEDED = (None, "cache", "cloud", "google_default")
 """Ways to find credentials that ask others, and so wait for the first call."""
 
 
@@ -27,19 +27,22 @@ def make(options: GCSOptions, asynchronous: bool) -> Driver:
 
     token = known(options.token)
     later = token in UNTIL_NEEDED if token is None or isinstance(token, str) else False
-    fs = GCSFileSystem(
-        **({} if options.project is None else {"project": options.project}),
-        **options.rest,
-        token="anon" if later else token,
-        requester_pays=options.requester_pays,
-        endpoint_url=options.endpoint_url,
-        asynchronous=asynchronous,
-        use_listings_cache=False,
-        skip_instance_cache=True,
-    )
+    try:
+        fs = GCSFileSystem(
+            **({} if options.project is None else {"project": options.project}),
+            **options.rest,
+            token="anon" if later else token,
+            requester_pays=options.requester_pays,
+            endpoint_url=options.endpoint_url,
+            asynchronous=asynchronous,
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
+    except (KeyError, OSError, ValueError) as error:  # Its text may show what the file or the dict holds.
+        raise ValueError(f"the options are of no use, token= maybe ({type(error).__name__})") from None
     session = Session(
         fs,
-        Login(fs, (token,) if later else None),
+        Login(fs, (token,) if later else None, options.timeout, options.proxy, options.ca_bundle),
         options.timeout,
         RETRIES if options.retries is None else options.retries,
         _connector(options),
@@ -64,7 +67,8 @@ def over(fs: Any, root: str, name: str) -> Driver | None:
     from remote_store.drivers.gcs.driver import GCSDriver
     from remote_store.drivers.gcs.session import Session
 
-    session = Session(fs, Login(fs), fs.timeout or TIMEOUT, RETRIES)
+    timeout = fs.timeout or TIMEOUT
+    session = Session(fs, Login(fs, timeout=timeout), timeout, RETRIES)
     return GCSDriver(session, *root.strip("/").split("/", 1), name=name)
 
 

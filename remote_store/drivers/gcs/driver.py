@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from contextlib import suppress
 from typing import Any
 
 from remote_store._errors import AlreadyExists, NotFound, PermissionDenied, PreconditionFailed, RemoteStoreError
@@ -47,10 +48,8 @@ class GCSDriver(ObjectDriver):
         if self._moves:
             try:
                 return await self.conditional(dst, options, self.wire.move, self.object(src), self.object(dst), options)
-            except PermissionDenied as refusal:
-                if not self.wire.may_not(refusal):
-                    raise
-                self._moves = False
+            except PermissionDenied:
+                pass
             except (NotFound, AlreadyExists, PreconditionFailed) as refusal:
                 if not (self.wire.lost_reply(refusal) and await self._arrived(src, dst, begun)):
                     if isinstance(refusal, NotFound):
@@ -60,14 +59,16 @@ class GCSDriver(ObjectDriver):
             except RemoteStoreError as refusal:
                 if self.wire.meaning(refusal) is not Meaning.UNABLE:
                     raise
-                self._moves = False
         await super().move(src, dst, overwrite)
+        self._moves = False  # It would be refused again.
 
     async def _arrived(self, src: str, dst: str, begun: float) -> bool:
         """Whether an earlier try, whose reply was lost, moved the file: it is where it should be, and new there."""
-        if await self.info(src) is not None:
-            return False
-        target, now = await self.call(dst, self.wire.head, self.object(dst)), self.wire.session.told_time
-        # By the service's own clock, which tells whole seconds.
-        since = now - dt.timedelta(seconds=time.monotonic() - begun) if now else None
-        return since is not None and target.modified_at >= since
+        with suppress(RemoteStoreError):
+            if await self.info(src) is not None:
+                return False
+            target, now = await self.info(dst), self.wire.session.told_time
+            # By the service's own clock, which tells whole seconds.
+            since = now - dt.timedelta(seconds=time.monotonic() - begun) if now else None
+            return since is not None and target is not None and target.modified_at >= since
+        return False

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import aiohttp
 import google.auth.exceptions as auth
-from gcsfs.retry import HttpError
 
 from remote_store._errors import (
     BackendUnavailable,
@@ -96,9 +95,9 @@ def service_errors(where: Bucket, key: str) -> Iterator[None]:
         raise
     except Refused as error:
         raise verdict(error, where, key) from error
-    except auth.TransportError as error:
-        raise where.no_answer(error, key) from error
-    except (auth.GoogleAuthError, HttpError) as error:
+    except auth.GoogleAuthError as error:
+        if isinstance(error, auth.TransportError) or error.retryable:
+            raise where.no_answer(error, key) from error
         message = f"{DENIED}: no usable credentials ({type(error.__cause__ or error).__name__})"
         raise PermissionDenied(message, path=key, backend=where.backend) from error
     except (aiohttp.ClientError, TimeoutError) as error:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 from remote_store.drivers.options import SECRET, Options, RemoteOptions, check_http
 
 if TYPE_CHECKING:
     from remote_store._location import Location
 
+BUCKET = re.compile(r"[A-Za-z0-9._-]+")
 PART_UNIT = 256 << 10
 """Parts of resumable uploads are multiples of it, but for the last [bytes]: Cloud Storage guide, resumable uploads."""
-METHODS = frozenset({"anon", "browser", "cache", "cloud", "google_default"})
+METHODS = frozenset({"anon", "cache", "cloud", "google_default"})
 """Ways to find credentials that gcsfs knows by name."""
 
 
@@ -27,7 +30,7 @@ class GCSOptions(RemoteOptions):
         root: prefix that is the root.
         token: credentials: the file of a service account, what such a file holds as a dict, an access token, a
             `google.auth` object, `"anon"` for none, or the way to find them: `"google_default"`, `"cloud"` (the
-            metadata server of Google's machines), `"cache"`, `"browser"`; unless given, the first of these that works.
+            metadata server of Google's machines), `"cache"`; unless given, the first of these that works.
         project: that the credentials are of.
         requester_pays: pay for the requests, as some buckets demand: True with `project`, or the project that pays.
         endpoint_url: of a service other than Google's usual one.
@@ -58,10 +61,13 @@ class GCSOptions(RemoteOptions):
             raise ValueError("part_size must be a multiple of 256 KiB (262144), as a number of bytes")
         if self.requester_pays is True and not self.project:
             raise ValueError("requester_pays=True needs project=; or name the project that pays: requester_pays='…'")
-        if isinstance(self.token, str) and self.token.endswith(".json") and not os.path.exists(self.token):
-            raise ValueError("token names a file that does not exist")
+        if not BUCKET.fullmatch(self.bucket):
+            raise ValueError("a bucket has letters, digits, '.', '_' and '-' in its name, and nothing else")
+        _check_token(self.token)
         if self.endpoint_url is not None:
             check_http("endpoint_url", self.endpoint_url)
+            if not (netloc := urlsplit(self.endpoint_url).netloc) or "@" in netloc:
+                raise ValueError("endpoint_url must name a host, and no login: pass token=")
         super().__post_init__()
 
     @classmethod
@@ -69,3 +75,17 @@ class GCSOptions(RemoteOptions):
         if url.has_credentials:
             raise ValueError("a URL of Google Cloud Storage takes no credentials: pass token=")
         return {"bucket": url.host, "root": url.path}
+
+
+def _check_token(token: object) -> None:
+    """Raise `ValueError`, which does not show it, for a text that can be no token."""
+    if isinstance(token, os.PathLike) and not os.path.exists(token):
+        raise ValueError("token names a file that does not exist")
+    if not isinstance(token, str) or os.path.exists(token):
+        return
+    if token.endswith(".json"):
+        raise ValueError("token names a file that does not exist")
+    if token == "browser":  # noqa: S105 (no secret)
+        raise ValueError("token='browser' is none: pass the credentials that google_auth_oauthlib gives, as an object")
+    if not re.fullmatch(r"[!-~]+", token):
+        raise ValueError("token must be an access token without blanks or line ends, or a file that exists")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -13,6 +14,7 @@ import google_crc32c
 from remote_store._models import ContentDigest
 from remote_store.drivers.objects.wire import Malformed, Object, field
 
+NUMBER = re.compile("[0-9]{1,19}")
 FIELDS = "name,size,updated,generation,contentType,md5Hash,crc32c"
 """What an entry of a listing tells, and a question for one object beside its user metadata."""
 
@@ -20,13 +22,16 @@ FIELDS = "name,size,updated,generation,contentType,md5Hash,crc32c"
 def described(resource: Mapping[str, Any], metadata: bool = True) -> Object:
     """An object by its resource; its etag is the generation, since only that can be a condition of writes, too."""
     generation = generation_of(resource)
+    told = resource.get("metadata") or {}
+    if not isinstance(told, Mapping):
+        raise Malformed("the metadata are no object")
     return Object(
         field(resource, "name"),
-        _size(resource),
+        whole(field(resource, "size"), "size"),
         _moment(resource),
         generation,
         resource.get("contentType"),
-        dict(resource.get("metadata") or {}) if metadata else None,
+        dict(told) if metadata else None,
         {"version_id": generation},
         digest(resource),
     )
@@ -40,10 +45,9 @@ def written(resource: Mapping[str, Any]) -> dict[str, Any]:
 
 def generation_of(resource: Mapping[str, Any]) -> str:
     """The generation that a resource must tell."""
-    told = str(field(resource, "generation"))
-    if not told.isdecimal():
-        raise Malformed("the generation is no number")
-    return told
+    if not isinstance(resource, Mapping):
+        raise Malformed("what describes an object is none")
+    return str(whole(field(resource, "generation"), "generation"))
 
 
 def digest(resource: Mapping[str, Any]) -> ContentDigest | None:
@@ -55,11 +59,11 @@ def digest(resource: Mapping[str, Any]) -> ContentDigest | None:
     return None
 
 
-def _size(resource: Mapping[str, Any]) -> int:
-    told = str(field(resource, "size"))
-    if not told.isdecimal():
-        raise Malformed("the size is no number")
-    return int(told)
+def whole(told: object, what: str) -> int:
+    """A number of 64 bits, which JSON has as text."""
+    if not NUMBER.fullmatch(str(told)):
+        raise Malformed(f"the {what} is no number")
+    return int(str(told))
 
 
 def _moment(resource: Mapping[str, Any]) -> dt.datetime:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
-import random
 import weakref
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -22,15 +21,13 @@ from gcsfs.core import GCSFileSystem
 from yarl import URL
 
 from remote_store.drivers.gcs.credentials import Login
-from remote_store.drivers.objects.where import last_failure
+from remote_store.drivers.objects.tries import Tries, Try
 from remote_store.drivers.objects.wire import Malformed
 
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses after which a request is sent again: Cloud Storage guide, retry strategy."""
 UNHEARD = frozenset({500, 502, 503, 504})
 """Those of them after which it may have been carried out all the same."""
-FIRST_WAIT = 0.5
-"""About how long to wait before the second try; twice as long before each further one [s]."""
 TAKEN_OVER = ("headers", "proxy", "proxy_auth", "trust_env", "trace_configs")
 """Arguments of gcsfs's session that the own one takes, too."""
 
@@ -88,40 +85,13 @@ def _reason(answer: Answer) -> tuple[str, bool]:
     return next((reason for reason in reasons if isinstance(reason, str)), ""), True
 
 
-class Tries:
-    """The tries of one call: a few, with waits that grow, within its deadline.
-
-    Args:
-        retries: after the first.
-        timeout: deadline of the call [s].
-    """
-
-    def __init__(self, retries: int, timeout: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._left, self._wait, self._until = retries, FIRST_WAIT, self._loop.time() + timeout
-        self.unheard = False
-
-    async def again(self, error: Exception) -> None:
-        """Wait before the next try; raise `error` where there is none, or none that could end in time."""
-        if isinstance(error, Refused):
-            error.unheard = self.unheard
-        last_failure.set(f"answered {error.status}" if isinstance(error, Refused) else error)
-        if self._left <= 0 or (isinstance(error, Refused) and error.status not in AGAIN):
-            raise error
-        wait = self._wait * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
-        if isinstance(error, Refused) and (told := error.answer.headers.get("Retry-After", "")).isdecimal():
-            wait = max(wait, float(told))
-        if self._loop.time() + wait > self._until:
-            raise error
-        self.unheard = self.unheard or _may_be_done(error)
-        self._left, self._wait = self._left - 1, self._wait * 2
-        await asyncio.sleep(wait)
-
-
-def _may_be_done(error: Exception) -> bool:
-    if isinstance(error, Refused):
-        return error.status in UNHEARD
-    return not isinstance(error, aiohttp.ClientConnectorError)
+def judged(error: Exception) -> Try:
+    """What is to be done about a try that failed."""
+    if not isinstance(error, Refused):
+        return Try(again=True, unheard=not isinstance(error, aiohttp.ClientConnectorError))
+    told = error.answer.headers.get("Retry-After", "")
+    wait = int(told) if told.isdecimal() else 0
+    return Try(error.status in AGAIN, error.status in UNHEARD, f"answered {error.status}", wait)
 
 
 class Session:
@@ -163,8 +133,6 @@ class Session:
         if self._connector is not None and self.fs._session is None:
             self.fs.session_kwargs = {**self.fs.session_kwargs, "connector": aiohttp.TCPConnector(**self._connector)}
         shared = await self.fs._set_session()
-        if self._session is not None and not self._session.closed:
-            return  # Another call was faster.
         taken = {name: value for name, value in self.fs.session_kwargs.items() if name in TAKEN_OVER}
         session = aiohttp.ClientSession(
             connector=shared.connector,
@@ -184,6 +152,10 @@ class Session:
         if owned and self.fs._session is not None:
             await self.fs._session.close()
             self.fs._session = None
+
+    def tries(self, retries: int | None = None) -> Tries:
+        """Those of one call: as many as the session may, unless told."""
+        return Tries(self.retries if retries is None else retries, self.timeout, judged)
 
     def url(self, path: str, **parameters: str | int | None) -> str:
         """The URL of a path, which is quoted already; with `userProject` where requests have one."""
@@ -218,7 +190,7 @@ class Session:
             container: whether 404 says that there is no such bucket.
             once: whether it may be sent once only.
         """
-        tries = Tries(0 if once else self.retries, self.timeout)
+        tries = self.tries(0 if once else None)
         while True:
             try:
                 reply = await self._ask(method, url, {"Accept-Encoding": "identity", **(headers or {})}, data)
@@ -234,7 +206,7 @@ class Session:
 
     async def get(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """The answer to a GET, its body yet to be read; whoever has it closes it."""
-        tries = Tries(self.retries, self.timeout)
+        tries = self.tries()
         while True:
             try:
                 reply = await self._ask("GET", url, headers, None)

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import google_crc32c
 
-from remote_store.drivers.gcs.session import Answer, Refused, Session, Tries
+from remote_store.drivers.gcs.session import Answer, Refused, Session
 from remote_store.drivers.objects.wire import Malformed
 
 KEPT = re.compile(r"bytes=0-(\d+)")
@@ -55,17 +55,18 @@ async def send_part(session: Session, upload: Upload, content: bytes, last: bool
     upload.checksum.update(content)
     total = str(end) if last else "*"
     headers = {"X-Goog-Hash": f"crc32c={upload.crc32c}"} if last else {}
-    tries, kept = Tries(session.retries, session.timeout), start
+    tries, kept = session.tries(), start
     while True:
-        left = content[kept - start :]
+        left, asked = content[kept - start :], False
         span = f"bytes {kept}-{end - 1}/{total}" if left else f"bytes */{total}"
         try:
             answer = await _put(session, upload, span, left, headers)
         except (aiohttp.ClientError, OSError, Refused) as error:
             await tries.again(error)  # Raises what no further try can mend.
+            asked = True
             # What of it arrived, only the session knows; it may also have ended, with its reply lost.
             try:
-                answer = await _put(session, upload, f"bytes */{total}", b"", {}, once=False)
+                answer = await _put(session, upload, f"bytes */{total}", b"", headers, once=False)
             except Refused as refusal:
                 refusal.unheard = refusal.unheard or tries.unheard
                 raise
@@ -78,7 +79,7 @@ async def send_part(session: Session, upload: Upload, content: bytes, last: bool
             raise Malformed(f"an upload of {end} bytes of which it has {kept}")
         if kept == end and not last:
             return None
-        if kept <= before:
+        if kept <= before and not asked:
             await tries.again(Refused(answer._replace(status=503)))
 
 

@@ -10,26 +10,30 @@ import base64
 import hashlib
 import io
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from contextlib import AbstractContextManager, suppress
+from typing import Any, TypeVar
 from urllib.parse import quote
 
+import aiohttp
 import google_crc32c
 
 from remote_store._errors import RemoteStoreError
 from remote_store._models import ContentDigest
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.gcs.errors import Bucket, meaning, service_errors, verdict_on
-from remote_store.drivers.gcs.replies import FIELDS, Crc32c, described, generation_of, written
+from remote_store.drivers.gcs.replies import FIELDS, Crc32c, described, generation_of, whole, written
 from remote_store.drivers.gcs.session import Answer, Refused, Session
 from remote_store.drivers.gcs.signing import signed_url
 from remote_store.drivers.gcs.uploads import ENDED, Upload, send_part
 from remote_store.drivers.objects.wire import Body, Failed, Listed, Malformed, Meaning, Object, Sums, field
 
+GENERATION = re.compile("[1-9][0-9]{,18}")
 DELETES = 32
 """Deletes in flight: each object takes a request."""
+T = TypeVar("T")
 
 
 class GCSWire:
@@ -66,10 +70,6 @@ class GCSWire:
 
     def meaning(self, error: RemoteStoreError) -> Meaning:
         return meaning(error.__cause__)
-
-    def may_not(self, error: RemoteStoreError) -> bool:
-        """Whether the credentials are good, and their role does not allow the request."""
-        return isinstance(error.__cause__, Refused) and error.__cause__.status == 403
 
     def lost_reply(self, error: RemoteStoreError) -> bool:
         return isinstance(error.__cause__, Refused) and error.__cause__.unheard
@@ -130,8 +130,11 @@ class GCSWire:
         reply = (await self.session.send("GET", url, container=True)).json()
         if reply.get("kind") != "storage#objects":
             raise Malformed("no listing")
-        objects = [_listed(entry, detailed) for entry in reply.get("items", ())]
-        return Listed(reply.get("prefixes", ()), objects, reply.get("nextPageToken") or None)
+        objects = [_listed(entry, detailed) for entry in _list_of(dict, reply, "items")]
+        token = reply.get("nextPageToken") or None
+        if not isinstance(token, str | None):
+            raise Malformed("the token of the next page is no text")
+        return Listed(_list_of(str, reply, "prefixes"), objects, token)
 
     async def put(self, name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
         checksum = base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
@@ -141,7 +144,7 @@ class GCSWire:
         body = b"".join(
             (
                 f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n".encode(),
-                json.dumps(resource).encode(),
+                _packed(resource),
                 f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\n\r\n".encode(),
                 data,
                 f"\r\n--{boundary}--\r\n".encode(),
@@ -230,7 +233,7 @@ class GCSWire:
             "Content-Type": "application/json; charset=UTF-8",
             "X-Upload-Content-Type": options.content_type or "application/octet-stream",
         }
-        resource = json.dumps(_properties(name, options)).encode()
+        resource = _packed(_properties(name, options))
         answer = await self.session.send("POST", url, headers, resource, good=(200, 201), container=True)
         place = answer.headers.get("Location", "")
         if not place.startswith(("http://", "https://")):
@@ -249,7 +252,16 @@ class GCSWire:
             if error.status in ENDED and error.unheard and (found := await self._own(upload, options)):
                 return found
             raise
-        return written(answer.json() if answer else {})
+        resource = answer.json() if answer else {}
+        if resource.get("crc32c", upload.crc32c) != upload.crc32c:
+            await self._take_back(upload.name, resource)
+            raise Malformed("another checksum than of what was sent")
+        return written(resource)
+
+    async def _take_back(self, name: str, resource: Mapping[str, Any]) -> None:
+        """Delete what should never have been stored."""
+        with suppress(Refused, aiohttp.ClientError, OSError, Malformed):
+            await self.delete(name, generation_of(resource))
 
     async def _own(self, upload: Upload, options: WriteOptions) -> Mapping[str, Any] | None:
         """What an upload became whose session ended with its reply lost."""
@@ -273,9 +285,14 @@ def _conditions(options: WriteOptions) -> dict[str, str | int]:
 
 def _generation(etag: str | None) -> str | None:
     """An etag as the generation of a condition; no object has one that is no number, and 0 stands for none."""
-    if etag is not None and not (etag.isascii() and etag.isdecimal() and int(etag)):
+    if etag is not None and not GENERATION.fullmatch(etag):
         raise Refused(Answer(412, {}, b""))
     return etag
+
+
+def _packed(resource: Mapping[str, Any]) -> bytes:
+    """A resource as JSON; ValueError for text with half a character."""
+    return json.dumps(resource, ensure_ascii=False).encode()
 
 
 def _properties(name: str, options: WriteOptions) -> dict[str, Any]:
@@ -283,8 +300,18 @@ def _properties(name: str, options: WriteOptions) -> dict[str, Any]:
     return {key: dict(value) if isinstance(value, Mapping) else value for key, value in told.items() if value}
 
 
+def _list_of(kind: type[T], reply: Mapping[str, Any], name: str) -> list[T]:
+    """What a reply lists, which it may leave out."""
+    found = reply.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(entry, kind) for entry in found):
+        raise Malformed(f"{name} are no list, or not of what they should be")
+    return found
+
+
 def _listed(entry: Mapping[str, Any], detailed: bool) -> Object:
     name = field(entry, "name")
+    if not isinstance(name, str):
+        raise Malformed("a name is no text")
     return described(entry, metadata=False) if detailed and not name.endswith("/") else Object(name)
 
 
@@ -293,14 +320,11 @@ def _body(reply: Any, start: int) -> Body:
     generation = generation_of({"generation": reply.headers.get("X-Goog-Generation")})
     if reply.status == 200:
         told = reply.headers.get("X-Goog-Stored-Content-Length") or reply.headers.get("Content-Length", "")
-        if not told.isdecimal():
-            raise Malformed("no length of the content")
-        return Body(_Stream(reply), int(told), generation, False, Crc32c.of(reply.headers))
+        return Body(_Stream(reply), whole(told, "length"), generation, False, Crc32c.of(reply.headers))
     span = reply.headers.get("Content-Range", "")
-    total = span.rpartition("/")[2]
-    if not span.startswith(f"bytes {start}-") or not total.isdecimal():
+    if not span.startswith(f"bytes {start}-"):
         raise Malformed("another range than was asked for")
-    return Body(_Stream(reply), int(total), generation, True)
+    return Body(_Stream(reply), whole(span.rpartition("/")[2], "length"), generation, True)
 
 
 class _Stream:
