@@ -90,7 +90,7 @@ def judged(error: Exception) -> Try:
     if not isinstance(error, Refused):
         return Try(again=True, unheard=not isinstance(error, aiohttp.ClientConnectorError))
     told = error.answer.headers.get("Retry-After", "")
-    wait = int(told) if told.isdecimal() else 0
+    wait = float(told) if told.isdecimal() else 0
     return Try(error.status in AGAIN, error.status in UNHEARD, f"answered {error.status}", wait)
 
 
