@@ -14,7 +14,7 @@ import google_crc32c
 from remote_store.drivers.gcs.session import Answer, Refused, Session
 from remote_store.drivers.objects.wire import Malformed
 
-KEPT = re.compile(r"bytes=0-(\d+)")
+KEPT = re.compile("bytes=0-([0-9]{1,19})")
 ENDED = (404, 410)
 """Statuses of a session that is gone: Cloud Storage guide, resumable uploads."""
 
