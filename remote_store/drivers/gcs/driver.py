@@ -10,7 +10,7 @@ from typing import Any
 from remote_store._errors import AlreadyExists, NotFound, PermissionDenied, PreconditionFailed, RemoteStoreError
 from remote_store._paths import redact
 from remote_store.drivers.base import WriteOptions
-from remote_store.drivers.gcs.session import Session
+from remote_store.drivers.gcs.session import Refused, Session
 from remote_store.drivers.gcs.wire import GCSWire
 from remote_store.drivers.objects.driver import ObjectDriver
 from remote_store.drivers.objects.wire import Meaning
@@ -41,6 +41,9 @@ class GCSDriver(ObjectDriver):
     def details(self) -> dict[str, Any]:
         endpoint = redact(self.fs._endpoint or "")
         return {"bucket": self.wire.container, "root": self.root, "endpoint_url": endpoint}
+
+    def decides(self, miss: RemoteStoreError) -> bool:
+        return not isinstance(miss.__cause__, Refused) or miss.__cause__.names_object
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
         """Rename an object; copy and delete it where the role, or the service, does not let it be renamed."""

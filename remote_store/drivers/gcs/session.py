@@ -71,6 +71,14 @@ class Refused(Exception):
         return Refused, (self.answer._replace(headers={}), self.container)
 
     @property
+    def names_object(self) -> bool:
+        """Whether it is about an object, as only this service says it: in JSON, or in text where content was asked for.
+
+        Now and then it answers with a page (googleapis/nodejs-storage#1183), as any web server would.
+        """
+        return self.spoken or self.answer.body.startswith(b"No such object: ")
+
+    @property
     def status(self) -> int:
         return self.answer.status
 
