@@ -14,7 +14,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -34,6 +34,22 @@ GENERATION = re.compile("[1-9][0-9]{,18}")
 DELETES = 32
 """Deletes in flight: each object takes a request."""
 T = TypeVar("T")
+
+
+class Step(NamedTuple):
+    """Where a copy is that takes several requests.
+
+    Args:
+        etag: of the source, where only its name was given.
+        token: for the next request; None begins anew.
+        copied: so far [bytes].
+        idle: requests in a row that copied nothing more.
+    """
+
+    etag: str | None
+    token: str | None = None
+    copied: int = -1
+    idle: int = 0
 
 
 class GCSWire:
@@ -156,7 +172,7 @@ class GCSWire:
         return written(answer.json())
 
     async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> Any:
-        own, token = step or (None, None)
+        own, token, copied, idle = step or Step(None)
         path = self._objects(src, "rewriteTo", "b", self.container, "o", dst)
         conditions = {**_conditions(options), "ifSourceGenerationMatch": _generation(etag or own)}
         url = self.session.url(path, rewriteToken=token, **conditions)
@@ -164,17 +180,21 @@ class GCSWire:
             reply = (await self.session.send("POST", url, {"Content-Length": "0"})).json()
         except Refused as error:
             if own and error.status == 412 and (now := (await self.head(src)).etag) != own:
-                return now, None
+                return Step(now)
             raise
         if reply.get("kind") != "storage#rewriteResponse":
             raise Malformed("no answer to a copy")
         if reply.get("done"):
             generation_of(field(reply, "resource"))
             return None
-        if etag or own:
-            return own, field(reply, "rewriteToken")
-        # Further steps might go on with other content: begin anew, pinned to what is there now.
-        return (await self.head(src)).etag, None
+        if not (etag or own):
+            # Further steps might go on with other content: begin anew, pinned to what is there now.
+            return Step((await self.head(src)).etag)
+        now_copied = whole(field(reply, "totalBytesRewritten"), "count of bytes")
+        idle = idle + 1 if now_copied <= copied else 0
+        if idle > self.resumes:
+            raise Malformed("a copy that does not go on")
+        return Step(own, field(reply, "rewriteToken"), now_copied, idle)
 
     async def move(self, src: str, dst: str, options: WriteOptions) -> None:
         """Rename an object, which is one step of the service."""
