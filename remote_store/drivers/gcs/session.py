@@ -10,8 +10,8 @@ import asyncio
 import datetime as dt
 import json
 import weakref
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -21,6 +21,7 @@ from gcsfs.core import GCSFileSystem
 from yarl import URL
 
 from remote_store.drivers.gcs.credentials import Login
+from remote_store.drivers.logs import redacted
 from remote_store.drivers.objects.tries import Tries, Try
 from remote_store.drivers.objects.wire import Malformed
 
@@ -100,6 +101,18 @@ def judged(error: Exception) -> Try:
     told = error.answer.headers.get("Retry-After", "")
     wait = float(told) if told.isdecimal() else 0
     return Try(error.status in AGAIN, error.status in UNHEARD, f"answered {error.status}", wait)
+
+
+@contextmanager
+def _without_secrets() -> Iterator[None]:
+    """Hide the addresses of uploads in what aiohttp says of its errors."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError) as error:
+        error.args = tuple(redacted(each) if isinstance(each, str) else each for each in error.args)
+        if isinstance(error, OSError) and error.strerror:
+            error.strerror = redacted(str(error.strerror))
+        raise
 
 
 class Session:
@@ -232,13 +245,14 @@ class Session:
             whole = self.login.headers(headers) if url.startswith(f"{self._location}/") else dict(headers)
             if self._session.closed:
                 raise aiohttp.ClientConnectionError("closed")
-            reply: aiohttp.ClientResponse = await self._session.request(
-                method,
-                URL(url, encoded=True),
-                headers=whole,
-                data=data() if callable(data) else data,
-                allow_redirects=False,
-            )
+            with _without_secrets():
+                reply: aiohttp.ClientResponse = await self._session.request(
+                    method,
+                    URL(url, encoded=True),
+                    headers=whole,
+                    data=data() if callable(data) else data,
+                    allow_redirects=False,
+                )
             if reply.status != 401 or last:
                 return reply
             try:
