@@ -110,12 +110,12 @@ class Login:
 
     def _refresh(self) -> None:
         request, own = _Request(), self._fs.credentials
-        request.patience = self._timeout
+        request.defaults = {"timeout": self._timeout}
         if self._proxy is not None:
             near = {f"http://{host}": "" for host in NEAR}
-            request.session.proxies = {"http": self._proxy, "https": self._proxy, **near}
+            request.defaults["proxies"] = {"http": self._proxy, "https": self._proxy, **near}
         if self._ca_bundle is not None:
-            request.session.verify = self._ca_bundle
+            request.defaults["verify"] = self._ca_bundle
         try:
             with own.lock:
                 own.credentials.refresh(request)
@@ -154,9 +154,10 @@ class Login:
 
 
 class _Request(Request):  # type: ignore[misc]
-    """How google.auth asks for tokens, for no longer than it should."""
+    """How google.auth asks for tokens."""
 
-    patience: float
+    defaults: dict[str, Any]
+    """Of each request: what a session is told, settings of the environment outrank."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return super().__call__(*args, **{"timeout": self.patience, **options})
+        return super().__call__(*args, **{**self.defaults, **options})
