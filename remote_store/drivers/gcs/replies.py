@@ -85,7 +85,7 @@ class Crc32c:
         for entry in headers.getall("X-Goog-Hash", ()) if hasattr(headers, "getall") else ():
             for part in entry.split(","):
                 name, _, value = part.strip().partition("=")
-                if name == "crc32c":
+                if name == "crc32c" and value:
                     return cls(value)
         return None
 

@@ -304,9 +304,9 @@ def _conditions(options: WriteOptions) -> dict[str, str | int]:
 
 
 def _generation(etag: str | None) -> str | None:
-    """An etag as the generation of a condition; no object has one that is no number, and 0 stands for none."""
+    """An etag as the generation of a condition; 0, which stands for none, and what is no number no object has."""
     if etag is not None and not GENERATION.fullmatch(etag):
-        raise Refused(Answer(412, {}, b""))
+        raise Refused(Answer(404, {}, b""))
     return etag
 
 
