@@ -279,11 +279,15 @@ async def test_a_filesystem_of_gcsfs_keeps_what_cloud_storage_keeps(
         assert opened == []
     session = fs._session
     assert not session.closed
+
     # Its own calls go on; what it asks by gRPC is its own affair.
-    ask = GCSFileSystem._cat_file(fs, f"{root}/key")
-    found = await ask if kind == "async" else await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask, fs.loop))
-    assert found == b"1"
-    await (session.close() if kind == "async" else asyncio.to_thread(fs.close_session, fs.loop, session))
+    async def use() -> bytes:
+        content: bytes = await GCSFileSystem._cat_file(fs, f"{root}/key")
+        await session.close()
+        return content
+
+    there = use() if kind == "async" else asyncio.wrap_future(asyncio.run_coroutine_threadsafe(use(), fs.loop))
+    assert await there == b"1"
 
 
 async def test_a_store_that_is_closed_in_the_middle_says_so(gcs_server: GcsServer) -> None:

@@ -103,6 +103,18 @@ def judged(error: Exception) -> Try:
     return Try(error.status in AGAIN, error.status in UNHEARD, f"answered {error.status}", wait)
 
 
+def _let_go(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+    """Close the connections of a store that nobody closed, in the thread of their loop."""
+    connector = session.connector
+    session.detach()
+    if connector is not None and not connector.closed:
+        with suppress(RuntimeError):  # The loop ends.
+            if loop.is_running():
+                loop.call_soon_threadsafe(connector._close)
+            else:
+                connector._close()
+
+
 @contextmanager
 def _without_secrets() -> Iterator[None]:
     """Hide the addresses of uploads in what aiohttp says of its errors."""
@@ -152,7 +164,10 @@ class Session:
 
     async def _make(self) -> aiohttp.ClientSession:
         if self._connector is not None and self.fs._session is None:
-            self.fs.session_kwargs = {**self.fs.session_kwargs, "connector": aiohttp.TCPConnector(**self._connector)}
+            # In the place of gcsfs, whose finalizer closes it in whatever thread collects garbage.
+            connections = aiohttp.TCPConnector(**self._connector)
+            self.fs._session = aiohttp.ClientSession(**{**self.fs.session_kwargs, "connector": connections})
+            weakref.finalize(self.fs, _let_go, self.fs._session, asyncio.get_running_loop())
         shared = await self.fs._set_session()
         taken = {name: value for name, value in self.fs.session_kwargs.items() if name in TAKEN_OVER}
         session = aiohttp.ClientSession(
