@@ -15,8 +15,12 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from servers.gcs import GcsServer
     from servers.s3 import S3Server
 
+
+# Before gcsfs is imported: it would ask by gRPC what kind of bucket each one is, for up to a minute.
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 PROFILE = {
     "derandomize": True,
@@ -30,6 +34,7 @@ hypothesis.settings.register_profile("full", max_examples=300, **PROFILE)
 hypothesis.settings.load_profile("quick")
 
 MOTO = pytest.StashKey["S3Server"]()
+GCS = pytest.StashKey["GcsServer"]()
 
 
 def pytest_configure() -> None:
@@ -102,11 +107,13 @@ def young_garbage() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def few_keys(pytestconfig: pytest.Config) -> None:
-    """No module pays for what others have left on moto."""
+    """No module pays for what others have left on moto, or in the double of Google Cloud Storage."""
     if server := pytestconfig.stash.get(MOTO, None):
         from servers.s3 import empty
 
         empty(server)
+    if double := pytestconfig.stash.get(GCS, None):
+        double.empty()
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +148,24 @@ def seaweedfs_server() -> Iterator[S3Server]:
     from servers.seaweedfs import seaweedfs
 
     with starting("SeaweedFS"), seaweedfs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs_server(pytestconfig: pytest.Config) -> Iterator[GcsServer]:
+    from servers.gcs import gcs
+
+    with gcs() as server:
+        pytestconfig.stash[GCS] = server
+        yield server
+        del pytestconfig.stash[GCS]
+
+
+@pytest.fixture(scope="session")
+def fake_gcs_server() -> Iterator[GcsServer]:
+    from servers.fake_gcs import fake_gcs
+
+    with starting("fake-gcs-server"), fake_gcs() as server:
         yield server
 
 

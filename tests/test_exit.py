@@ -12,29 +12,43 @@ import pytest
 pytest.importorskip("s3fs")
 
 from helpers.processes import run_script
+from servers.gcs import GcsServer
 from servers.s3 import BUCKET, S3Server
 
 from remote_store import Store
-from remote_store.backends import S3Backend
+from remote_store.backends import GCSBackend, S3Backend
 
 BEGIN = """
 import gc, json, multiprocessing, os, sys
 import fsspec.asyn
 from remote_store import Store
-from remote_store.backends import S3Backend
+from remote_store import backends
 
-args, options = json.loads(sys.argv[1])
-store = Store(S3Backend(*args, **options))
+backend, args, options = json.loads(sys.argv[1])
+store = Store(getattr(backends, backend)(*args, **options))
 """
 
 
-def recipe(server: S3Server, **more: Any) -> tuple[str, Store]:
+def recipe(server: S3Server | GcsServer, **more: Any) -> tuple[str, Store]:
     """What makes a store with some files, as a program takes it; and the store."""
+    backend = S3Backend if isinstance(server, S3Server) else GCSBackend
     place, options = (BUCKET, server.fresh_prefix()), {**server.options, **more}
-    store = Store(S3Backend(*place, **options))
+    store = Store(backend(*place, **options))
     for name in ("d/a", "d/b", "d/e/c"):
         store.write(name, b"x" * 300_000)
-    return json.dumps((place, options)), store
+    return json.dumps((backend.__name__, place, options)), store
+
+
+@pytest.fixture(params=["moto_server", "gcs_server"])
+def server(request: pytest.FixtureRequest) -> Any:
+    """A server in this process."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["ministack_server", "gcs_server"])
+def keeping(request: pytest.FixtureRequest) -> Any:
+    """A server that keeps connections."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +62,11 @@ def recipe(server: S3Server, **more: Any) -> tuple[str, Store]:
         "file = store.read('d/a'); file.read(10)",
         "block = store.open_atomic('new'); block.__enter__().write(b'1')",
         "block = store.open_atomic('new'); block.__enter__().write(b'x' * (9 << 20))",
+        "store.read_bytes('d/a'); del store; gc.collect(); store = None",
     ],
 )
-def test_a_program_that_ends_in_the_middle_says_nothing(moto_server: S3Server, begun: str) -> None:
-    arguments, store = recipe(moto_server)
+def test_a_program_that_ends_in_the_middle_says_nothing(server: S3Server | GcsServer, begun: str) -> None:
+    arguments, store = recipe(server)
     with store:
         assert run_script(BEGIN + begun, arguments) == ("", "")
         assert sorted(str(file.path) for file in store.list_files("", recursive=True)) == ["d/a", "d/b", "d/e/c"]
@@ -62,7 +77,7 @@ def test_a_command_that_fails_in_the_middle_of_a_listing_says_only_that(
 ) -> None:
     pytest.importorskip("typer")
     arguments, store = recipe(moto_server)
-    (bucket, prefix), _ = json.loads(arguments)
+    _, (bucket, prefix), _ = json.loads(arguments)
     names = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": "endpoint_url"}
     for name, option in {**names, "AWS_DEFAULT_REGION": "region_name"}.items():
         monkeypatch.setenv(name, moto_server.options[option])
@@ -79,8 +94,8 @@ def test_a_command_that_fails_in_the_middle_of_a_listing_says_only_that(
 class TestFork:
     """Its server keeps connections, over which a child must not fall."""
 
-    def test_workers_of_a_pool_say_nothing(self, ministack_server: S3Server) -> None:
-        arguments, store = recipe(ministack_server)
+    def test_workers_of_a_pool_say_nothing(self, keeping: S3Server | GcsServer) -> None:
+        arguments, store = recipe(keeping)
         script = """
         def work(_):
             async def collect():
@@ -102,11 +117,10 @@ class TestFork:
     @pytest.mark.parametrize("begun", ["", "file, files = store.read('d/a'), store.list_files(''); file.read(1)"])
     @pytest.mark.parametrize("ending", ["os._exit(0)", "sys.exit()"])
     def test_a_child_leaves_the_connections_of_its_parent_alone(
-        self, ministack_server: S3Server, ending: str, begun: str
+        self, keeping: S3Server | GcsServer, ending: str, begun: str
     ) -> None:
         """The selector of the parent's loop is shared: who closes a connection in the child makes the parent deaf."""
-        once = {"retries": {"max_attempts": 0}}  # What gets no answer fails.
-        arguments, store = recipe(ministack_server, timeout=20, config_kwargs=once)
+        arguments, store = recipe(keeping, timeout=20, retries=0)  # What gets no answer fails.
         script = f"""
         gc.disable()
         store.read_bytes("d/a")

@@ -15,11 +15,13 @@ import pytest
 pytest.importorskip("s3fs")
 
 from s3fs import S3FileSystem
+from servers import gcs_login
+from servers.gcs import GcsServer
 from servers.s3 import BUCKET, S3Server
 
-from remote_store import FsspecBackend, RemoteStoreError, Store
-from remote_store.aio import AsyncS3Backend, AsyncStore
-from remote_store.backends import S3Backend
+from remote_store import CapabilityNotSupported, FsspecBackend, RemoteStoreError, Store
+from remote_store.aio import AsyncGCSBackend, AsyncS3Backend, AsyncStore
+from remote_store.backends import GCSBackend, S3Backend
 
 SECRET = "hunter2hunter2hunter2hunter2-key"  # As long as a customer's key must be.
 
@@ -35,6 +37,7 @@ class Records(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         told = f"{record.name}: {logging.Formatter().format(record)} {record.msg!r} {record.args!r} {record.exc_text}"
+        told += str([getattr(record, name, "") for name in ("httpRequest", "httpResponse")])  # Of Google's loggers.
         self.names.add(record.name)
         self.texts.append(told)
         if "***" in told:
@@ -43,18 +46,21 @@ class Records(logging.Handler):
 
 @pytest.fixture
 def records() -> Iterator[Records]:
-    root, handler = logging.getLogger(), Records()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
+    handler, listened = Records(), (logging.getLogger(), logging.getLogger("google"))  # Which tells the root nothing.
+    levels = [logger.level for logger in listened]
+    for logger in listened:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
     try:
         yield handler
     finally:
-        root.setLevel(level)
-        root.removeHandler(handler)
+        for logger, level in zip(listened, levels, strict=True):
+            logger.setLevel(level)
+            logger.removeHandler(handler)
 
 
-Setup = Callable[[S3Server, pytest.MonkeyPatch, Path], tuple[dict[str, Any], list[str], set[str]]]
+Setup = Callable[[Any, pytest.MonkeyPatch, Path], tuple[dict[str, Any], list[str], set[str]]]
+"""Options of a backend on a server, secrets, and loggers that would tell them."""
 
 
 def session_token(server: S3Server, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
@@ -92,6 +98,47 @@ def web_identity(server: S3Server, monkeypatch: pytest.MonkeyPatch, folder: Path
     return options, [SECRET], {"botocore.endpoint", "botocore.parsers"}
 
 
+async def secrets_of_s3(store: AsyncStore, server: S3Server) -> list[str]:
+    """What a store got hold of."""
+    credentials = await store.unwrap(S3FileSystem).session.get_credentials()
+    found = await credentials.get_frozen_credentials() if credentials else None
+    url = await store.unwrap(S3FileSystem)._url(f"{store.native_path('f')}")
+    signature = url.partition("Signature=")[2].partition("&")[0]
+    return [signature, *(filter(None, (found.access_key, found.secret_key, found.token)) if found else ())]
+
+
+def service_account_key(server: GcsServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    account = gcs_login.service_account(server.endpoint)
+    return {**server.options, "token": account}, account["private_key"].splitlines()[1:3], set()
+
+
+def refresh_token(server: GcsServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    from google.oauth2.credentials import Credentials
+
+    login = {**gcs_login.user(server.endpoint), "client_secret": SECRET, "refresh_token": f"{SECRET}-refresh"}
+    return {**server.options, "token": Credentials(None, **login)}, [SECRET], set()
+
+
+def access_token(server: GcsServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    return {**server.options, "token": f"{SECRET}-token"}, [SECRET], set()
+
+
+async def secrets_of_gcs(store: AsyncStore, server: GcsServer) -> list[str]:
+    """The address of an upload, access tokens, and a signature."""
+    assert server.service
+    found = [*server.service.sessions, *server.service.issued]
+    with suppress(CapabilityNotSupported):
+        found.append((await store.sign("f")).partition("X-Goog-Signature=")[2])
+    assert len(found) > 0
+    return found
+
+
+S3 = ("moto_server", AsyncS3Backend, S3Backend, secrets_of_s3)
+GCS = ("gcs_server", AsyncGCSBackend, GCSBackend, secrets_of_gcs)
+SETUPS = [(S3, setup) for setup in (session_token, customer_key, userinfo, web_identity)]
+SETUPS += [(GCS, setup) for setup in (service_account_key, refresh_token, access_token)]
+
+
 async def use(store: AsyncStore) -> None:
     """Each kind of request, a multipart upload and errors among them; what the server makes of them does not count."""
     for attempt in (
@@ -113,24 +160,28 @@ async def use(store: AsyncStore) -> None:
         assert [file async for file in store.list_files("", recursive=True)]
 
 
-@pytest.mark.parametrize("setup", [session_token, customer_key, userinfo, web_identity])
+@pytest.mark.parametrize(("service", "setup"), SETUPS, ids=[setup.__name__ for _, setup in SETUPS])
 def test_no_secret_is_logged(
-    setup: Setup, moto_server: S3Server, records: Records, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    service: Any,
+    setup: Setup,
+    request: pytest.FixtureRequest,
+    records: Records,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    options, secrets, tellers = setup(moto_server, monkeypatch, tmp_path)
-    prefix = moto_server.fresh_prefix()
+    needs, asynchronous, synchronous, gathered = service
+    server = request.getfixturevalue(needs)
+    options, secrets, tellers = setup(server, monkeypatch, tmp_path)
+    prefix = server.fresh_prefix()
 
     async def main() -> list[str]:
-        async with AsyncStore(AsyncS3Backend(BUCKET, prefix, **options)) as store:
+        async with AsyncStore(asynchronous(BUCKET, prefix, **options)) as store:
             await use(store)
-            credentials = await store.unwrap(S3FileSystem).session.get_credentials()
-            found = await credentials.get_frozen_credentials() if credentials else None
-            url = await store.unwrap(S3FileSystem)._url(f"{BUCKET}/{prefix}/f")
-            signature = url.partition("Signature=")[2].partition("&")[0]
-            return [signature, *(filter(None, (found.access_key, found.secret_key, found.token)) if found else ())]
+            found: list[str] = await gathered(store, server)
+            return found
 
     secrets = [*secrets, *asyncio.run(main())]
-    with Store(S3Backend(BUCKET, prefix, **options)) as store:
+    with Store(synchronous(BUCKET, prefix, **options)) as store:
         with suppress(RemoteStoreError):
             store.read_bytes("h")
         with suppress(RemoteStoreError):

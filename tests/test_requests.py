@@ -1,4 +1,4 @@
-"""No call sends a request more to S3 than its budget allows."""
+"""No call sends a request more to a service than its budget allows."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.counting import Counter, Row, counting
+from helpers.counting import Counter, Row, counting, on_gcs, on_s3
 from helpers.deadline import DEADLINE
-from servers.s3 import S3Server
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "requests.py"
 
 
-def budget() -> tuple[Row, ...]:
-    """The rows of the benchmark, whose file has the name of a package."""
+def benchmark() -> Any:
+    """The benchmark, whose file has the name of a package."""
     spec = importlib.util.spec_from_file_location("request_budget", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    rows: tuple[Row, ...] = module.ROWS
-    return rows
+    return module
 
 
-ROWS = budget()
+ROWS: tuple[Row, ...] = benchmark().ROWS
+SERVICES = {"s3": ("moto_server", on_s3), "gcs": ("gcs_server", on_gcs)}
 
 
-@pytest.fixture(scope="module")
-def counter(moto_server: S3Server) -> Iterator[Counter]:
-    with counting(moto_server) as counter:
+@pytest.fixture(scope="module", params=SERVICES)
+def counter(request: pytest.FixtureRequest) -> Iterator[Counter]:
+    server, on = SERVICES[request.param]
+    with counting(on(request.getfixturevalue(server))) as counter:
         yield counter
 
 
@@ -42,7 +42,7 @@ def counter(moto_server: S3Server) -> Iterator[Counter]:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_call_stays_within_its_budget(row: Row, asynchronous: bool, counter: Counter) -> None:
     sent = counter.requests(row, asynchronous)
-    assert len(sent) <= row.budget, sent
+    assert len(sent) <= row.budget_on(counter.service.name), sent
 
 
 def test_rows_have_names_of_their_own() -> None:
@@ -55,4 +55,5 @@ def test_the_benchmark_prints_what_it_counted() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     expected: dict[str, Any] = {"name": "get_folder_info, 2,500 in 300 folders", "target": 3, "requests": 3, "ok": True}
-    assert json.loads(done.stdout) == [expected | {"store": kind} for kind in ("sync", "async")]
+    told = [{"service": service, "store": kind} for service in SERVICES for kind in ("sync", "async")]
+    assert json.loads(done.stdout) == [expected | entry for entry in told]

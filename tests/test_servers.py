@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from servers.gcs import GcsServer
 from servers.proxy import proxy_to
 from servers.s3 import S3Server
 
@@ -21,20 +22,33 @@ LISTENS = "0A"
 LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
 
 
-def listening(pid: int) -> set[str]:
-    """The addresses on which a process listens, as the kernel spells them."""
-    links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+def listening(pid: int, port: int | None = None) -> set[str]:
+    """The addresses on which a process listens, as the kernel spells them; of one port, or of all."""
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # Closed meanwhile, as what lists them is.
+            links.append(os.readlink(link))
     own = {found[1] for link in links if (found := re.fullmatch(r"socket:\[(\d+)\]", link))}
     lines = [line for name in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]]
-    return {row[1].split(":")[0] for row in map(str.split, lines) if row[3] == LISTENS and row[9] in own}
+    found = [row[1].split(":") for row in map(str.split, lines) if row[3] == LISTENS and row[9] in own]
+    return {address for address, number in found if port in (None, int(number, 16))}
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/net/tcp"), reason="needs Linux's list of open ports")
-@pytest.mark.parametrize("name", ["ministack", pytest.param("seaweedfs", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("name", ["ministack", "fake_gcs", pytest.param("seaweedfs", marks=pytest.mark.soak)])
 def test_a_server_is_reached_on_loopback_only(name: str, request: pytest.FixtureRequest) -> None:
-    server: S3Server = request.getfixturevalue(f"{name}_server")
+    server: S3Server | GcsServer = request.getfixturevalue(f"{name}_server")
     assert server.pid
     found = listening(server.pid)
+    assert found
+    assert found <= LOOPBACK
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/net/tcp"), reason="needs Linux's list of open ports")
+@pytest.mark.parametrize("name", ["moto", "gcs"])
+def test_a_server_in_this_process_is_reached_on_loopback_only(name: str, request: pytest.FixtureRequest) -> None:
+    server: S3Server | GcsServer = request.getfixturevalue(f"{name}_server")
+    found = listening(os.getpid(), urlsplit(server.endpoint).port)
     assert found
     assert found <= LOOPBACK
 

@@ -100,20 +100,21 @@ def test_what_is_wrong_with_a_url_is_told(cls: Any, monkeypatch: pytest.MonkeyPa
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
-    with pytest.raises(ImportError, match=r"pip install gcsfs, or pip install 'remote-store-fsspec\[gcs\]'"):
-        cls.from_url("gs://bucket")
+    with pytest.raises(ImportError, match=r"pip install adlfs, or pip install 'remote-store-fsspec\[azure\]'"):
+        cls.from_url("az://container")
     with pytest.raises(ImportError, match="Install s3fs"):
         cls.from_url("other://bucket")
 
 
 @pytest.mark.parametrize("cls", [Store, AsyncStore])
-def test_s3_urls_name_what_is_missing(cls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urls_name_what_is_missing(cls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("s3://", "s3:///key"):
         with pytest.raises(ValueError, match="needs a bucket"):
             cls.from_url(url)
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(ImportError, match=r"pip install 'remote-store-fsspec\[s3\]'"):
-        cls.from_url("s3://bucket/prefix")
+    for package, extra, url in (("s3fs", "s3", "s3://bucket/prefix"), ("gcsfs", "gcs", "gs://bucket")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(ImportError, match=rf"pip install 'remote-store-fsspec\[{extra}\]'"):
+            cls.from_url(url)
 
 
 def test_a_bad_option_is_told_without_secrets() -> None:

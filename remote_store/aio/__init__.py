@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from remote_store.aio._backend import AsyncBackend as AsyncBackend
     from remote_store.aio._backend import AsyncWritableContent as AsyncWritableContent
     from remote_store.aio._fsspec import AsyncFsspecBackend as AsyncFsspecBackend
+    from remote_store.aio._named import AsyncGCSBackend as AsyncGCSBackend
     from remote_store.aio._named import AsyncLocalBackend as AsyncLocalBackend
     from remote_store.aio._named import AsyncMemoryBackend as AsyncMemoryBackend
     from remote_store.aio._named import AsyncS3Backend as AsyncS3Backend
@@ -24,7 +25,7 @@ _HOMES = {
     "remote_store.io.streams": ("AsyncReadStream",),
     "remote_store.aio._backend": ("AsyncBackend", "AsyncWritableContent"),
     "remote_store.aio._fsspec": ("AsyncFsspecBackend",),
-    "remote_store.aio._named": ("AsyncLocalBackend", "AsyncMemoryBackend", "AsyncS3Backend"),
+    "remote_store.aio._named": ("AsyncGCSBackend", "AsyncLocalBackend", "AsyncMemoryBackend", "AsyncS3Backend"),
     "remote_store.aio._store": ("AsyncStore",),
 }
 

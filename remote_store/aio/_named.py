@@ -15,6 +15,7 @@ from remote_store.backends._named import (
     takes,
 )
 from remote_store.bridges.threads import SyncBackendAdapter
+from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.kinds import Kind
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.s3.options import S3Options
@@ -56,6 +57,16 @@ class AsyncMemoryBackend(AsyncNamedBackend):
 
     def __init__(self) -> None:
         self._set_up((), {})
+
+
+class AsyncGCSBackend(AsyncNamedBackend):
+    """`GCSBackend` for an `AsyncStore`, on the caller's event loop, without threads."""
+
+    kind = "gcs"
+
+    @takes(GCSOptions)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._set_up(args, options)
 
 
 class AsyncS3Backend(AsyncNamedBackend):

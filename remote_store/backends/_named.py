@@ -13,6 +13,7 @@ from remote_store._capabilities import CapabilitySet
 from remote_store.backends._engine import EngineBackend
 from remote_store.backends._fsspec import DriverBackend
 from remote_store.drivers.base import Driver
+from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.kinds import Kind, by_name
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.options import Options
@@ -147,6 +148,28 @@ class MemoryBackend(NamedBackend):
 
     def __init__(self) -> None:
         self._set_up((), {})
+
+
+class GCSBackend(NamedBackend):
+    """Objects in a bucket of Google Cloud Storage. Needs the extra `gcs`.
+
+    Credentials come from `token`, or from where Google's libraries find them (environment, `gcloud`, metadata server).
+    An etag is the generation of an object. Further arguments go to `gcsfs.GCSFileSystem`.
+
+    Raises:
+        ImportError: gcsfs is not installed.
+        ValueError: no bucket, a part size that is no multiple of 256 KiB, or an option that nothing knows.
+
+    Example:
+        >>> from remote_store.backends import GCSBackend
+        >>> store = Store(GCSBackend("my-bucket", token="service-account.json"))  # doctest: +SKIP
+    """
+
+    kind = "gcs"
+
+    @takes(GCSOptions)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._set_up(args, options)
 
 
 class S3Backend(NamedBackend):

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, BinaryIO, Literal, NamedTuple, Self
 
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._errors import unsupported
+from remote_store._errors import RemoteStoreError, unsupported
 from remote_store._models import FileInfo, FolderEntry
 from remote_store._paths import below, join
 from remote_store.drivers.profiles import Profile
@@ -116,6 +116,10 @@ class Driver:
 
     def check_key(self, key: str) -> None:
         """Raise `InvalidPath` for a key, not all ASCII, that the filesystem could take for another."""
+
+    def decides(self, miss: RemoteStoreError) -> bool:
+        """Whether a miss can only come from such a service; any web server may say that something is missing."""
+        return True
 
     def check_open(self, key: str) -> None:
         """Raise `BackendUnavailable` once the driver is closed for good."""

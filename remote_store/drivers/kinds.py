@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._hints import arguments, install, nearest
+from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.options import Options
-from remote_store.drivers.profiles import GENERIC, LOCAL, MEMORY, S3, Profile
+from remote_store.drivers.profiles import GCS, GENERIC, LOCAL, MEMORY, S3, Profile
 from remote_store.drivers.s3.options import S3Options
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Kind:
             others made; None leaves it to the generic driver.
         filesystem: `"module:Class"`, exactly the filesystem that `over` takes; unless given, `over` takes any that
             fsspec knows by one of `protocols`.
+        subclasses: of `filesystem`, spelled alike, that `over` takes as well.
         package: that must be installed.
         extra: of this package that installs it.
         container: what its containers are called, and the option that names one; `""` where there are none.
@@ -64,6 +66,7 @@ class Kind:
     make: str = ""
     over: str = ""
     filesystem: str = ""
+    subclasses: tuple[str, ...] = ()
     package: str = ""
     extra: str = ""
     container: str = ""
@@ -77,6 +80,10 @@ class Kind:
 
     def __post_init__(self) -> None:
         self.options.__repr__ = Options.__repr__  # type: ignore[method-assign]  # A dataclass would show secrets.
+
+    def speaks_to(self, cls: str) -> bool:
+        """Whether `over` takes filesystems of a class, given as `"module:Class"`, by what it is."""
+        return bool(self.filesystem) and cls in (self.filesystem, *self.subclasses)
 
     @property
     def takes_rest(self) -> bool:
@@ -196,8 +203,28 @@ KINDS = (
             "s3fs": "",
         },
     ),
+    Kind(
+        name="gcs",
+        protocols=("gs", "gcs"),
+        profile=GCS,
+        title="Google Cloud Storage",
+        options=GCSOptions,
+        make="remote_store.drivers.gcs:make",
+        over="remote_store.drivers.gcs:over",
+        filesystem="gcsfs.core:GCSFileSystem",
+        subclasses=("gcsfs.extended_gcsfs:ExtendedGcsFileSystem",),
+        package="gcsfs",
+        extra="gcs",
+        container="bucket",
+        runs="native",
+        placed=True,
+        loggers={
+            "gcsfs": ".credentials",
+            "google": ".auth .auth.transport .auth.transport.requests .auth._default .auth.compute_engine._metadata "
+            ".oauth2 .oauth2._client",
+        },
+    ),
     # The generic driver serves the next ones.
-    Kind("gcs", ("gs", "gcs"), GENERIC, package="gcsfs", extra="gcs", container="bucket"),
     Kind("azure", ("abfs", "abfss", "adl", "az"), GENERIC, package="adlfs", extra="azure", container="container"),
     Kind("sftp", ("sftp", "ssh"), GENERIC, package="sshfs", extra="sftp"),
     Kind("obs", ("obs",), GENERIC, container="bucket"),

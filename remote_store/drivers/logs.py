@@ -21,7 +21,7 @@ NAMES = {
     "AWS": "security-token customer-key(?:-md5)? CustomerKey(?:MD5)? SecretAccessKey secret_access_key SessionToken "
     "session_token WebIdentityToken SAMLAssertion AccessKeyId Credential bearer_token metadata-token",
     "OAuth": "accessToken access_token refreshToken refresh_token id_token clientSecret client_secret",
-    "Google": "x-goog-encryption-key private_key",
+    "Google": r"x-goog-encryption-key private_key \bupload_id \bassertion",
     "Azure": "AccountKey SharedAccessSignature x-ms-encryption-key",
     "signed URLs": r"Signature \bsig",
 }

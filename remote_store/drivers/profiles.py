@@ -71,6 +71,18 @@ GENERIC = Profile(
     ),
 )
 
+GCS = Profile(
+    capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE}),
+    flat=True,
+    close_is_terminal=True,
+    deviations=(
+        "a write below a file passes, unless reject_write_under_file_ancestor looks first",
+        "a write over a folder passes: one name may be both",
+        "a move is one step where the role may do it (storage.objects.move), else a copy, then a delete",
+        "buckets of the Rapid storage class take no writes: their service takes them by gRPC alone",
+    ),
+)
+
 S3 = Profile(
     capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE}),
     flat=True,

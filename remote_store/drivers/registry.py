@@ -21,12 +21,12 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
     """
     # Exactly this class: a subclass, or a wrapper of the same protocol, may do things differently.
     cls = f"{type(fs).__module__}:{type(fs).__qualname__}"
-    kind = next((row for row in KINDS if row.filesystem == cls), None)
+    kind = next((row for row in KINDS if row.speaks_to(cls)), None)
     if kind is None:
         rows = [by_protocol(protocol) for protocol in protocols_of(fs)]
-        kind = next((row for row in rows if row.over and row.filesystem in ("", cls)), rows[0])
+        kind = next((row for row in rows if row.over and (not row.filesystem or row.speaks_to(cls))), rows[0])
     name = name or kind.name
-    if kind.over and kind.filesystem in ("", cls):
+    if kind.over and (not kind.filesystem or kind.speaks_to(cls)):
         driver: Driver | None = load(kind.over)(fs, root, name)
         if driver is not None:
             return driver

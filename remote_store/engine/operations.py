@@ -145,8 +145,8 @@ class Engine:
 
         Args:
             key: of the file.
-            reported: the service's error for it. Without one there is only a HEAD's 404, which any web server may
-                answer: then the question for a folder must be answered, or refused for lack of rights.
+            reported: the service's error for it. Without one, or where that decides nothing, as a 404 that any web
+                server may answer, the question for a folder must be answered, or refused for lack of rights.
         """
         miss = reported or file_missing(key, self.name)
         if self._flat and not is_container_missing(miss):
@@ -156,7 +156,7 @@ class Engine:
             except NotFound as probe:
                 return probe  # It names the missing container, which a HEAD cannot.
             except BackendUnavailable:
-                if reported is None:
+                if reported is None or not self.driver.decides(reported):
                     raise
             except RemoteStoreError:
                 pass  # The first error stands when the probe fails.

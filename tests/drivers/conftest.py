@@ -1,4 +1,4 @@
-"""Fixtures of the drivers: a fresh place on S3, and one on this machine."""
+"""Fixtures of the drivers: fresh places on S3 and Google Cloud Storage, and one on this machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from helpers.gcs import Place, gcs_place
+from servers.gcs import GcsServer
 from servers.s3 import S3Server, view_of
 
 from remote_store import Store
@@ -36,3 +38,13 @@ async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: st
     """A store there, with parts as small as S3 takes them."""
     async with view_of(request.param, moto_server, prefix, part_size=5 << 20) as view:
         yield view
+
+
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
+async def gcs(
+    request: pytest.FixtureRequest, gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Place]:
+    """A store on the double of Google Cloud Storage that waits next to nothing before it tries again."""
+    monkeypatch.setattr("remote_store.drivers.objects.tries.FIRST_WAIT", 0.002)
+    async with gcs_place(request.param, gcs_server) as place:
+        yield place

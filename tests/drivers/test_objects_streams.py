@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from helpers.dictwire import Act, Content, DictError, DictWire, dict_view
+from helpers.dictwire import Act, Blob, Content, DictError, DictWire, dict_view
 
 from remote_store import AlreadyExists, BackendUnavailable, NotFound, PreconditionFailed, RemoteStoreError
 from remote_store.certify.view import View
@@ -123,6 +123,57 @@ async def test_a_body_that_breaks_off_is_an_error_never_a_short_file(
     assert got == DATA[: len(got)]
     assert [body.closed for body in bodies] == [True, True, True]
     assert await view.read_bytes("key") == DATA
+
+
+@pytest.mark.parametrize("error", BREAKS[1:], ids=["error", "early end"])
+async def test_a_body_that_breaks_off_is_asked_for_again_from_there(kind: str, error: Exception | None) -> None:
+    wire = DictWire(resumes=2)
+    async with dict_view(kind, wire) as view:
+        await view.write("key", DATA)
+        breaking(wire, 1000, error, times=2)
+        assert await view.read_bytes("key") == DATA
+        breaking(wire, 1000, error, times=2)
+        assert await view.read_range("key", 5, 5000) == DATA[5:5000]
+        breaking(wire, 1000, error, times=3)
+        with pytest.raises(BackendUnavailable):
+            await view.read_bytes("key")
+
+
+async def test_what_is_asked_for_again_is_the_same_content(kind: str) -> None:
+    wire = DictWire(resumes=2)
+    async with dict_view(kind, wire) as view:
+        await view.write("key", DATA)
+
+        async def hook(verb: str, name: str, act: Act) -> Any:
+            if verb != "get":
+                return act()
+            body = act()
+            wire.hook = None
+            wire.blobs[name] = Blob(DATA[::-1], None)
+            return body._replace(stream=Breaking(DATA, after=1000, error=BREAKS[1]))
+
+        wire.hook = hook
+        with pytest.raises(PreconditionFailed, match="replaced while it was being read"):
+            await view.read_bytes("key")
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "asked for again"])
+async def test_content_that_is_not_what_its_checksum_says_is_an_error(kind: str, again: bool) -> None:
+    wire = DictWire(resumes=2)
+    async with dict_view(kind, wire) as view:
+        await view.write("key", DATA)
+
+        async def hook(verb: str, name: str, act: Act) -> Any:
+            body = act()
+            if verb != "get" or body.ranged:
+                return body
+            wrong = b"?" + DATA[1:]
+            return body._replace(stream=Breaking(wrong, after=1000, error=BREAKS[1]) if again else Content(wrong))
+
+        wire.hook = hook
+        with pytest.raises(BackendUnavailable, match="not what its checksum says"):
+            await view.read_bytes("key")
+        assert await view.read_range("key", 5, len(DATA)) == DATA[5:]
 
 
 async def test_a_body_that_never_comes_ends_with_the_deadline(kind: str, wire: DictWire) -> None:

@@ -1,18 +1,19 @@
-"""Counting what calls of a store ask of an S3 server."""
+"""Counting what calls of a store ask of a service."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from servers.s3 import BUCKET, S3Server
+from servers import gcs, s3
+from servers.gcs_login import service_account
 
 from remote_store import Capability, Store
-from remote_store.aio import AsyncS3Backend, AsyncStore
-from remote_store.backends import S3Backend
+from remote_store.aio import AsyncGCSBackend, AsyncS3Backend, AsyncStore
+from remote_store.backends import GCSBackend, S3Backend
 from remote_store.certify.view import View
 from remote_store.engine.runners import run_to_end
 
@@ -36,6 +37,7 @@ class Row:
         keys: what is there before.
         reads_only: whether `keys` may be shared with other such rows.
         guarded: whether the store looks for files above before it writes.
+        on: the most requests on services where that differs.
     """
 
     name: str
@@ -45,6 +47,11 @@ class Row:
     keys: tuple[str, ...] = ("f", "g", "empty", "d/f", "d/e/f", "marked/")
     reads_only: bool = False
     guarded: bool = False
+    on: Mapping[str, int] = field(default_factory=dict)
+
+    def budget_on(self, service: str) -> int:
+        """The most requests on a service."""
+        return self.on.get(service, self.budget)
 
 
 # --- the calls
@@ -139,23 +146,72 @@ async def names(view: View) -> bool:
 # --- counting
 
 
+@dataclass(frozen=True)
+class Service:
+    """A service that counts.
+
+    Args:
+        name: of its backends.
+        requests: what it was asked so far.
+        fresh_prefix: gives one that is empty.
+        put: stores content under a key without a request.
+        sync: makes a backend at a prefix, with these options.
+        asynchronous: likewise.
+    """
+
+    name: str
+    requests: list[str]
+    fresh_prefix: Callable[[], str]
+    put: Callable[[str, bytes], object]
+    sync: Callable[..., Any]
+    asynchronous: Callable[..., Any]
+
+
+def on_s3(server: s3.S3Server) -> Service:
+    """Moto, asked past its HTTP."""
+    from moto.s3.models import s3_backends
+
+    def put(key: str, data: bytes) -> None:
+        s3_backends[ACCOUNT]["aws"].put_object(s3.BUCKET, key, data)
+
+    def sync(root: str, **options: Any) -> S3Backend:
+        return S3Backend(s3.BUCKET, root, **server.options, **options)
+
+    def asynchronous(root: str, **options: Any) -> AsyncS3Backend:
+        return AsyncS3Backend(s3.BUCKET, root, **server.options, **options)
+
+    return Service("s3", server.requests, server.fresh_prefix, put, sync, asynchronous)
+
+
+def on_gcs(server: gcs.GcsServer) -> Service:
+    """The double, as a service account sees it."""
+    login = {**server.options, "token": service_account(server.endpoint)}
+
+    def sync(root: str, **options: Any) -> GCSBackend:
+        return GCSBackend(gcs.BUCKET, root, **login, **options)
+
+    def asynchronous(root: str, **options: Any) -> AsyncGCSBackend:
+        return AsyncGCSBackend(gcs.BUCKET, root, **login, **options)
+
+    return Service("gcs", server.requests, server.fresh_prefix, server.put, sync, asynchronous)
+
+
 class Counter:
-    """Stores of both kinds over a counting server, whose bucket is filled without requests."""
+    """Stores of both kinds over a counting service, whose bucket is filled without requests."""
 
-    def __init__(self, server: S3Server, runner: asyncio.Runner) -> None:
-        from moto.s3.models import s3_backends
-
-        self._server, self._runner = server, runner
-        self._service = s3_backends[ACCOUNT]["aws"]
+    def __init__(self, service: Service, runner: asyncio.Runner) -> None:
+        self.service, self._runner = service, runner
         self._shared: dict[tuple[str, ...], str] = {}
-        options = {**server.options, "part_size": PART_SIZE}
-        self._plain = Store(S3Backend(BUCKET, **options)), AsyncStore(AsyncS3Backend(BUCKET, **options))
-        options |= {"reject_write_under_file_ancestor": True}
-        self._guarded_root = server.fresh_prefix()
-        self._guarded = (
-            Store(S3Backend(BUCKET, self._guarded_root, **options)),
-            AsyncStore(AsyncS3Backend(BUCKET, self._guarded_root, **options)),
-        )
+        self._plain = self._stores("")
+        self._guarded_root = service.fresh_prefix()
+        self._guarded = self._stores(self._guarded_root, reject_write_under_file_ancestor=True)
+        for store, async_store in (self._plain, self._guarded):  # What credentials need is asked once.
+            store.ping()
+            runner.run(async_store.ping())
+
+    def _stores(self, root: str, **options: Any) -> tuple[Store, AsyncStore]:
+        options |= {"part_size": PART_SIZE}
+        return Store(self.service.sync(root, **options)), AsyncStore(self.service.asynchronous(root, **options))
 
     def requests(self, row: Row, asynchronous: bool) -> list[str]:
         """Carry out the call of a row, and tell what was asked of the server.
@@ -168,9 +224,9 @@ class Counter:
             view = View(self._guarded[asynchronous])
         else:
             view = View(self._plain[asynchronous].child(self._prefix(row)))
-        before = len(self._server.requests)
+        before = len(self.service.requests)
         outcome = self._runner.run(_outcome(row, view)) if asynchronous else run_to_end(_outcome(row, view))
-        sent = self._server.requests[before:]
+        sent = self.service.requests[before:]
         if row.gives is not None and outcome != row.gives:
             raise AssertionError(f"{row.name}: {outcome!r}, expected {row.gives!r}")
         return sent
@@ -178,7 +234,7 @@ class Counter:
     def _prefix(self, row: Row) -> str:
         if row.keys in self._shared:
             return self._shared[row.keys]
-        prefix = self._server.fresh_prefix()
+        prefix = self.service.fresh_prefix()
         self._fill(prefix, row.keys)
         if row.reads_only:
             self._shared[row.keys] = prefix
@@ -186,7 +242,7 @@ class Counter:
 
     def _fill(self, prefix: str, keys: tuple[str, ...]) -> None:
         for key in keys:
-            self._service.put_object(BUCKET, f"{prefix}/{key}", bytes(1 << 18) if key in ("f", "g") else b"")
+            self.service.put(f"{prefix}/{key}", bytes(1 << 18) if key in ("f", "g") else b"")
 
     def close(self) -> None:
         for store, async_store in (self._plain, self._guarded):
@@ -204,6 +260,6 @@ async def _outcome(row: Row, view: View) -> object:
 
 
 @contextmanager
-def counting(server: S3Server) -> Iterator[Counter]:
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner, closing(Counter(server, runner)) as counter:
+def counting(service: Service) -> Iterator[Counter]:
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner, closing(Counter(service, runner)) as counter:
         yield counter

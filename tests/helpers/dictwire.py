@@ -90,6 +90,19 @@ class Content:
         self.closed = True
 
 
+class Sha256:
+    """Checks content that is read."""
+
+    def __init__(self, expected: str) -> None:
+        self._sum, self._expected = hashlib.sha256(), expected
+
+    def update(self, data: bytes) -> None:
+        self._sum.update(data)
+
+    def matches(self) -> bool:
+        return self._sum.hexdigest() == self._expected
+
+
 @dataclass
 class LoopOnly:
     """What a backend asks of its filesystem: the loop that it runs on."""
@@ -117,9 +130,9 @@ class DictWire:
     batch = 1000
     longest_url = 0
 
-    def __init__(self, asynchronous: bool = True, *, last_part_completes: bool = False) -> None:
+    def __init__(self, asynchronous: bool = True, *, last_part_completes: bool = False, resumes: int = 0) -> None:
         self.fs = LoopOnly(asynchronous)
-        self.last_part_completes = last_part_completes
+        self.last_part_completes, self.resumes = last_part_completes, resumes
         self.blobs: dict[str, Blob] = {}
         self.uploads: dict[int, dict[int, bytes]] = {}
         self.requests: list[str] = []
@@ -220,7 +233,8 @@ class DictWire:
             ranged = start > 0 or end is not None
             if ranged and start >= len(blob.data):
                 raise DictError(Meaning.BAD_RANGE)
-            return Body(Content(blob.data[start:end]), len(blob.data), blob.etag, ranged)
+            checksum = Sha256(blob.digest.value) if self.resumes else None
+            return Body(Content(blob.data[start:end]), len(blob.data), blob.etag, ranged, checksum)
 
         body: Body = await self._serve("get", name, act)
         return body

@@ -15,18 +15,21 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from servers.ftp import ftp_store
+from servers.gcs import GcsServer
+from servers.gcs_login import service_account
 from servers.s3 import BUCKET, S3Server
 
-from remote_store import AsyncBackendSyncAdapter, FsspecBackend, Store
+from remote_store import AsyncBackendSyncAdapter, CapabilityNotSupported, FsspecBackend, Store
 from remote_store.aio import (
     AsyncFsspecBackend,
+    AsyncGCSBackend,
     AsyncLocalBackend,
     AsyncMemoryBackend,
     AsyncS3Backend,
     AsyncStore,
     SyncBackendAdapter,
 )
-from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+from remote_store.backends import GCSBackend, LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify.checks import Check
 from remote_store.certify.rules import RuleBroken
 from remote_store.certify.view import View
@@ -70,7 +73,7 @@ class Kind(Generic[S]):
     def breaking(self, check: Check) -> AbstractContextManager[object]:
         """Expects the rule to be broken where the service is known to break it, and only there."""
         said = self.breaks.get(check.name)
-        return nullcontext() if said is None else pytest.raises(RuleBroken, match=said)
+        return nullcontext() if said is None else pytest.raises((RuleBroken, CapabilityNotSupported), match=said)
 
 
 def unknown_filesystem(folder: str | None = None) -> Any:
@@ -95,6 +98,19 @@ def _async_s3(server: S3Server, root: str | None = None) -> AsyncS3Backend:
     return AsyncS3Backend(BUCKET, server.fresh_prefix() if root is None else root, **server.options)
 
 
+def _gcs(server: GcsServer, root: str | None = None) -> GCSBackend:
+    return GCSBackend(BUCKET, server.fresh_prefix() if root is None else root, **_signing(server))
+
+
+def _async_gcs(server: GcsServer) -> AsyncGCSBackend:
+    return AsyncGCSBackend(BUCKET, server.fresh_prefix(), **_signing(server))
+
+
+def _signing(server: GcsServer) -> dict[str, Any]:
+    """Options with a service account, where the server gives it access tokens."""
+    return server.options if server.pid else {**server.options, "token": service_account(server.endpoint)}
+
+
 def _looped() -> Any:
     return AsyncFileSystemWrapper(unknown_filesystem())
 
@@ -107,6 +123,18 @@ SEAWEEDFS: dict[str, Any] = {
     "flat": True,
     "soak": True,
     "breaks": {"metadata_is_kept": NO_EMPTY_VALUES, "metadata_goes_along": NO_EMPTY_VALUES},
+}
+
+GCS: dict[str, Any] = {"needs": "gcs_server", "flat": True}
+NOT_SIGNED = "the store is anonymous"
+FAKE_GCS: dict[str, Any] = {
+    "needs": "fake_gcs_server",
+    "flat": True,
+    "breaks": {
+        "if_match_reads_only_what_it_names": "reading another 'f': expected PreconditionFailed, got b'56'$",
+        **dict.fromkeys(("a_signed_url_reads_its_file", "a_signed_url_writes_its_file"), NOT_SIGNED),
+        **dict.fromkeys(("signing_needs_no_file", "signing_refuses_in_order"), NOT_SIGNED),
+    },
 }
 
 KINDS: list[Kind[Any]] = [
@@ -123,6 +151,9 @@ KINDS: list[Kind[Any]] = [
     Kind("s3-child", lambda server: Store(_s3(server, "")), child=True, **MOTO),
     Kind("s3-ministack", lambda server: Store(_s3(server)), **MINISTACK),
     Kind("s3-seaweedfs", lambda server: Store(_s3(server)), **SEAWEEDFS),
+    Kind("gcs", lambda server: Store(_gcs(server)), **GCS),
+    Kind("gcs-child", lambda server: Store(_gcs(server, "")), child=True, **GCS),
+    Kind("gcs-fake", lambda server: Store(_gcs(server)), **FAKE_GCS),
     Kind("bridge", lambda _: Store(AsyncBackendSyncAdapter(AsyncMemoryBackend())), often=True),
     Kind(
         "bridge-and-back",
@@ -150,6 +181,8 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("s3-child", lambda server: AsyncStore(_async_s3(server, "")), child=True, **MOTO),
     Kind("s3-ministack", lambda server: AsyncStore(_async_s3(server)), **MINISTACK),
     Kind("s3-seaweedfs", lambda server: AsyncStore(_async_s3(server)), **SEAWEEDFS),
+    Kind("gcs", lambda server: AsyncStore(_async_gcs(server)), often=True, **GCS),
+    Kind("gcs-fake", lambda server: AsyncStore(_async_gcs(server)), **FAKE_GCS),
     Kind("bridge", lambda _: AsyncStore(SyncBackendAdapter(MemoryBackend())), often=True),
     Kind(
         "bridge-and-back",

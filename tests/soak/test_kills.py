@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from content import SEED, Killer, is_whole, payload
-from servers.s3 import BUCKET, S3Server, client
+from servers import gcs, s3
 
 from remote_store import Store
-from remote_store.backends import LocalBackend, S3Backend
+from remote_store.backends import GCSBackend, LocalBackend, S3Backend
 
 pytestmark = [pytest.mark.soak, pytest.mark.skipif(not hasattr(os, "fork"), reason="forks need a POSIX system")]
 Record = Callable[[str, object], None]
@@ -102,7 +102,7 @@ def test_a_killed_writer_of_local_files_tears_and_loses_none(
     assert killer.kills == KILLS
 
 
-# --- S3
+# --- services
 
 BIG = 20 << 20
 BIG_KILLS = 38
@@ -145,24 +145,43 @@ def move_big(store: Store, number: int) -> None:
     store.move("source", "key", overwrite=True)
 
 
-@pytest.fixture(params=["ministack", "seaweedfs"])
-def server(request: pytest.FixtureRequest) -> S3Server:
-    served: S3Server = request.getfixturevalue(f"{request.param}_server")
+Server = s3.S3Server | gcs.GcsServer
+
+
+@pytest.fixture(params=["ministack", "seaweedfs", "gcs"])
+def server(request: pytest.FixtureRequest) -> Server:
+    served: Server = request.getfixturevalue(f"{request.param}_server")
     return served
 
 
+def connect(server: Server, prefix: str) -> Store:
+    backend: Any = GCSBackend if isinstance(server, gcs.GcsServer) else S3Backend
+    return Store(backend(s3.BUCKET, prefix, **server.options, part_size=5 << 20))
+
+
+def discard_uploads(server: Server, prefix: str) -> int:
+    """Discard the uploads that were left unfinished; their number."""
+    if isinstance(server, gcs.GcsServer):
+        left = len(server.uploads())
+        server.service.sessions.clear()
+        return left
+    look = s3.client(server)
+    uploads = look.list_multipart_uploads(Bucket=s3.BUCKET, Prefix=f"{prefix}/").get("Uploads", [])
+    for upload in uploads:
+        look.abort_multipart_upload(Bucket=s3.BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+    return len(uploads)
+
+
 @pytest.mark.parametrize("operation", [upload, upload_atomic, copy_big, move_big], ids=lambda one: one.__name__)
-def test_a_killed_writer_on_s3_tears_and_loses_nothing(
+def test_a_killed_writer_on_a_service_tears_and_loses_nothing(
     operation: Callable[[Store, int], None],
-    server: S3Server,
+    server: Server,
     request: pytest.FixtureRequest,
     record_property: Record,
 ) -> None:
     prefix = server.fresh_prefix()
-    options: dict[str, Any] = {**server.options, "part_size": 5 << 20}
-    look = client(server)
     killer, torn, lost, orphans = Killer(operation.__name__, 1), 0, 0, 0
-    with Store(S3Backend(BUCKET, prefix, **options)) as store:
+    with connect(server, prefix) as store:
         store.write("key", Stream(1))  # type: ignore[arg-type]
         rounds = 0
         while killer.kills < BIG_KILLS and (rounds := rounds + 1) < 4 * BIG_KILLS:
@@ -170,7 +189,7 @@ def test_a_killed_writer_on_s3_tears_and_loses_nothing(
                 store.write("source", Stream(2))  # type: ignore[arg-type]
 
             def work(begin: Callable[[], None]) -> None:
-                with Store(S3Backend(BUCKET, prefix, **options)) as own:
+                with connect(server, prefix) as own:
                     own.ping()
                     begin()
                     operation(own, 3)
@@ -181,12 +200,9 @@ def test_a_killed_writer_on_s3_tears_and_loses_nothing(
             lost += "key" not in found
             if operation is move_big:
                 lost += not any(data[:8] == payload(2, 8) for data in found.values())
-            uploads = look.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{prefix}/").get("Uploads", [])
-            orphans += len(uploads)
-            for left in uploads:
-                look.abort_multipart_upload(Bucket=BUCKET, Key=left["Key"], UploadId=left["UploadId"])
+            orphans += discard_uploads(server, prefix)
     told = (
-        f"S3, {request.node.callspec.id}: {rounds} rounds, {killer.kills} killed midway, {torn} torn, {lost} lost, "
+        f"{request.node.callspec.id}: {rounds} rounds, {killer.kills} killed midway, {torn} torn, {lost} lost, "
         f"{orphans} unfinished uploads left, as documented"
     )
     record_property("figures", told)

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from helpers.deadline import DEADLINE
-from servers.s3 import BUCKET, S3Server
+from servers import gcs, s3
 
 from remote_store import AlreadyExists, PreconditionFailed, Store
-from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+from remote_store.backends import GCSBackend, LocalBackend, MemoryBackend, S3Backend
 
 pytestmark = pytest.mark.soak
 Record = Callable[[str, object], None]
@@ -50,7 +50,7 @@ def count(store: Store, won: list[list[bool]], told: str, record_property: Recor
     assert other == [], "what is kept is not the winner's"
 
 
-SERVERS = {"S3": "ministack_server", "SeaweedFS": "seaweedfs_server"}
+SERVERS = {"S3": "ministack_server", "SeaweedFS": "seaweedfs_server", "GCS": "gcs_server"}
 SLOW_ROUNDS = 40
 """On SeaweedFS, where a writer that finds a key locked asks for the lock again after a second: 640 tries."""
 
@@ -58,8 +58,9 @@ SLOW_ROUNDS = 40
 @pytest.fixture(params=["local", "memory", *SERVERS])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param in SERVERS:
-        server: S3Server = request.getfixturevalue(SERVERS[request.param])
-        with Store(S3Backend(BUCKET, server.fresh_prefix(), **server.options)) as store:
+        server: s3.S3Server | gcs.GcsServer = request.getfixturevalue(SERVERS[request.param])
+        backend: Any = GCSBackend if request.param == "GCS" else S3Backend
+        with Store(backend(s3.BUCKET, server.fresh_prefix(), **server.options)) as store:
             yield store
     else:
         yield Store(LocalBackend(tmp_path) if request.param == "local" else MemoryBackend())
@@ -102,7 +103,9 @@ def test_one_of_many_processes_creates_a_file(tmp_path: Path, record_property: R
     assert not [name for name in os.listdir(tmp_path / "d") if name.startswith(".")]
 
 
-@pytest.mark.parametrize(("store", "increments"), [("memory", 160), ("S3", 80), ("SeaweedFS", 20)], indirect=["store"])
+@pytest.mark.parametrize(
+    ("store", "increments"), [("memory", 160), ("S3", 80), ("SeaweedFS", 20), ("GCS", 80)], indirect=["store"]
+)
 def test_a_counter_loses_no_increment(
     store: Store, increments: int, request: pytest.FixtureRequest, record_property: Record
 ) -> None:

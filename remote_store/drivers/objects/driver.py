@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
 from remote_store._capabilities import Capability
@@ -121,8 +121,14 @@ class ObjectDriver(Driver):
 
     async def conditional(self, key: str, options: WriteOptions, request: Callable[..., Awaitable[T]], *args: Any) -> T:
         """A request under the condition of `options`, whose refusal gets the class that fits it."""
-        try:
+        with self.judged(key, options):
             return await self.call(key, request, *args)
+
+    @contextmanager
+    def judged(self, key: str, options: WriteOptions) -> Iterator[None]:
+        """Give the refusal of a request under the condition of `options` the class that fits it."""
+        try:
+            yield
         except RemoteStoreError as error:
             meaning = self.wire.meaning(error)
             refused = meaning in (Meaning.CONDITION_FAILED, Meaning.CONFLICT)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from remote_store._errors import BackendUnavailable, RemoteStoreError, etag_differs
-from remote_store.drivers.objects.wire import Meaning, replaced
+from remote_store.drivers.objects.wire import Checksum, Meaning, replaced
 from remote_store.io.streams import before_start
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class ObjectReader:
         self._etag = etag
         self._body: Any = None
         self._ranged = False
+        self._checksum: Checksum | None = None
+        self._resumes = driver.wire.resumes
 
     @property
     def is_open(self) -> bool:
@@ -63,7 +65,9 @@ class ObjectReader:
             body.stream.close()
             message = "This service ignores ranges, so a file can only be read from front to back"
             raise RemoteStoreError(message, path=key, backend=driver.name)
-        self._body, self._size, self._etag, self._ranged = body
+        self._body, self._size, self._etag, self._ranged = body.stream, body.size, body.etag, body.ranged
+        if not ranged:
+            self._checksum = body.checksum
 
     async def read(self, size: int) -> bytes:
         stop = self._size if self._end is None or self._size is None else min(self._size, self._end)
@@ -76,18 +80,44 @@ class ObjectReader:
         with self._driver.wire.errors(self._key, self._ranged):
             async with asyncio.timeout(self._driver.timeout):
                 # No more than was asked for, whatever the service sends.
-                data: bytes = await self._body.read(size if stop is None else min(size, stop - self.at))
+                data = await self._next(size if stop is None else min(size, stop - self.at))
+        self.at += len(data)
+        if self._checksum is not None:
+            self._checksum.update(data)
+            if self.at == self._size and not self._checksum.matches():
+                raise self._failed("The content is not what its checksum says")
+        if not data:
+            raise self._failed("The content ended early")
+        return data
+
+    async def _next(self, size: int) -> bytes:
+        """Bytes from the open body; from another one, of the same content, where it breaks off."""
+        while True:
+            try:
+                data: bytes = await self._body.read(size)
                 if data and self.at + len(data) == self._size:
                     await self._body.read(1)  # At its end an SDK compares the checksum of a whole object.
-        self.at += len(data)
-        if not data:
-            raise BackendUnavailable("The content ended early", path=self._key, backend=self._driver.name)
-        return data
+                if data or not self._resumes:
+                    return data
+            except TimeoutError:
+                raise
+            except Exception:
+                if not self._resumes:
+                    raise
+            self._resumes -= 1
+            await self.close()
+            await self.open()
+            if self._body is None:
+                return b""
+
+    def _failed(self, message: str) -> BackendUnavailable:
+        return BackendUnavailable(message, path=self._key, backend=self._driver.name)
 
     async def seek(self, offset: int, whence: int) -> int:
         target = await self.target(self.at, offset, whence)
         if target != self.at:
             await self.close()
+            self._checksum = None
             self.at = target
         return target
 

@@ -74,6 +74,16 @@ class Object(NamedTuple):
         return file_info(key, self.size or 0, *told)
 
 
+class Checksum(Protocol):
+    """Checks the content of a whole object while it is read."""
+
+    def update(self, data: bytes, /) -> object:
+        """Take the next bytes."""
+
+    def matches(self) -> bool:
+        """Whether all bytes are what the service says they should be."""
+
+
 class Body(NamedTuple):
     """The reply to a GET.
 
@@ -83,12 +93,14 @@ class Body(NamedTuple):
         size: of the whole object [bytes].
         etag: as in `Object`.
         ranged: whether the content begins where the request said; else it is the whole object.
+        checksum: for a whole object, where nobody else compares it.
     """
 
     stream: Any
     size: int
     etag: str
     ranged: bool = False
+    checksum: Checksum | None = None
 
 
 class Listed(NamedTuple):
@@ -140,6 +152,7 @@ class Wire(Protocol):
         batch: how many objects `delete_many` takes at most.
         longest_url: the longest time that a signed URL may be good for [s].
         last_part_completes: whether `complete` takes the last part of an upload; else it is sent before.
+        resumes: how often what breaks off while it is read is asked for again, from there on.
     """
 
     fs: Any
@@ -148,6 +161,7 @@ class Wire(Protocol):
     batch: int
     longest_url: int
     last_part_completes: bool
+    resumes: int
 
     async def open(self) -> None:
         """Make the client; called before each request, so all but the first call must cost next to nothing."""

@@ -43,7 +43,8 @@ class ObjectSink(Sink):
                 raise target_exists(self._key, self._driver.name)
             self._upload = PartedUpload(self._driver, self._key, self._options)
         part, self._buffer = bytes(self._buffer), bytearray()
-        await self._upload.send(part)
+        with self._driver.judged(self._key, self._options):  # Some services judge before the end.
+            await self._upload.send(part)
 
     async def _is_known(self) -> bool:
         with suppress(RemoteStoreError):  # Whoever may not look may write: the service has the last word.
@@ -54,7 +55,8 @@ class ObjectSink(Sink):
         if self._upload is None:
             return await self._driver.put(self._key, bytes(self._buffer), self._options)
         last, self._buffer = bytes(self._buffer), bytearray()
-        return await self._upload.complete(last)
+        with self._driver.judged(self._key, self._options):
+            return await self._upload.complete(last)
 
     async def abort(self) -> None:
         self._buffer.clear()

@@ -23,10 +23,10 @@ from remote_store._errors import (
     file_missing,
     storage_full,
 )
-from remote_store.drivers import reasons
-from remote_store.drivers.errors import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error, unreachable
+from remote_store.drivers.errors import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error
+from remote_store.drivers.objects.where import Where, last_failure
 from remote_store.drivers.objects.wire import Malformed, Meaning
-from remote_store.drivers.s3.replies import NOT_S3, code_of, last_failure, unreadable
+from remote_store.drivers.s3.replies import NOT_S3, code_of, unreadable
 
 NO_S3 = "{host} does not answer like S3"
 ELSEWHERE = frozenset(
@@ -113,40 +113,25 @@ WHOLE_CHECKSUM = (
 )
 
 
-AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
-
-
 @dataclass
-class Where:
-    """What errors tell of the place they happened at; no secret.
+class Bucket(Where):
+    """A bucket.
 
     Args:
-        bucket: its name.
-        backend: name of the backend.
-        timeout: deadline of a call [s].
-        endpoint: URL of the service, which may hold secrets.
         region: of Amazon's.
     """
 
-    bucket: str
-    backend: str
-    timeout: float
-    endpoint: str = ""
+    SERVICE = "S3"
+    OWN = (".amazonaws.com", ".amazonaws.com.cn")
     region: str = ""
 
     @property
     def host(self) -> str:
-        """The service: host and port, or the region of Amazon's."""
-        host = reasons.host_of(self.endpoint) or "the service"
-        own = not self.endpoint or host.partition(":")[0].endswith(AMAZON)
-        return f"S3 in {self.region}" if own and self.region else "S3" if own else host
-
-    def __str__(self) -> str:
-        return f"{self.host} (bucket {self.bucket!r})"
+        return f"S3 in {self.region}" if self.is_own and self.region else super().host
 
 
 @contextmanager
-def sdk_errors(where: Where, key: str, ranged: bool = False) -> Iterator[None]:
+def sdk_errors(where: Bucket, key: str, ranged: bool = False) -> Iterator[None]:
     """Map what the SDK raises, and what reading its replies, of a range of the file or the whole, does."""
     last_failure.set(None)
     try:
@@ -163,13 +148,13 @@ def sdk_errors(where: Where, key: str, ranged: bool = False) -> Iterator[None]:
     except sdk.ParamValidationError as error:
         raise InvalidPath("The SDK refuses the request as malformed", path=key, backend=where.backend) from error
     except (sdk.BotoCoreError, sdk.HTTPClientError, aiohttp.ClientError, TimeoutError) as error:
-        raise unreachable(error, key, where.backend, str(where), _why(error, where)) from error
+        raise where.no_answer(error, key) from error
     except (Malformed, ResponseParserError) as error:
-        raise malformed(error, where, key) from error
+        raise where.malformed(error, key) from error
     except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
         if not unreadable(error):
             raise
-        raise malformed(error, where, key) from error
+        raise where.malformed(error, key) from error
     except OSError as error:
         raise from_any_error(error, key, where.backend, place=str(where)) from error
 
@@ -185,17 +170,11 @@ def _no_credentials(error: sdk.BotoCoreError) -> str:
     return f"No usable credentials: the SDK could not get them where it is told to ({type(error).__name__})"
 
 
-def malformed(error: Exception, where: Where, key: str) -> BackendUnavailable:
-    """The verdict on a reply that lacks what it must have."""
-    what = str(error) if isinstance(error, Malformed) else "it cannot be read"
-    return BackendUnavailable(f"A reply of {where} is malformed: {what}", path=key, backend=where.backend)
-
-
-def verdict(error: sdk.ClientError, where: Where, key: str) -> RemoteStoreError:
+def verdict(error: sdk.ClientError, where: Bucket, key: str) -> RemoteStoreError:
     """The contract's error for an answer of the service."""
     code = code_of(error)
     if code == "NoSuchBucket":
-        return container_missing(where.bucket, key, where.backend)
+        return container_missing(where.container, key, where.backend)
     if NOT_S3 in error.response:
         message = f"{NO_S3.format(host=where)} ({error.response[NOT_S3]})"
         return BackendUnavailable(message, path=key, backend=where.backend)
@@ -208,7 +187,7 @@ def verdict(error: sdk.ClientError, where: Where, key: str) -> RemoteStoreError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind, message = verdict_on(code, status, where)
     if code in ELSEWHERE and (region := _region(error)):
-        message = f"The bucket {where.bucket!r} is in region {region}; set region_name to it"
+        message = f"The bucket {where.container!r} is in region {region}; set region_name to it"
     return kind(message, path=key, backend=where.backend)
 
 
@@ -226,7 +205,7 @@ def _region(error: sdk.ClientError) -> str:
     return told if re.fullmatch(r"[a-z0-9-]{1,40}", told) else ""
 
 
-def verdict_on(code: str, status: int, where: Where) -> tuple[type[RemoteStoreError], str]:
+def verdict_on(code: str, status: int, where: Bucket) -> tuple[type[RemoteStoreError], str]:
     """The error that a code, or else a status, stands for, and what it says."""
     kind, message = CODES.get(code) or _by_status(status)
     return kind, message.format(host=where, code=code if re.fullmatch(r"[\w.-]{1,80}", code) else status)
@@ -240,13 +219,3 @@ def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
     if kind is BackendUnavailable:
         return CODES["500"]
     return kind, (f"{message}: " if message else "") + "{host} answered {code}"
-
-
-def _why(error: Exception, where: Where) -> str:
-    """Why there was no answer; of a call that ran out of time, how its last try failed says more."""
-    last = last_failure.get()
-    if type(error) is not TimeoutError:
-        return reasons.reason(error)
-    if isinstance(last, BaseException):
-        return reasons.reason(last)
-    return f"it {f'{last}, and did no better' if last else 'did not answer'} within {where.timeout:g} s"

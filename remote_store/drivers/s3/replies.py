@@ -6,11 +6,11 @@ import datetime as dt
 import re
 import traceback
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any
 
 import botocore.exceptions as sdk
 
+from remote_store.drivers.objects.where import last_failure
 from remote_store.drivers.objects.wire import Malformed, field
 
 NOT_S3 = "NotS3"
@@ -86,10 +86,6 @@ def note_lost_reply(request_dict: dict[str, Any], response: Any, **_: Any) -> No
         context["remote_store_lost"] = True
     elif "remote_store_lost" in context:
         reply["LostReply"] = True
-
-
-last_failure: ContextVar[BaseException | str | None] = ContextVar("last_failure", default=None)
-"""How the last try of the call under way failed, which says more than that its deadline passed."""
 
 
 def note_failure(response: Any, caught_exception: BaseException | None, **_: Any) -> None:

@@ -19,7 +19,7 @@ from remote_store._errors import RemoteStoreError
 from remote_store._paths import redact
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.wire import Body, Failed, Listed, Malformed, Meaning, Object, Sums, field
-from remote_store.drivers.s3.errors import Where, meaning, sdk_errors, verdict_on
+from remote_store.drivers.s3.errors import Bucket, meaning, sdk_errors, verdict_on
 from remote_store.drivers.s3.headers import (
     CHECKSUMS,
     beyond_xml,
@@ -52,10 +52,12 @@ class S3Wire:
     longest_url = 7 * 24 * 3600
     """S3 API reference, authenticating requests by query parameters."""
     last_part_completes = False
+    resumes = 0
+    """The SDK compares the checksum of a whole reply, which one that goes on elsewhere would not have."""
 
     def __init__(self, fs: S3FileSystem, bucket: str, backend: str, timeout: float) -> None:
         self.fs, self.container = fs, bucket
-        self.where = Where(bucket, backend, timeout, fs.endpoint_url or "")
+        self.where = Bucket(bucket, backend, timeout, fs.endpoint_url or "")
         self._client: Any = None
 
     async def open(self) -> None:

@@ -1,0 +1,58 @@
+"""Where clients of the double of Google Cloud Storage get access tokens (RFC 6749, RFC 7523)."""
+
+from __future__ import annotations
+
+import functools
+import time
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from servers.gcs_answers import Answer, Request, json_answer
+
+if TYPE_CHECKING:
+    from servers.gcs_service import Service
+
+JWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+def grant(service: Service, request: Request) -> Answer:
+    """Call of `/token`: a signed assertion or a refresh token, of which neither is verified, gives an access token."""
+    asked = dict(parse_qsl(request.body.decode()))
+    needed = {JWT: "assertion", "refresh_token": "refresh_token"}.get(asked.get("grant_type", ""))
+    if needed is None:
+        return json_answer({"error": "unsupported_grant_type"}, 400)
+    if not asked.get(needed):
+        return json_answer({"error": "invalid_grant", "error_description": "Bad Request"}, 400)
+    token, lifetime = f"issued-{uuid.uuid4().hex}", service.settings.token_lifetime
+    service.issued[token] = time.monotonic() + lifetime
+    return json_answer({"access_token": token, "expires_in": int(lifetime), "token_type": "Bearer"})
+
+
+@functools.cache
+def _private_key() -> str:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048)
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
+def service_account(endpoint: str) -> dict[str, str]:
+    """The key file of a service account whose tokens come from the double."""
+    return {
+        "type": "service_account",
+        "project_id": "project",
+        "private_key_id": "1",
+        "private_key": _private_key(),
+        "client_email": "tests@project.iam.gserviceaccount.com",
+        "client_id": "1",
+        "token_uri": f"{endpoint}/token",
+    }
+
+
+def user(endpoint: str) -> dict[str, str]:
+    """Arguments of `google.oauth2.credentials.Credentials` of a user, whose tokens come from the double."""
+    login = {"refresh_token": "refresh", "client_id": "client", "client_secret": "s3cret-client"}
+    return {"token_uri": f"{endpoint}/token", **login}
