@@ -71,6 +71,18 @@ GENERIC = Profile(
     ),
 )
 
+AZURE = Profile(
+    capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE}),
+    flat=True,
+    close_is_terminal=True,
+    deviations=(
+        "a write below a file passes, unless reject_write_under_file_ancestor looks first",
+        "a write over a folder passes: one name may be both",
+        "a move is a copy, then a delete",
+        "a signed URL for PUT needs the header `x-ms-blob-type: BlockBlob` of whoever uses it",
+    ),
+)
+
 GCS = Profile(
     capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE}),
     flat=True,

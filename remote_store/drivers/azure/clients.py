@@ -1,0 +1,135 @@
+"""The SDK's clients of a container, with the address and the credentials of an adlfs filesystem.
+
+adlfs's own have a small pool, decode content, and wait for minutes between tries that do not tell what became of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import aiohttp
+from adlfs import AzureBlobFileSystem
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+
+from remote_store.drivers.objects.tries import Tries, Try
+from remote_store.drivers.reasons import kinds
+
+T = TypeVar("T")
+CONNECTIONS = 256
+"""aiohttp's 100 would let further calls wait while so many streams are open."""
+AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses after which a request is sent again: Azure architecture guide, retry guidance for Azure Storage."""
+UNHEARD = frozenset({500, 502, 503, 504})
+"""Those of them after which it may have been carried out all the same."""
+
+
+def judged(error: Exception) -> Try:
+    """What is to be done about a try that failed."""
+    if not isinstance(error, HttpResponseError) or error.status_code is None:
+        refused = kinds(getattr(error, "inner_exception", None)) & {"ClientConnectorError"}
+        return Try(again=not isinstance(error, asyncio.CancelledError), unheard=not refused)
+    told = str(error.response.headers.get("Retry-After", "")) if error.response else ""
+    wait = float(told) if told.isdecimal() else 0
+    return Try(error.status_code in AGAIN, error.status_code in UNHEARD, f"answered {error.status_code}", wait)
+
+
+class Clients:
+    """Makes requests to a container.
+
+    Args:
+        fs: the filesystem.
+        container: its name.
+        timeout: deadline of a call [s].
+        retries: how often a failed request is sent again.
+        connector: arguments of the connections.
+        proxy: through which requests go.
+    """
+
+    def __init__(
+        self,
+        fs: AzureBlobFileSystem,
+        container: str,
+        timeout: float,
+        retries: int,
+        connector: dict[str, Any] | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self.fs, self.name, self.timeout, self.retries = fs, container, timeout, retries
+        self._connector, self._proxy = connector or {"limit": CONNECTIONS}, proxy
+        self.service: BlobServiceClient | None = None
+        self.container: ContainerClient = None  # Made by `open`.
+
+    def open(self) -> None:
+        """Make the clients, which sends nothing."""
+        if self.service is not None:
+            return
+        connector = aiohttp.TCPConnector(**self._connector)
+        session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=True)
+        session._retry_connection = False  # aiohttp would silently send a PUT again when a reused connection breaks.
+        own = self.fs.service_client
+        self.service = BlobServiceClient(
+            own.url,
+            credential=own.credential,
+            transport=AioHttpTransport(session=session, session_owner=True),
+            retry_total=0,
+            permit_redirects=False,
+            connection_timeout=0.9 * self.timeout,  # Told from the deadline.
+            read_timeout=self.timeout,
+            **({"proxies": dict.fromkeys(("http", "https"), self._proxy)} if self._proxy else {}),
+        )
+        self.container = self.service.get_container_client(self.name)
+
+    async def close(self, owned: bool) -> None:
+        """Let go of the connections; of the filesystem and its credentials, too, where nobody else has them."""
+        if self.service is not None:
+            await self.service.close()
+        if owned:
+            await self.fs.service_client.close()
+            if close := getattr(self.fs.credential, "close", None):
+                await close()
+            if self.fs.sync_credential is not None:
+                await asyncio.to_thread(self.fs.sync_credential.close)
+
+    async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Send a request until it is answered well, at most as often as it may be."""
+        tries = Tries(self.retries, self.timeout, judged)
+        while True:
+            try:
+                return await request()
+            except (AzureError, aiohttp.ClientError, OSError) as error:
+                await tries.again(error)
+
+    # --- signed URLs
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether there is an account key, or credentials that may get a key for a time."""
+        credential = self.fs.service_client.credential
+        return hasattr(credential, "account_key") or hasattr(credential, "get_token")
+
+    async def sign(self, name: str, method: str, expires_in: int) -> str:
+        """A URL by which whoever has it reads or writes a blob for that long [s]."""
+        credential, now = self.fs.service_client.credential, dt.datetime.now(dt.UTC)
+        account, until = self.fs.service_client.account_name, now + dt.timedelta(seconds=expires_in)
+        key: dict[str, Any] = {"account_key": getattr(credential, "account_key", None)}
+        if key["account_key"] is None:
+            assert self.service  # noqa: S101 (made by `open`)
+            service, since = self.service, now - dt.timedelta(minutes=5)  # Clocks differ.
+            key = {"user_delegation_key": await self.ask(lambda: service.get_user_delegation_key(since, until))}
+        allowed = BlobSasPermissions(read=True) if method == "GET" else BlobSasPermissions(create=True, write=True)
+        signature = generate_blob_sas(account, self.name, name, **key, permission=allowed, expiry=until)
+        return f"{self.container.get_blob_client(name).url.partition('?')[0]}?{signature}"
+
+
+def detach(fs: AzureBlobFileSystem) -> None:
+    """Undo what adlfs does when a filesystem is collected: it never is, and a forked child hangs at its exit."""
+    for finalizer, info in list(weakref.finalize._registry.items()):  # type: ignore[attr-defined]
+        if fs in info.args:
+            finalizer.detach()
