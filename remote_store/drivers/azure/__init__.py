@@ -39,6 +39,7 @@ def make(options: AzureOptions, asynchronous: bool) -> Driver:
     driver = AzureDriver(
         Clients(fs, options.container, options.timeout, retries, connector, options.proxy),
         key_of(options.root),
+        hns=options.hns,
         part_size=options.part_size,
         max_concurrency=options.max_concurrency,
         reject_write_under_file_ancestor=options.reject_write_under_file_ancestor,

@@ -35,6 +35,7 @@ class AzureOptions(RemoteOptions):
         tenant_id: of a service principal.
         anon: send requests without credentials, as public containers allow.
         account_host: host of the account in another cloud than the public one.
+        hns: whether the account has a hierarchical namespace; unless given, one question finds out.
         part_size: content up to here is one request; longer streams go in blocks of this size [bytes].
         max_concurrency: blocks in flight; at most one more is held in memory.
         reject_write_under_file_ancestor: refuse to write below a blob, at the price of one request for each folder
@@ -56,6 +57,7 @@ class AzureOptions(RemoteOptions):
     tenant_id: str | None = None
     anon: bool | None = None
     account_host: str | None = None
+    hns: bool | None = None
     part_size: int = 8 << 20
     max_concurrency: int = 4
     reject_write_under_file_ancestor: bool = False
@@ -72,7 +74,7 @@ class AzureOptions(RemoteOptions):
         super().__post_init__()
 
     @classmethod
-    def of_url(cls, url: Location) -> dict[str, Any]:
+    def of_url(cls, url: Location) -> dict[str, Any] | None:
         # Such as abfss://container@account.dfs.core.windows.net/path.
         container, _, host = url.host.rpartition("@")
         if not container:

@@ -18,10 +18,10 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock, BlobProperties, ContentSettings
 from azure.storage.blob._generated.models import BlobHTTPHeaders, ModifiedAccessConditions
 
-from remote_store._errors import RemoteStoreError
+from remote_store._errors import CapabilityNotSupported, RemoteStoreError
 from remote_store._models import ContentDigest
 from remote_store.drivers.azure.clients import Clients
-from remote_store.drivers.azure.errors import Container, code_of, meaning, sdk_errors, verdict_on
+from remote_store.drivers.azure.errors import NO_CONTAINER, Container, code_of, meaning, sdk_errors, verdict_on
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.values import from_header, to_header
 from remote_store.drivers.objects.wire import Body, Failed, Listed, Malformed, Meaning, Object, Sums
@@ -58,6 +58,7 @@ class AzureWire:
     Args:
         clients: make the requests.
         backend: name of the backend, for errors.
+        hns: whether the account has a hierarchical namespace; None to find out.
     """
 
     longest_name = 1024
@@ -67,12 +68,32 @@ class AzureWire:
     """Blob Storage REST API, user delegation keys; account keys sign for any time."""
     last_part_completes = False
 
-    def __init__(self, clients: Clients, backend: str) -> None:
+    def __init__(self, clients: Clients, backend: str, hns: bool | None) -> None:
+        self.hns = hns
         self.clients, self.fs, self.container, self.resumes = clients, clients.fs, clients.name, clients.retries
         self.where = Container(clients.name, backend, clients.timeout, self.fs.service_client.primary_endpoint)
 
     async def open(self) -> None:
         self.clients.open()
+        if self.hns is None:
+            await self._find_out()
+        if self.hns:
+            message = (
+                "This account has a hierarchical namespace, which AzureBackend does not speak to: use its URL,"
+                " or FsspecBackend"
+            )
+            raise CapabilityNotSupported(message, path="", backend=self.where.backend)
+
+    async def _find_out(self) -> None:
+        """Ask whether the account has a hierarchical namespace, once; who may not ask is believed to have none."""
+        container = self.clients.container
+        try:
+            told = await self.clients.ask(lambda: container.get_account_information())
+            self.hns = bool(told.get("is_hns_enabled"))
+        except HttpResponseError as error:
+            if error.status_code is None or error.status_code >= 500 or code_of(error) in NO_CONTAINER:
+                return  # Undecided: the request that follows tells what is wrong.
+            self.hns = False
 
     async def close(self, owned: bool) -> None:
         await self.clients.close(owned)
@@ -253,14 +274,14 @@ class AzureWire:
         content = ContentSettings(content_type=options.content_type or "application/octet-stream")
         request = {"content_settings": content, "metadata": _metadata(options.metadata), **_match(options)}
         try:
-            return _written(await self.clients.ask(lambda: blob.commit_block_list(blocks, **request)))
+            return _written(await self.clients.ask(lambda: blob.commit_block_list(blocks, **request)), whole=False)
         except HttpResponseError as error:
             if not getattr(error, "unheard", False):
                 raise
             with suppress(HttpResponseError):
                 committed, _ = await blob.get_block_list("committed")
                 if [block.id for block in committed] == list(parts):
-                    return _written(vars(await blob.get_blob_properties()))
+                    return _written(vars(await blob.get_blob_properties()), whole=False)
             raise
 
     async def discard(self, upload: Upload) -> None:
@@ -340,12 +361,12 @@ def _listed(entry: BlobProperties, detailed: bool) -> Object:
     return _described(entry, entry.name, metadata=False)
 
 
-def _written(reply: Mapping[str, Any]) -> dict[str, Any]:
-    """What the reply to a write says of the blob."""
+def _written(reply: Mapping[str, Any], whole: bool = True) -> dict[str, Any]:
+    """What the reply to a write says of the blob; its checksum is the content's only where that came `whole`."""
     told = {str(name).lower(): value for name, value in reply.items()}
     tag, md5 = _unquoted(told.get("etag")), told.get("content-md5")
     version = told.get("x-ms-version-id") or told.get("version_id")
-    digest = ContentDigest("md5", bytes(md5).hex()) if isinstance(md5, bytes | bytearray) else None
+    digest = ContentDigest("md5", bytes(md5).hex()) if whole and isinstance(md5, bytes | bytearray) else None
     return {"etag": tag, "digest": digest, **({"version_id": version} if version else {})}
 
 
