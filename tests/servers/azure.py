@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from servers.azure_items import Container, Item
@@ -39,7 +40,7 @@ class AzureServer(Settings, Double):
     @property
     def connection_string(self) -> str:
         """Names the account, its key and the endpoint."""
-        account = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY}"
+        account = f"DefaultEndpointsProtocol={self.endpoint.partition(':')[0]};AccountName={ACCOUNT};AccountKey={KEY}"
         return f"{account};BlobEndpoint={self.endpoint};"
 
     @property
@@ -92,11 +93,15 @@ class AzureServer(Settings, Double):
 
 
 @contextmanager
-def azure() -> Iterator[AzureServer]:
-    """The double, which answers in a thread of its own."""
+def azure(certificate: Path | None = None) -> Iterator[AzureServer]:
+    """The double, which answers in a thread of its own.
+
+    Arguments:
+        certificate: and its key, with which it speaks TLS; to plain http the SDK gives no tokens.
+    """
     served = AzureServer()
     served.service = Service(served, ACCOUNT)
     served.empty()
-    with listening(served) as address:
+    with listening(served, certificate) as address:
         served.endpoint = f"{address}/{ACCOUNT}"
         yield served

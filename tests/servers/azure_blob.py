@@ -180,6 +180,7 @@ def _read(item: Item, hns: bool, request: Request) -> Answer:
     headers |= {"x-ms-blob-type": "BlockBlob", "x-ms-server-encrypted": "true", "Accept-Ranges": "bytes"}
     headers["x-ms-creation-time"] = http_date(item.created)
     if request.method == "HEAD":
+        headers["Content-Length"] = str(len(item.content))
         headers |= {"x-ms-access-tier": "Hot", "x-ms-access-tier-inferred": "true"}
     if hns:  # blob/get-blob-properties: x-ms-resource-type
         headers |= {"x-ms-resource-type": "directory" if item.folder else "file"}

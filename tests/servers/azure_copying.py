@@ -22,7 +22,8 @@ def copy(service: Service, container: Container, name: str, request: Request) ->
         raise Refusal("NotImplemented", "Put Blob From URL")
     address = urlsplit(request.headers["x-ms-copy-source"])
     source = _source(service, address.path)
-    if request.headers.get("x-ms-requires-sync") == "true" and "sig" not in dict(parse_qsl(address.query)):
+    at_once = request.headers.get("x-ms-requires-sync", "").lower() == "true"
+    if at_once and "sig" not in dict(parse_qsl(address.query)):
         # blob/copy-blob-from-url: the source must be public or carry a signature.
         raise Refusal("CannotVerifyCopySource", "The source needs authorization.", 401)
     judge(request.headers, source, "x-ms-source-")
@@ -30,7 +31,7 @@ def copy(service: Service, container: Container, name: str, request: Request) ->
         judge_lease(request.headers, source, "x-ms-source-lease-id")
     check_write(service, container, name, request)
     settings = service.settings
-    at_once = settings.copy_polls == 0 or request.headers.get("x-ms-requires-sync") == "true"
+    at_once = at_once or settings.copy_polls == 0
     metadata = metadata_of(request.headers) or dict(source.metadata)  # None keeps that of the source.
     item = Item(metadata, settings=dict(source.settings))
     # The blob is there at once, and empty until the copy ends.

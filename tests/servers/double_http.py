@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -30,17 +32,21 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @contextmanager
-def listening(served: Double) -> Iterator[str]:
-    """The endpoint of a server, until the block ends."""
+def listening(served: Double, certificate: Path | None = None) -> Iterator[str]:
+    """The endpoint of a server, until the block ends; with a certificate, and its key, it speaks TLS."""
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
     loop, over = asyncio.new_event_loop(), threading.Event()
     thread = threading.Thread(target=loop.run_forever, name="double", daemon=True)
     thread.start()
     hooks = ThreadPoolExecutor(WAITING, "double-hook")
     try:
         handler = _handler(served, hooks, over)
-        server, listener = asyncio.run_coroutine_threadsafe(_start(handler), loop).result()
+        server, listener = asyncio.run_coroutine_threadsafe(_start(handler, context), loop).result()
         try:
-            yield "http://{}:{}".format(*listener.sockets[0].getsockname())
+            yield f"http{'s' if context else ''}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
         finally:
             over.set()
             asyncio.run_coroutine_threadsafe(_stop(server, listener), loop).result()
@@ -51,9 +57,9 @@ def listening(served: Double) -> Iterator[str]:
         loop.close()
 
 
-async def _start(handler: Handler) -> tuple[web.Server, asyncio.Server]:
+async def _start(handler: Handler, context: ssl.SSLContext | None) -> tuple[web.Server, asyncio.Server]:
     server = web.Server(handler, access_log=None, auto_decompress=False, max_line_size=LONGEST_LINE)
-    return server, await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, backlog=1024)
+    return server, await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, backlog=1024, ssl=context)
 
 
 async def _stop(server: web.Server, listener: asyncio.Server) -> None:
