@@ -14,7 +14,7 @@ from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
-from servers.azure import CONTAINER, AzureServer
+from servers.azure import CONTAINER, HNS, AzureServer
 from servers.ftp import ftp_store
 from servers.gcs import GcsServer
 from servers.gcs_login import service_account
@@ -113,12 +113,12 @@ def _signing(server: GcsServer) -> dict[str, Any]:
     return server.options if server.pid else {**server.options, "token": service_account(server.endpoint)}
 
 
-def _azure(server: AzureServer, root: str | None = None) -> AzureBackend:
-    return AzureBackend(CONTAINER, server.fresh_prefix() if root is None else root, **server.options)
+def _azure(server: AzureServer, root: str | None = None, container: str = CONTAINER) -> AzureBackend:
+    return AzureBackend(container, server.fresh_prefix() if root is None else root, **server.options)
 
 
-def _async_azure(server: AzureServer) -> AsyncAzureBackend:
-    return AsyncAzureBackend(CONTAINER, server.fresh_prefix(), **server.options)
+def _async_azure(server: AzureServer, container: str = CONTAINER) -> AsyncAzureBackend:
+    return AsyncAzureBackend(container, server.fresh_prefix(), **server.options)
 
 
 def _looped() -> Any:
@@ -165,6 +165,9 @@ KINDS: list[Kind[Any]] = [
     Kind("gcs", lambda server: Store(_gcs(server)), **GCS),
     Kind("gcs-child", lambda server: Store(_gcs(server, "")), child=True, **GCS),
     Kind("gcs-fake", lambda server: Store(_gcs(server)), **FAKE_GCS),
+    Kind("azure", lambda server: Store(_azure(server)), needs="azure_server", flat=True),
+    Kind("azure-hns", lambda server: Store(_azure(server, container=HNS)), needs="azure_server"),
+    Kind("azure-hns-child", lambda server: Store(_azure(server, "", HNS)), needs="azure_server", child=True),
     Kind("azurite", lambda server: Store(_azure(server)), **AZURITE),
     Kind("azurite-child", lambda server: Store(_azure(server, "")), child=True, **AZURITE),
     Kind("bridge", lambda _: Store(AsyncBackendSyncAdapter(AsyncMemoryBackend())), often=True),
@@ -196,6 +199,8 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("s3-seaweedfs", lambda server: AsyncStore(_async_s3(server)), **SEAWEEDFS),
     Kind("gcs", lambda server: AsyncStore(_async_gcs(server)), often=True, **GCS),
     Kind("gcs-fake", lambda server: AsyncStore(_async_gcs(server)), **FAKE_GCS),
+    Kind("azure", lambda server: AsyncStore(_async_azure(server)), needs="azure_server", flat=True),
+    Kind("azure-hns", lambda server: AsyncStore(_async_azure(server, HNS)), needs="azure_server"),
     Kind("azurite", lambda server: AsyncStore(_async_azure(server)), **AZURITE),
     Kind("bridge", lambda _: AsyncStore(SyncBackendAdapter(MemoryBackend())), often=True),
     Kind(

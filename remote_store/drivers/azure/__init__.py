@@ -23,7 +23,6 @@ def make(options: AzureOptions, asynchronous: bool) -> Driver:
 
     from remote_store._paths import key_of
     from remote_store.drivers.azure.clients import CONNECTIONS, Clients, detach
-    from remote_store.drivers.azure.driver import AzureDriver
 
     given = {name: value for name in PASSED if (value := getattr(options, name)) is not None}
     fs = AzureBlobFileSystem(
@@ -36,10 +35,10 @@ def make(options: AzureOptions, asynchronous: bool) -> Driver:
 
         connector["ssl"] = ssl.create_default_context(cafile=options.ca_bundle)
     retries = RETRIES if options.retries is None else options.retries
-    driver = AzureDriver(
+    driver = _driver(
         Clients(fs, options.container, options.timeout, retries, connector, options.proxy),
-        key_of(options.root),
-        hns=options.hns,
+        options.hns,
+        root=key_of(options.root),
         part_size=options.part_size,
         max_concurrency=options.max_concurrency,
         reject_write_under_file_ancestor=options.reject_write_under_file_ancestor,
@@ -54,6 +53,15 @@ def over(fs: Any, root: str, name: str) -> Driver | None:
     if not container:
         return None
     from remote_store.drivers.azure.clients import Clients
-    from remote_store.drivers.azure.driver import AzureDriver
 
-    return AzureDriver(Clients(fs, container, TIMEOUT, RETRIES), prefix, name=name)
+    return _driver(Clients(fs, container, TIMEOUT, RETRIES), None, root=prefix, name=name)
+
+
+def _driver(clients: Any, hns: bool | None, **options: Any) -> Driver:
+    from remote_store.drivers.azure.choice import AzureChoice
+    from remote_store.drivers.azure.driver import AzureDriver
+    from remote_store.drivers.azure.tree import AzureTreeDriver
+
+    if hns is not None:
+        return (AzureTreeDriver if hns else AzureDriver)(clients, **options)
+    return AzureChoice(AzureDriver(clients, **options), lambda: AzureTreeDriver(clients, **options))

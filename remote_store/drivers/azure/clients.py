@@ -9,6 +9,7 @@ import asyncio
 import datetime as dt
 import weakref
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Any, TypeVar
 
 import aiohttp
@@ -17,6 +18,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.filedatalake.aio import DataLakeServiceClient, FileSystemClient
 
 from remote_store.drivers.objects.tries import Tries, Try
 from remote_store.drivers.reasons import kinds
@@ -65,6 +67,7 @@ class Clients:
         self._connector, self._proxy = connector or {"limit": CONNECTIONS}, proxy
         self.service: BlobServiceClient | None = None
         self.container: ContainerClient = None  # Made by `open`.
+        self._session: aiohttp.ClientSession | None = None
 
     def open(self) -> None:
         """Make the clients, which sends nothing."""
@@ -73,23 +76,34 @@ class Clients:
         connector = aiohttp.TCPConnector(**self._connector)
         session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=True)
         session._retry_connection = False  # aiohttp would silently send a PUT again when a reused connection breaks.
-        own = self.fs.service_client
-        self.service = BlobServiceClient(
-            own.url,
-            credential=own.credential,
-            transport=AioHttpTransport(session=session, session_owner=True),
-            retry_total=0,
-            permit_redirects=False,
-            connection_timeout=0.9 * self.timeout,  # Told from the deadline.
-            read_timeout=self.timeout,
-            **({"proxies": dict.fromkeys(("http", "https"), self._proxy)} if self._proxy else {}),
-        )
+        self._session, own = session, self.fs.service_client
+        self.service = BlobServiceClient(own.url, credential=own.credential, **self._options())
         self.container = self.service.get_container_client(self.name)
+
+    def _options(self) -> dict[str, Any]:
+        """Arguments of each client."""
+        return {
+            "transport": AioHttpTransport(session=self._session, session_owner=False),
+            "retry_total": 0,
+            "permit_redirects": False,
+            "connection_timeout": 0.9 * self.timeout,  # Told from the deadline.
+            "read_timeout": self.timeout,
+            **({"proxies": dict.fromkeys(("http", "https"), self._proxy)} if self._proxy else {}),
+        }
+
+    @cached_property
+    def tree(self) -> FileSystemClient:
+        """The client of the half of the service that knows folders."""
+        own = self.fs.service_client
+        key = {name: getattr(own.credential, name, None) for name in ("account_name", "account_key")}
+        credential = key if key["account_key"] else own.credential
+        service = DataLakeServiceClient(own.url.replace(".blob.", ".dfs.", 1), credential=credential, **self._options())
+        return service.get_file_system_client(self.name)
 
     async def close(self, owned: bool) -> None:
         """Let go of the connections; of the filesystem and its credentials, too, where nobody else has them."""
-        if self.service is not None:
-            await self.service.close()
+        if self._session is not None:
+            await self._session.close()
         if owned:
             await self.fs.service_client.close()
             if close := getattr(self.fs.credential, "close", None):

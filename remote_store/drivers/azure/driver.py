@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from remote_store._errors import InvalidPath
 from remote_store._paths import redact
@@ -26,7 +26,6 @@ class AzureDriver(ObjectDriver):
         clients: make the requests.
         root: prefix that is the root, without slashes around it.
         name: of the backend.
-        hns: whether the account has a hierarchical namespace; None to find out.
         options: what else `ObjectDriver` takes.
     """
 
@@ -35,10 +34,10 @@ class AzureDriver(ObjectDriver):
     wire: AzureWire
     checks_ascii = True
 
-    def __init__(
-        self, clients: Clients, root: str = "", *, name: str = "azure", hns: bool | None = None, **options: Any
-    ) -> None:
-        super().__init__(AzureWire(clients, name, hns), root, name=name, timeout=clients.timeout, **options)
+    WIRE: ClassVar[type[AzureWire]] = AzureWire
+
+    def __init__(self, clients: Clients, root: str = "", *, name: str = "azure", **options: Any) -> None:
+        super().__init__(self.WIRE(clients, name), root, name=name, timeout=clients.timeout, **options)
 
     def check_key(self, key: str) -> None:
         super().check_key(key)

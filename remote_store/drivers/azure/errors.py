@@ -19,6 +19,7 @@ from remote_store._errors import (
     StorageFull,
     container_missing,
     file_missing,
+    found_folder,
     storage_full,
 )
 from remote_store.drivers.errors import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error
@@ -32,7 +33,8 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
         (
             "LeaseIdMissing", "LeaseIdMismatchWithBlobOperation", "LeaseAlreadyPresent", "LeaseLost", "BlobArchived",
             "BlobBeingRehydrated", "PendingCopyOperation", "BlobImmutableDueToPolicy", "SnapshotsPresent",
-            "ContainerBeingDeleted",
+            "ContainerBeingDeleted", "FilesystemBeingDeleted", "SourcePathIsBeingDeleted",
+            "DestinationPathIsBeingDeleted",
         ),
         LOCKED,
     ),
@@ -57,17 +59,19 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
 }  # fmt: skip
 """Error code → error: Blob Storage REST API, error codes."""
 MEANINGS = {
-    **dict.fromkeys(("BlobNotFound", "404"), Meaning.MISSING),
+    **dict.fromkeys(("BlobNotFound", "PathNotFound", "SourcePathNotFound", "404"), Meaning.MISSING),
     **dict.fromkeys(
-        ("ConditionNotMet", "TargetConditionNotMet", "SourceConditionNotMet", "BlobAlreadyExists", "412",
-         "UnauthorizedBlobOverwrite"),
+        ("ConditionNotMet", "TargetConditionNotMet", "SourceConditionNotMet", "BlobAlreadyExists", "PathAlreadyExists",
+         "UnauthorizedBlobOverwrite", "412"),
         Meaning.CONDITION_FAILED,
     ),
     "InvalidBlockList": Meaning.CONFLICT,
     **dict.fromkeys(("InvalidRange", "416"), Meaning.BAD_RANGE),
 }  # fmt: skip
 """Error code → what it says about the request."""
-NO_CONTAINER = frozenset({"ContainerNotFound", "ContainerDisabled"})
+IS_FOLDER = "IsFolder"
+"""Our own code: a folder where a file is meant."""
+NO_CONTAINER = frozenset({"ContainerNotFound", "ContainerDisabled", "FilesystemNotFound"})
 
 
 class Container(Where):
@@ -120,6 +124,8 @@ def verdict(error: HttpResponseError, where: Container, key: str) -> RemoteStore
         return container_missing(where.container, key, where.backend)
     if code == "404" and error.response is not None and "comp=list" in str(error.response.request.url):
         return BackendUnavailable(f"{NO_AZURE.format(host=where)} (status 404)", path=key, backend=where.backend)
+    if code == IS_FOLDER:
+        return found_folder(key, where.backend)
     if MEANINGS.get(code) is Meaning.MISSING:
         return file_missing(key, where.backend)
     kind, message = verdict_on(code, error.status_code or 0, where)

@@ -10,7 +10,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from azure.core import MatchConditions
@@ -18,10 +18,10 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock, BlobProperties, ContentSettings
 from azure.storage.blob._generated.models import BlobHTTPHeaders, ModifiedAccessConditions
 
-from remote_store._errors import CapabilityNotSupported, RemoteStoreError
+from remote_store._errors import RemoteStoreError
 from remote_store._models import ContentDigest
 from remote_store.drivers.azure.clients import Clients
-from remote_store.drivers.azure.errors import NO_CONTAINER, Container, code_of, meaning, sdk_errors, verdict_on
+from remote_store.drivers.azure.errors import Container, code_of, meaning, sdk_errors, verdict_on
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.values import from_header, to_header
 from remote_store.drivers.objects.wire import Body, Failed, Listed, Malformed, Meaning, Object, Sums
@@ -37,10 +37,15 @@ POLL = 0.2
 
 @dataclass
 class Upload:
-    """Blocks of a blob, which become it by a commit."""
+    """Blocks, which become a blob by a commit.
+
+    Args:
+        name: of that blob.
+        target: what it is called in the end.
+    """
 
     name: str
-    blocks: list[str] = field(default_factory=list)
+    target: str
 
 
 @dataclass
@@ -58,7 +63,6 @@ class AzureWire:
     Args:
         clients: make the requests.
         backend: name of the backend, for errors.
-        hns: whether the account has a hierarchical namespace; None to find out.
     """
 
     longest_name = 1024
@@ -67,33 +71,15 @@ class AzureWire:
     longest_url = 7 * 24 * 3600
     """Blob Storage REST API, user delegation keys; account keys sign for any time."""
     last_part_completes = False
+    folder_code = "BlobNotFound"
+    """How a folder is refused where a file is meant: what marks one among objects is none."""
 
-    def __init__(self, clients: Clients, backend: str, hns: bool | None) -> None:
-        self.hns = hns
+    def __init__(self, clients: Clients, backend: str) -> None:
         self.clients, self.fs, self.container, self.resumes = clients, clients.fs, clients.name, clients.retries
         self.where = Container(clients.name, backend, clients.timeout, self.fs.service_client.primary_endpoint)
 
     async def open(self) -> None:
         self.clients.open()
-        if self.hns is None:
-            await self._find_out()
-        if self.hns:
-            message = (
-                "This account has a hierarchical namespace, which AzureBackend does not speak to: use its URL,"
-                " or FsspecBackend"
-            )
-            raise CapabilityNotSupported(message, path="", backend=self.where.backend)
-
-    async def _find_out(self) -> None:
-        """Ask whether the account has a hierarchical namespace, once; who may not ask is believed to have none."""
-        container = self.clients.container
-        try:
-            told = await self.clients.ask(lambda: container.get_account_information())
-            self.hns = bool(told.get("is_hns_enabled"))
-        except HttpResponseError as error:
-            if error.status_code is None or error.status_code >= 500 or code_of(error) in NO_CONTAINER:
-                return  # Undecided: the request that follows tells what is wrong.
-            self.hns = False
 
     async def close(self, owned: bool) -> None:
         await self.clients.close(owned)
@@ -129,16 +115,20 @@ class AzureWire:
         return self.clients.container.get_blob_client(name)
 
     async def head(self, name: str) -> Object:
-        found = _described(await self.clients.ask(lambda: self._blob(name).get_blob_properties()), name)
+        found = await self.look(name)
         if found.name.endswith("/") and not name.endswith("/"):
-            raise _marker()
+            raise refusal(404, self.folder_code)
         return found
+
+    async def look(self, name: str) -> Object:
+        """The same of a folder, too, whose name then ends with a slash."""
+        return _described(await self.clients.ask(lambda: self._blob(name).get_blob_properties()), name)
 
     async def get(self, name: str, start: int, end: int | None, etag: str | None) -> Body:
         ranged = start > 0 or end is not None
         request = {
             "range": f"bytes={start}-{'' if end is None else end - 1}" if ranged else None,
-            "modified_access_conditions": ModifiedAccessConditions(if_match=_quoted(etag)) if etag else None,
+            "modified_access_conditions": ModifiedAccessConditions(if_match=quoted(etag)) if etag else None,
         }
         blob = self._blob(name)
 
@@ -149,6 +139,8 @@ class AzureWire:
 
         response = await self.clients.ask(ask)
         try:
+            if response.headers.get(f"x-ms-meta-{FOLDER}") == "true" and not name.endswith("/"):
+                raise refusal(404, self.folder_code)
             return _body(response, start)
         except BaseException:
             response.internal_response.close()
@@ -193,12 +185,12 @@ class AzureWire:
         blob = self._blob(dst)
         if step is not None:
             return await self._poll(blob, step)
-        request = {**_match(options), **({"source_etag": _quoted(etag), **UNCHANGED_SOURCE} if etag else {})}
+        request = {**matching(options), **({"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {})}
         address = self._blob(src).url
         begun = await self.clients.ask(lambda: blob.start_copy_from_url(address, **request))
         if begun.get("copy_status") == "success":
             return None
-        return Copying(str(begun.get("copy_id")), _unquoted(begun.get("etag")))
+        return Copying(str(begun.get("copy_id")), unquoted(begun.get("etag")))
 
     async def _poll(self, blob: Any, copying: Copying) -> Copying | None:
         """Ask about a copy; one that does not come to an end leaves nothing."""
@@ -223,7 +215,7 @@ class AzureWire:
             await blob.delete_blob(etag=copying.etag, match_condition=MatchConditions.IfNotModified)
 
     async def delete(self, name: str, etag: str | None = None) -> None:
-        condition = {"etag": _quoted(etag), "match_condition": MatchConditions.IfNotModified} if etag else {}
+        condition = {"etag": quoted(etag), "match_condition": MatchConditions.IfNotModified} if etag else {}
         blob = self._blob(name)
         try:
             await self.clients.ask(lambda: blob.delete_blob(**condition))
@@ -259,7 +251,7 @@ class AzureWire:
 
     async def create(self, name: str, options: WriteOptions) -> Upload:
         _metadata(options.metadata)
-        return Upload(name)
+        return Upload(name, name)
 
     async def part(self, upload: Upload, number: int, start: int, data: io.BytesIO) -> str:
         # Blocks of a blob, those of others included, have names of one length.
@@ -272,7 +264,7 @@ class AzureWire:
     ) -> Mapping[str, Any]:
         blob, blocks = self._blob(upload.name), [BlobBlock(part) for part in parts]
         content = ContentSettings(content_type=options.content_type or "application/octet-stream")
-        request = {"content_settings": content, "metadata": _metadata(options.metadata), **_match(options)}
+        request = {"content_settings": content, "metadata": _metadata(options.metadata), **matching(options)}
         try:
             return _written(await self.clients.ask(lambda: blob.commit_block_list(blocks, **request)), whole=False)
         except HttpResponseError as error:
@@ -291,17 +283,20 @@ class AzureWire:
 UNCHANGED_SOURCE = {"source_match_condition": MatchConditions.IfNotModified}
 
 
-def _marker() -> HttpResponseError:
-    error = HttpResponseError("a marker of a folder")
-    error.status_code, error.error_code = 404, "BlobNotFound"
+def refusal(status: int, code: str) -> HttpResponseError:
+    """What the service would answer if it judged by the contract."""
+    error = HttpResponseError(code)
+    error.status_code, error.error_code = status, code
     return error
 
 
-def _quoted(etag: str) -> str:
+def quoted(etag: str) -> str:
+    """An etag as headers have it."""
     return f'"{etag}"'
 
 
-def _unquoted(etag: Any) -> str:
+def unquoted(etag: Any) -> str:
+    """An etag that a reply must tell."""
     if not etag:
         raise Malformed("no ETag")
     return str(etag).removeprefix("W/").strip('"')
@@ -309,14 +304,14 @@ def _unquoted(etag: Any) -> str:
 
 def _conditions(options: WriteOptions) -> ModifiedAccessConditions | None:
     if options.if_match is not None:
-        return ModifiedAccessConditions(if_match=_quoted(options.if_match))
+        return ModifiedAccessConditions(if_match=quoted(options.if_match))
     return None if options.replaces else ModifiedAccessConditions(if_none_match="*")
 
 
-def _match(options: WriteOptions) -> dict[str, Any]:
-    """The same for the SDK's own methods."""
+def matching(options: WriteOptions) -> dict[str, Any]:
+    """The condition under which a write may happen, for the SDK's own methods."""
     if options.if_match is not None:
-        return {"etag": _quoted(options.if_match), "match_condition": MatchConditions.IfNotModified}
+        return {"etag": quoted(options.if_match), "match_condition": MatchConditions.IfNotModified}
     return {} if options.replaces else {"match_condition": MatchConditions.IfMissing}
 
 
@@ -347,7 +342,7 @@ def _described(found: BlobProperties, name: str, metadata: bool = True) -> Objec
         name,
         found.size,
         moment.astimezone(dt.UTC),
-        _unquoted(found.etag),
+        unquoted(found.etag),
         settings.content_type,
         {key: from_header(value) for key, value in told.items() if key.lower() not in RESERVED} if metadata else None,
         {"version_id": version} if version else {},
@@ -364,7 +359,7 @@ def _listed(entry: BlobProperties, detailed: bool) -> Object:
 def _written(reply: Mapping[str, Any], whole: bool = True) -> dict[str, Any]:
     """What the reply to a write says of the blob; its checksum is the content's only where that came `whole`."""
     told = {str(name).lower(): value for name, value in reply.items()}
-    tag, md5 = _unquoted(told.get("etag")), told.get("content-md5")
+    tag, md5 = unquoted(told.get("etag")), told.get("content-md5")
     version = told.get("x-ms-version-id") or told.get("version_id")
     digest = ContentDigest("md5", bytes(md5).hex()) if whole and isinstance(md5, bytes | bytearray) else None
     return {"etag": tag, "digest": digest, **({"version_id": version} if version else {})}
@@ -373,7 +368,7 @@ def _written(reply: Mapping[str, Any], whole: bool = True) -> dict[str, Any]:
 def _body(response: Any, start: int) -> Body:
     """The body of a reply, which must say what it is of."""
     reply = response.internal_response
-    tag, length = _unquoted(reply.headers.get("ETag")), reply.headers.get("Content-Length", "")
+    tag, length = unquoted(reply.headers.get("ETag")), reply.headers.get("Content-Length", "")
     if not length.isdecimal() or not reply.headers.get("x-ms-blob-type"):
         raise Malformed("no length or type of the blob")
     span = reply.headers.get("Content-Range", "")
