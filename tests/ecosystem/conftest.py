@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from libraries import KEY, SECRET, TOKEN, Place
-from servers.s3 import BUCKET, S3Server
+from libraries import BEARER, KEY, PLACES, SECRET, TOKEN, Place
+from servers import gcs, s3
 
 from remote_store.config import default_registry
 
@@ -18,12 +18,20 @@ _folders = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def configuration(moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file with the stores "files", on this machine, and "bucket", on S3 with credentials of its own."""
+def configuration(
+    moto_server: s3.S3Server, gcs_server: gcs.GcsServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A file with the stores "files", on this machine; "bucket", on S3; and "google", on Google Cloud Storage."""
     folder = tmp_path_factory.mktemp("ecosystem")
-    options = {**moto_server.options, "bucket": BUCKET, "key": KEY, "secret": SECRET, "token": TOKEN}
-    lines = ["[stores.files]", 'url = "files"', "[stores.bucket]", f'backend = "s3"\nroot = "{folder.name}"']
-    lines += ["[stores.bucket.options]", *(f"{name} = {json.dumps(value)}" for name, value in options.items())]
+    login = {"key": KEY, "secret": SECRET, "token": TOKEN}
+    remote = {
+        "bucket": ("s3", {**moto_server.options, "bucket": s3.BUCKET, **login}),
+        "google": ("gcs", {**gcs_server.options, "bucket": gcs.BUCKET, "token": BEARER}),
+    }
+    lines = ["[stores.files]", 'url = "files"']
+    for name, (backend, options) in remote.items():
+        lines += [f"[stores.{name}]", f'backend = "{backend}"\nroot = "{folder.name}"', f"[stores.{name}.options]"]
+        lines += [f"{option} = {json.dumps(value)}" for option, value in options.items()]
     file = folder / "stores.toml"
     file.write_text("\n".join(lines))
     with pytest.MonkeyPatch.context() as patch:
@@ -40,7 +48,7 @@ def _configured(configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMOTE_STORE_CONFIG", str(configuration))
 
 
-@pytest.fixture(params=["files", pytest.param("bucket", marks=pytest.mark.full)])
+@pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, _configured: None) -> Place:
     name, folder = request.param, f"test-{next(_folders)}"
     return Place(name, f"remote-store://{name}/{folder}", default_registry().get_store(name).child(folder))

@@ -15,6 +15,11 @@ from remote_store import Store
 
 KEY, SECRET, TOKEN = "AKIADISTINCTIVE", "wJalr/distinctive+secret", "distinctive-session-token"
 """Credentials of the store "bucket"."""
+BEARER = "ya29.distinctive-access-token"
+"""Those of the store "google"."""
+PLACES = ["files", *(pytest.param(name, marks=pytest.mark.full) for name in ("bucket", "google"))]
+on_google_too = pytest.mark.parametrize("place", [*PLACES[:-1], "google"], indirect=True)
+"""Plain runs try each library on Google Cloud Storage once."""
 
 
 def library(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""No credentials of a store on S3 show anywhere, whatever reads and writes it."""
+"""No credentials of a store on a service show anywhere, whatever reads and writes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from libraries import KEY, SECRET, TOKEN, Place, library
+from libraries import BEARER, KEY, SECRET, TOKEN, Place, library
 from servers.s3 import BUCKET, S3Server
 
 from remote_store import Store
@@ -26,10 +26,12 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 FRAME = pd.DataFrame({"sold": range(10)})
+SERVICES = ["bucket", pytest.param("google", marks=pytest.mark.full)]
+with_credentials = pytest.mark.parametrize("place", SERVICES, indirect=True)
 
 
 def found_in(text: str) -> list[str]:
-    return [secret for secret in (KEY, SECRET, TOKEN) if secret in text]
+    return [secret for secret in (KEY, SECRET, TOKEN, BEARER) if secret in text]
 
 
 @pytest.fixture
@@ -54,9 +56,9 @@ def graphs(place: Place) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+@with_credentials
 def test_nothing_that_a_named_store_shows(place: Place) -> None:
-    for fs, key in ((place.fs, "a"), (fsspec.filesystem("remote-store", store="bucket"), f"{place.path}/a")):
+    for fs, key in ((place.fs, "a"), (fsspec.filesystem("remote-store", store=place.name), f"{place.path}/a")):
         shown = [repr(fs), str(fs), fs.to_json(), fs._fs_token, repr(fs.to_dict()), repr(vars(fs)), repr(place)]
         with fs.open(key, "wb") as file:
             shown.append(repr(file))
@@ -66,13 +68,13 @@ def test_nothing_that_a_named_store_shows(place: Place) -> None:
         assert not found_in("\n".join(shown))
 
 
-@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+@with_credentials
 def test_no_pickle_of_a_named_store(place: Place) -> None:
     for made in (place.store, place.fs, fsspec.open(f"{place.url}/a"), fsspec.url_to_fs(place.url)):
         assert not found_in(repr(pickle.dumps(made)))
 
 
-@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+@with_credentials
 def test_no_graph_of_dask(place: Place) -> None:
     dumps = library("distributed.protocol.pickle").dumps
     for graph in graphs(place):
@@ -80,7 +82,7 @@ def test_no_graph_of_dask(place: Place) -> None:
         assert not found_in(repr(dumps(tasks)) + repr(tasks) + repr(graph.__dask_keys__()))
 
 
-@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+@with_credentials
 def test_no_log_at_all_of_a_named_store(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with dask.config.set(scheduler="threads"):
@@ -88,7 +90,8 @@ def test_no_log_at_all_of_a_named_store(place: Place, caplog: pytest.LogCaptureF
             graph.compute()
     with pytest.raises(FileNotFoundError):
         pd.read_csv(f"{place.url}/none.csv")
-    assert {"botocore", "fsspec"} <= {record.name.partition(".")[0] for record in caplog.records}
+    speaking = {"bucket": {"botocore", "fsspec"}, "google": {"fsspec"}}[place.name]
+    assert speaking <= {record.name.partition(".")[0] for record in caplog.records}
     assert not found_in(caplog.text)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from helpers.processes import run_script
-from libraries import Place, library
-from servers.s3 import BUCKET, S3Server, refusal
+from libraries import Place, library, on_google_too
+from servers import gcs, gcs_faults, s3
 
 from remote_store import InvalidPath, PermissionDenied
 from remote_store.aio import AsyncStore
@@ -40,6 +40,7 @@ def storage(place: Place) -> Iterator[Any]:
     sync(store.aclose())
 
 
+@on_google_too
 def test_by_url(place: Place) -> None:
     group = zarr.open_group(f"{place.url}/data.zarr", mode="w", attributes={"of": "us"})
     group.create_array("sales", shape=DATA.shape, chunks=(5, 5), dtype=DATA.dtype)[:] = DATA
@@ -102,13 +103,19 @@ def nest(group: Any) -> None:
     group.create_array("c", data=DATA, chunks=(5, 5))
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
-def root(request: pytest.FixtureRequest, tmp_path: Path, moto_server: S3Server) -> Iterator[str]:
+@pytest.fixture(params=["local", "memory", "s3", pytest.param("gcs", marks=pytest.mark.full)])
+def root(
+    request: pytest.FixtureRequest, tmp_path: Path, moto_server: s3.S3Server, gcs_server: gcs.GcsServer
+) -> Iterator[str]:
     """The name of a store that is empty."""
-    options = {"local": {"root": str(tmp_path)}, "s3": {"bucket": BUCKET, **moto_server.options}}
+    options: dict[str, dict[str, Any]] = {
+        "local": {"root": str(tmp_path)},
+        "memory": {},
+        "s3": {"bucket": s3.BUCKET, **moto_server.options},
+        "gcs": {"bucket": gcs.BUCKET, **gcs_server.options},
+    }
     stores = {
-        kind: {"backend": kind, "root": moto_server.fresh_prefix(), "options": options.get(kind, {})}
-        for kind in ("local", "memory", "s3")
+        kind: {"backend": kind, "root": moto_server.fresh_prefix(), "options": given} for kind, given in options.items()
     }
     with Registry({"stores": stores}) as registry, set_default(registry):
         yield request.param
@@ -161,7 +168,7 @@ def test_the_root_of_a_store_is_replaced(place: Place) -> None:
     sync(store.aclose())
 
 
-@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+@pytest.mark.parametrize("place", ["bucket", pytest.param("google", marks=pytest.mark.full)], indirect=True)
 def test_scripts_leave_nothing_open(place: Place) -> None:
     code = f"import zarr; zarr.open_group('{place.url}', mode='w'); print('done')"
     said, noise = run_script(code)
@@ -190,10 +197,17 @@ def test_over_a_store_that_is_not_asynchronous(place: Place) -> None:
     assert {key.partition("/")[0] for key in place.keys} == {"one", "two"}
 
 
-def test_what_is_refused_is_not_taken_for_missing(place: Place, moto_server: S3Server) -> None:
+def test_what_is_refused_is_not_taken_for_missing(
+    place: Place, moto_server: s3.S3Server, gcs_server: gcs.GcsServer
+) -> None:
     array = zarr.create_array(f"{place.url}/a", data=DATA, chunks=(5, 5), fill_value=-1)
     place.store.delete("a/c/0/0")
     assert (array[:5, :5] == -1).all()  # A chunk that was never written, by zarr's own rule.
-    if place.name == "bucket":
-        with moto_server.hooked(lambda *_: refusal("403 Forbidden", "AccessDenied")), pytest.raises(PermissionDenied):
+    refusing = {
+        "bucket": (moto_server, lambda *_: s3.refusal("403 Forbidden", "AccessDenied")),
+        "google": (gcs_server, gcs_faults.instead(gcs_faults.DENIED)),
+    }
+    if place.name in refusing:
+        server, hook = refusing[place.name]
+        with server.hooked(hook), pytest.raises(PermissionDenied):
             array[:]
