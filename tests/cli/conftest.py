@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("typer")
 
 from helpers.deadline import DEADLINE
+from servers import gcs, gcs_login
 from servers.s3 import BUCKET, KEY, SECRET, S3Server
 from typer.testing import CliRunner
 
@@ -99,6 +100,16 @@ def s3(moto_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.endpoint)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     return f"s3://{BUCKET}/{moto_server.fresh_prefix()}"
+
+
+@pytest.fixture
+def gs(gcs_server: gcs.GcsServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty prefix; credentials, and the service, are where gcsfs looks for them."""
+    key = tmp_path_factory.mktemp("login") / "key.json"
+    key.write_text(json.dumps(gcs_login.service_account(gcs_server.endpoint)))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_server.endpoint)
+    return f"gs://{gcs.BUCKET}/{gcs_server.fresh_prefix()}"
 
 
 @pytest.fixture

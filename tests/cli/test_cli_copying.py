@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from remote_store import Capability, Store
 from remote_store.cli import _transfer
 
 TREE = {"a.txt": b"1", "d/b.txt": b"22", "d/e/c.txt": b"333"}
+CONTENT = {"s3": re.compile("GET (?!.*list-type)"), "gs": re.compile("GET .*alt=media")}
+"""Requests that fetch what is in a file."""
 
 
 @pytest.fixture
@@ -24,10 +27,10 @@ def tree(workplace: Path) -> Path:
     return fill(workplace / "tree", a=b"1", d__b=b"22", d__e__c=b"333")
 
 
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.full)])
+@pytest.fixture(params=["local", *(pytest.param(name, marks=pytest.mark.full) for name in ("s3", "gs"))])
 def target(request: pytest.FixtureRequest, workplace: Path) -> str:
     """An empty folder, on this machine or elsewhere."""
-    return "target" if request.param == "local" else request.getfixturevalue("s3")
+    return "target" if request.param == "local" else request.getfixturevalue(request.param)
 
 
 def found(place: str, workplace: Path) -> dict[str, bytes]:
@@ -204,15 +207,26 @@ def test_a_file_named_like_stdin_is_reached_by_a_slash(rs: Any, process: Any, wo
 # --- how
 
 
-def test_within_a_container_the_service_copies(rs: Any, s3: str, workplace: Path, moto_server: S3Server) -> None:
+@pytest.mark.parametrize(("scheme", "server"), [("s3", "moto_server"), ("gs", "gcs_server")])
+def test_within_a_container_the_service_copies(
+    rs: Any, scheme: str, server: str, workplace: Path, request: pytest.FixtureRequest
+) -> None:
+    url, requests = request.getfixturevalue(scheme), request.getfixturevalue(server).requests
     fill(workplace, a=b"1")
-    rs("cp", "a.txt", f"{s3}/a")
+    rs("cp", "a.txt", f"{url}/a")
     for verb, name in (("cp", "b"), ("mv", "c")):
-        before = len(moto_server.requests)
-        rs(verb, f"{s3}/a", f"{s3}/{name}")
-        sent = moto_server.requests[before:]
-        assert not [request for request in sent if request.startswith("GET") and "list-type" not in request]
-    assert found(s3, workplace) == {"b": b"1", "c": b"1"}
+        before = len(requests)
+        rs(verb, f"{url}/a", f"{url}/{name}")
+        assert [sent for sent in requests[before:] if CONTENT[scheme].match(sent)] == []
+    assert found(url, workplace) == {"b": b"1", "c": b"1"}
+
+
+def test_from_service_to_service_content_passes_here(rs: Any, s3: str, gs: str, tree: Path, workplace: Path) -> None:
+    rs("cp", "-r", "tree", f"{gs}/x")
+    rs("cp", "-r", f"{gs}/x", f"{s3}/x")
+    rs("mv", "-r", f"{s3}/x", f"{gs}/y")
+    assert found(gs, workplace) == {f"{top}/{name}": content for top in "xy" for name, content in TREE.items()}
+    assert "not found" in rs("ls", s3, code=1).stderr
 
 
 def test_stores_that_share_a_backend_let_the_service_copy(

@@ -34,7 +34,14 @@ def remote(s3: str, moto_server: S3Server) -> str:
     return s3
 
 
-@pytest.fixture(params=["tree", pytest.param("remote", marks=pytest.mark.full)])
+@pytest.fixture
+def google(gs: str, tree: Path, rs: Any) -> str:
+    """Another, copied there."""
+    rs("cp", "-r", tree, gs)
+    return gs
+
+
+@pytest.fixture(params=["tree", *(pytest.param(name, marks=pytest.mark.full) for name in ("remote", "google"))])
 def place(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 

@@ -11,13 +11,13 @@ from cli_files import below, entries, fill
 from servers.s3 import BUCKET, S3Server, client
 
 
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.full)])
+@pytest.fixture(params=["local", *(pytest.param(name, marks=pytest.mark.full) for name in ("s3", "gs"))])
 def place(request: pytest.FixtureRequest, workplace: Path, rs: Any) -> str:
     """A folder with `a.txt` and `d/b.txt`."""
     fill(workplace / "tree", a=b"1", d__b=b"2")
     if request.param == "local":
         return str(workplace / "tree")
-    url = str(request.getfixturevalue("s3"))
+    url = str(request.getfixturevalue(request.param))
     rs("cp", "-r", "tree", url)
     return url
 
