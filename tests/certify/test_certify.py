@@ -11,15 +11,18 @@ from typing import Any
 import pytest
 from fsspec.implementations.zip import ZipFileSystem
 from helpers.deadline import DEADLINE
-from helpers.kinds import unknown_filesystem
+from helpers.kinds import ASYNC_KINDS, KINDS, unknown_filesystem
 from helpers.liars import LIARS, SUBTLE_LIARS, Liar, interrupted
+from helpers.s3 import uploads as s3_uploads
 from helpers.scripted import hooked, refusing
 from servers.ftp import ftp_store
+from servers.gcs import GcsServer
+from servers.gcs_login import service_account
 from servers.s3 import BUCKET, S3Server
 
 from remote_store import Capability, FsspecBackend, PermissionDenied, RemoteStoreError, Store
-from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncS3Backend, AsyncStore, SyncBackendAdapter
-from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+from remote_store.aio import AsyncLocalBackend, AsyncMemoryBackend, AsyncStore, SyncBackendAdapter
+from remote_store.backends import GCSBackend, LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify import CertificationReport, certify, certify_async
 from remote_store.certify.checks import CHECKS
 from remote_store.certify.view import View
@@ -68,35 +71,45 @@ async def test_async_stores_pass(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture(params=["moto", "ministack"])
-def server(request: pytest.FixtureRequest) -> S3Server:
-    server: S3Server = request.getfixturevalue(f"{request.param}_server")
-    return server
+BY_NAME, ASYNC_BY_NAME = ({kind.name: kind for kind in kinds} for kinds in (KINDS, ASYNC_KINDS))
+
+
+def nowhere(server: S3Server | GcsServer) -> Store:
+    """A store in a bucket that there is not."""
+    options, backend = server.options, GCSBackend if isinstance(server, GcsServer) else S3Backend
+    return Store(backend("no-such-bucket", **options))
+
+
+def uploads(server: S3Server | GcsServer, store: Store) -> list[str]:
+    """Objects in a store of uploads that nobody has finished."""
+    prefix = store.resolve("f").details["root"]
+    assert prefix
+    if isinstance(server, GcsServer):
+        return [name for name in server.uploads() if name.startswith(f"{prefix}/")]
+    return s3_uploads(server, prefix)
 
 
 @pytest.mark.full
-def test_s3_passes_and_is_left_as_it_was(server: S3Server) -> None:
-    prefix = server.fresh_prefix()
-    with Store(S3Backend(BUCKET, prefix, **server.options)) as store, S3Nowhere(server) as missing:
+@pytest.mark.parametrize("name", ["s3-moto", "s3-ministack", "gcs"])
+def test_a_service_passes_and_is_left_as_it_was(name: str, request: pytest.FixtureRequest) -> None:
+    kind = BY_NAME[name]
+    server = request.getfixturevalue(kind.needs)
+    with kind.make(server) as store, nowhere(server) as missing:
         report = certify(store, missing=missing)
         passes(report, Capability.ATOMIC_MOVE)
         assert list(store.list_files("", recursive=True)) == []
         assert report.rules[-1].name == "a_missing_container_reads_as_a_missing_path"
+        assert uploads(server, store) == []
+    secret = service_account(server.endpoint)["private_key"] if name == "gcs" else server.options["secret"]
     for text in (report.to_json(), report.to_markdown(), report.to_html(), repr(report)):
-        assert server.options["secret"] not in text
-    from servers.s3 import client
-
-    uploads = client(server).list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
-    assert [upload["Key"] for upload in uploads if upload["Key"].startswith(prefix)] == []
-
-
-def S3Nowhere(server: S3Server) -> Store:
-    return Store(S3Backend("no-such-bucket", **server.options))
+        assert secret not in text
 
 
 @pytest.mark.full
-async def test_s3_passes_from_a_loop(moto_server: S3Server) -> None:
-    async with AsyncStore(AsyncS3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)) as store:
+@pytest.mark.parametrize("name", ["s3-moto", "gcs"])
+async def test_a_service_passes_from_a_loop(name: str, request: pytest.FixtureRequest) -> None:
+    kind = ASYNC_BY_NAME[name]
+    async with kind.make(request.getfixturevalue(kind.needs)) as store:
         passes(await certify_async(store), Capability.ATOMIC_MOVE, Capability.SEEKABLE_READ)
 
 
@@ -195,6 +208,21 @@ def test_a_service_that_ignores_conditions_is_caught(rclone_server: dict[str, An
     assert not report.ok
     assert {"EXCLUSIVE_CREATE", "CONDITIONAL_WRITE"} <= {finding.capability.name for finding in report.refuted}
     assert "EXCLUSIVE_CREATE" in report.to_markdown().split("\n")[2]
+
+
+@pytest.mark.full
+def test_what_a_server_of_google_cloud_storage_ignores_is_found(fake_gcs_server: GcsServer) -> None:
+    kind = BY_NAME["gcs-fake"]
+    with kind.make(fake_gcs_server) as store:
+        report = certify(store, workers=FEW)
+        assert list(store.list_files("", recursive=True)) == []
+    assert {rule.name for rule in report.broken} == set(kind.breaks)
+    found = {finding.capability.name: "\n".join(finding.evidence) for finding in report.refuted}
+    assert set(found) == {"CONDITIONAL_WRITE", "EXCLUSIVE_CREATE", "SIGNED_URL"}
+    assert "reading another 'f': expected PreconditionFailed" in found["CONDITIONAL_WRITE"]
+    # It judges puts, of which one wins, and neither uploads in parts nor copies.
+    assert "rules kept: one_creator_wins" in found["EXCLUSIVE_CREATE"]
+    assert "of 9437184 bytes, replaced a file that another client made meanwhile" in found["EXCLUSIVE_CREATE"]
 
 
 @pytest.mark.full
