@@ -1,6 +1,6 @@
-"""Rules of the contract over S3 with no server at all: replayed from what moto once answered.
+"""Rules of the contract over services with no server at all: replayed from what their doubles once answered.
 
-`REMOTE_STORE_RECORD=1 pytest tests/contract/test_s3_replay.py` records the cassettes anew.
+`REMOTE_STORE_RECORD=1 pytest tests/contract/test_replay.py` records the cassettes anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 import vcr
 from servers.s3 import BUCKET, KEY, SECRET
 
-from remote_store.aio import AsyncS3Backend, AsyncStore
+from remote_store.aio import AsyncGCSBackend, AsyncS3Backend, AsyncStore
 from remote_store.certify.checks import CHECKS, Check
 from remote_store.certify.view import View
 
@@ -45,6 +45,12 @@ SMALL_AND_IN_ORDER = {
     "what_is_no_folder_lists_empty",
 }
 """Checks with little content whose requests come in one order, and that do not look at the clock."""
+BEARER = "ya29.distinctive-access-token"
+SERVICES: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "s3": ("moto_server", AsyncS3Backend, {"key": KEY, "secret": SECRET, "region_name": "us-east-1"}),
+    "gcs": ("gcs_server", AsyncGCSBackend, {"token": BEARER}),
+}
+"""By name: the fixture of the double, the backend, and its credentials."""
 
 
 def scrubbed(request: Any) -> Any:
@@ -65,10 +71,10 @@ recorder.register_matcher("range", lambda one, two: one.headers.get("Range") == 
 
 
 @pytest.fixture
-def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """moto while recording; otherwise an address at which nobody answers, with the network closed."""
+def endpoint(service: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The double while recording; otherwise an address at which nobody answers, with the network closed."""
     if RECORDING:
-        yield request.getfixturevalue("moto_server").endpoint
+        yield request.getfixturevalue(SERVICES[service][0]).endpoint
         return
 
     def refuse(*args: object) -> None:
@@ -79,18 +85,19 @@ def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("check", [c for c in CHECKS if c.name in SMALL_AND_IN_ORDER], ids=lambda check: check.name)
-async def test_s3_keeps_without_a_server(check: Check, endpoint: str) -> None:
-    options: dict[str, Any] = {"key": KEY, "secret": SECRET, "endpoint_url": endpoint, "region_name": "us-east-1"}
-    with recorder.use_cassette(f"{check.name}.yaml"):
-        async with AsyncStore(AsyncS3Backend(BUCKET, f"replay-{check.name}", **options)) as store:
+async def test_a_service_keeps_without_a_server(service: str, check: Check, endpoint: str) -> None:
+    _, backend, login = SERVICES[service]
+    with recorder.use_cassette(f"{service}/{check.name}.yaml"):
+        async with AsyncStore(backend(BUCKET, f"replay-{check.name}", endpoint_url=endpoint, **login)) as store:
             await check(View(store, hierarchical=False, empty_folders=False))
 
 
-def test_cassettes_are_complete_and_hold_no_secret() -> None:
-    assert {path.stem for path in CASSETTES.glob("*.yaml")} == SMALL_AND_IN_ORDER
-    for path in CASSETTES.glob("*.yaml"):
+@pytest.mark.parametrize("service", SERVICES)
+def test_cassettes_are_complete_and_hold_no_secret(service: str) -> None:
+    cassettes = list((CASSETTES / service).glob("*.yaml"))
+    assert {path.stem for path in cassettes} == SMALL_AND_IN_ORDER
+    for path in cassettes:
         text = path.read_text()
-        assert SECRET not in text
-        assert KEY not in text
-        assert "uthorization" not in text
+        assert not [secret for secret in (KEY, SECRET, BEARER, "uthorization") if secret in text]
