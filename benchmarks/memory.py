@@ -14,20 +14,24 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+if __name__ == "__main__":  # Behind all packages, of which `requests.py` here would hide one.
+    sys.path.append(sys.path.pop(0))
+
+from void import serving
+
 from remote_store import Store
-from remote_store.aio import AsyncLocalBackend, AsyncS3Backend, AsyncStore
+from remote_store.aio import AsyncGCSBackend, AsyncLocalBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend
 
 MIB = 1 << 20
 PIECE = bytes(MIB)
 GROWTH = 64
 """What streaming may take [MiB]."""
-S3_GROWTH = 80
-"""What streaming to and from S3 may take, its parts in flight included [MiB]."""
+SERVICE_GROWTH = 80
+"""What streaming to and from a service may take, its parts in flight included [MiB]."""
 CONSUMED = 1000
 """What a listing may read before it yields [entries]."""
 
@@ -92,28 +96,27 @@ STREAMS: dict[str, Callable[[str, int], int]] = {
 }
 
 
-def s3_store(port: str) -> AsyncStore:
-    options: dict[str, Any] = {
-        "endpoint_url": f"http://127.0.0.1:{port}",
-        "region_name": "us-east-1",
-        "key": "k",
-        "secret": "s",
-    }
+def s3(endpoint: str) -> AsyncStore:
+    options: dict[str, Any] = {"endpoint_url": endpoint, "region_name": "us-east-1", "key": "k", "secret": "s"}
     return AsyncStore(AsyncS3Backend("bucket", **options))
 
 
-def s3_write(port: str, mib: int) -> int:
+def gcs(endpoint: str) -> AsyncStore:
+    return AsyncStore(AsyncGCSBackend("bucket", token="anon", endpoint_url=endpoint))
+
+
+def service_write(store: AsyncStore, mib: int) -> int:
     async def main() -> int:
-        async with s3_store(port) as store:
+        async with store:
             return (await store.write("target", zeros(mib), overwrite=True)).size
 
     return asyncio.run(main())
 
 
-def s3_read(port: str, mib: int) -> int:
+def service_read(store: AsyncStore, mib: int) -> int:
     async def main() -> int:
         total = 0
-        async with s3_store(port) as store:
+        async with store:
             async for chunk in store.read(f"zeros-{mib}"):
                 total += len(chunk)
         return total
@@ -121,22 +124,20 @@ def s3_read(port: str, mib: int) -> int:
     return asyncio.run(main())
 
 
-S3_STREAMS: dict[str, Callable[[str, int], int]] = {
-    "async write of an iterator to S3": s3_write,
-    "async read from S3": s3_read,
+SERVICE_STREAMS: dict[str, tuple[Callable[[str], AsyncStore], Callable[[AsyncStore, int], int]]] = {
+    "async write of an iterator to S3": (s3, service_write),
+    "async read from S3": (s3, service_read),
+    "async write of an iterator to GCS": (gcs, service_write),
+    "async read from GCS": (gcs, service_read),
 }
 
 
-def s3_grown(stream: Callable[[str, int], int], mib: int) -> float:
+def service_grown(row: str, mib: int) -> float:
     """As `grown`, over a server in a process of its own."""
-    command = [sys.executable, str(Path(__file__).with_name("void_s3.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        port = server.stdout.readline().strip() if server.stdout else ""
-        stream(port, 32)
-        value = peak_growth(lambda: stream(port, mib), mib)
-        if server.stdin:
-            server.stdin.close()
-    return value
+    connect, stream = SERVICE_STREAMS[row]
+    with serving() as (endpoint, _):
+        stream(connect(endpoint), 32)
+        return peak_growth(lambda: stream(connect(endpoint), mib), mib)
 
 
 def status_mib(field: str) -> float:
@@ -213,8 +214,8 @@ def consumed(listing: Callable[[str], None], root: str, files: int) -> int:
 
 
 def measure(row: str, mib: int, files: int) -> float:
-    if row in S3_STREAMS:
-        return s3_grown(S3_STREAMS[row], mib)
+    if row in SERVICE_STREAMS:
+        return service_grown(row, mib)
     with tempfile.TemporaryDirectory() as root:
         return grown(STREAMS[row], root, mib) if row in STREAMS else consumed(LISTINGS[row], root, files)
 
@@ -222,7 +223,7 @@ def measure(row: str, mib: int, files: int) -> float:
 def measure_apart(row: str, mib: int, files: int) -> dict[str, Any]:
     command = [sys.executable, __file__, "--row", row, "--mib", str(mib), "--files", str(files)]
     value = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    targets = dict.fromkeys(STREAMS, GROWTH) | dict.fromkeys(S3_STREAMS, S3_GROWTH)
+    targets = dict.fromkeys(STREAMS, GROWTH) | dict.fromkeys(SERVICE_STREAMS, SERVICE_GROWTH)
     unit, target = ("MiB", targets[row]) if row in targets else ("entries before the first", CONSUMED)
     name = f"{row}, {mib} MiB" if row in targets else f"{row}, {files} files"
     return {"name": name, "value": value, "unit": unit, "target": target, "ok": value <= target}
@@ -232,14 +233,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=1024, help="size of the file that streams [MiB]")
     parser.add_argument("--files", type=int, default=100_000, help="files in the folder that is listed")
-    parser.add_argument("--row", choices=[*STREAMS, *S3_STREAMS, *LISTINGS], help="measure this row alone")
+    parser.add_argument("--row", choices=[*STREAMS, *SERVICE_STREAMS, *LISTINGS], help="measure this row alone")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
     options = parser.parse_args()
     if options.row:
         print(measure(options.row, options.mib, options.files))
         return 0
-    rows = [measure_apart(row, options.mib, options.files) for row in (*STREAMS, *S3_STREAMS, *LISTINGS)]
+    rows = [measure_apart(row, options.mib, options.files) for row in (*STREAMS, *SERVICE_STREAMS, *LISTINGS)]
     if options.json:
         print(json.dumps(rows, indent=2))
     for row in () if options.json else rows:

@@ -61,6 +61,8 @@ def test_growth_and_laziness_are_measured_against_their_targets() -> None:
         "async read, 4 MiB": 64,
         "async write of an iterator to S3, 4 MiB": 80,
         "async read from S3, 4 MiB": 80,
+        "async write of an iterator to GCS, 4 MiB": 80,
+        "async read from GCS, 4 MiB": 80,
         "listing, 300 files": 1000,
         "async listing, 300 files": 1000,
     }

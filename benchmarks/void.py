@@ -1,0 +1,155 @@
+"""Services that keep nothing: they swallow what is written, and serve `zeros-N`, an object of N MiB, after a delay.
+
+Run as a program it prints its port, serves until its standard input ends, and prints how many requests there were and
+how many of them waited at once. `/storage/` and `/upload/` are Google Cloud Storage, all else is S3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+MIB = 1 << 20
+PIECE = bytes(MIB)
+SMALL = bytes(1024)
+"""Of objects `small-N`."""
+STAMP = b"0000000000000001"
+TELLS = b'ETag: "00000000000000000000000000000000"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n'
+TELLS += b"X-Goog-Generation: " + STAMP + b"\r\n"
+CREATED = b"<InitiateMultipartUploadResult><UploadId>void</UploadId></InitiateMultipartUploadResult>"
+COMPLETED = b"<CompleteMultipartUploadResult><ETag>00</ETag></CompleteMultipartUploadResult>"
+
+
+class Request(NamedTuple):
+    """A request without its body."""
+
+    method: str
+    target: str
+    head: str
+
+    def header(self, name: str, pattern: str) -> re.Match[str] | None:
+        return re.search(rf"^{name}: {pattern}", self.head, re.IGNORECASE | re.MULTILINE)
+
+
+class Void:
+    """The services.
+
+    Args:
+        delay: of each answer [s].
+    """
+
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+        self.requests = self.waiting = self.most = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                method, target, _ = head.split(" ", 2)
+                request = Request(method, target, head)
+                if request.header("Expect", "100-continue"):
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                await swallow(reader, request)
+                await self._wait()
+                await answer(writer, request)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _wait(self) -> None:
+        self.requests += 1
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        await asyncio.sleep(self._delay)
+        self.waiting -= 1
+
+
+async def swallow(reader: asyncio.StreamReader, request: Request) -> None:
+    """Read a request body and forget it."""
+    if request.header("Transfer-Encoding", "chunked"):
+        while size := int((await reader.readline()).split(b";")[0], 16):
+            await skip(reader, size + 2)
+        while (await reader.readline()).strip():
+            pass
+    elif length := request.header("Content-Length", r"(\d+)"):
+        await skip(reader, int(length[1]))
+
+
+async def skip(reader: asyncio.StreamReader, size: int) -> None:
+    while size:
+        piece = await reader.read(min(size, MIB))
+        if not piece:
+            raise ConnectionError
+        size -= len(piece)
+
+
+async def answer(writer: asyncio.StreamWriter, request: Request) -> None:
+    found = re.search(r"(zeros|small)-(\d+)", request.target)
+    if request.method == "GET" and found:
+        pieces = [SMALL] if found[1] == "small" else [PIECE] * int(found[2])
+        writer.write(b"HTTP/1.1 200 OK\r\n" + TELLS + b"Content-Length: %d\r\n\r\n" % sum(map(len, pieces)))
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        return
+    google = request.target.startswith(("/storage/", "/upload/"))
+    status, more, body = (google_answer if google else s3_answer)(request)
+    writer.write(b"HTTP/1.1 " + status + b"\r\n" + TELLS + more + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+
+def s3_answer(request: Request) -> tuple[bytes, bytes, bytes]:
+    """Status, further headers and body."""
+    if request.method == "HEAD":
+        return b"404 Not Found", b"", b""
+    return b"200 OK", b"", (CREATED if "uploads" in request.target else COMPLETED) if request.method == "POST" else b""
+
+
+def google_answer(request: Request) -> tuple[bytes, bytes, bytes]:
+    if request.method == "GET":
+        return b"404 Not Found", b"", b'{"error": {"errors": [{"reason": "notFound"}]}}'
+    if "uploadType=resumable" in request.target and request.method == "POST":
+        host = request.header("Host", "(.*)\r")
+        assert host
+        return b"200 OK", f"Location: http://{host[1]}/upload/void\r\n".encode(), b""
+    part = request.header("Content-Range", r"bytes \d+-(\d+)/\*")
+    if part:
+        return b"308 Resume Incomplete", f"Range: bytes=0-{part[1]}\r\n".encode(), b""
+    return b"200 OK", b"", b'{"name": "void", "size": "0", "generation": "%s"}' % STAMP
+
+
+async def main(delay: float) -> None:
+    """Serve until standard input ends."""
+    void = Void(delay)
+    server = await asyncio.start_server(void.serve, "127.0.0.1", 0, limit=MIB, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    server.close()
+    print(json.dumps({"requests": void.requests, "most": void.most}))
+
+
+@contextmanager
+def serving(delay: float = 0) -> Iterator[tuple[str, dict[str, int]]]:
+    """The services in a process of their own: their URL, and what they counted, once the block has ended."""
+    command, counted = [sys.executable, __file__, str(delay)], dict[str, int]()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}", counted
+        finally:
+            process.stdin.close()
+            counted |= json.loads(process.stdout.read())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(float(sys.argv[1])))
