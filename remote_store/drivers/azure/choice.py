@@ -10,8 +10,9 @@ from azure.core.exceptions import HttpResponseError
 
 from remote_store._capabilities import CapabilitySet
 from remote_store.drivers.azure.driver import AzureDriver
-from remote_store.drivers.azure.errors import NO_CONTAINER, code_of
+from remote_store.drivers.azure.errors import DISABLED, NO_CONTAINER, code_of
 from remote_store.drivers.base import Driver, Page, Want
+from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.profiles import Profile
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ class AzureChoice(Driver):
     async def close(self) -> None:
         self._flat.owned = self.owned
         await self._flat.close()
+        if self._chosen is not None:
+            await self._chosen.close()
 
     async def choose(self, key: str) -> AzureDriver:
         """The driver that fits; where the service does not tell now, the next call asks again."""
@@ -101,18 +104,22 @@ class AzureChoice(Driver):
         clients = self._flat.wire.clients
         try:
             told = await clients.ask(lambda: clients.container.get_account_information())
+            if not told.get("account_kind"):
+                raise Malformed("no kind of the account")
             return bool(told.get("is_hns_enabled"))
         except HttpResponseError as error:
-            if error.status_code not in (403, 404):
+            if error.status_code not in (401, 403, 404) or code_of(error) == DISABLED:
                 raise
         # Who may not ask about the account may ask about its root, as Arrow and Hadoop do.
         try:
             root = clients.tree.get_directory_client("/")
-            await clients.ask(lambda: root.get_access_control(upn=False))
+            told = await clients.ask(lambda: root.get_access_control(upn=False))
+            if not told.get("owner"):
+                raise Malformed("no owner of the root")
         except HttpResponseError as error:
             if code_of(error) in NO_CONTAINER:
                 return None
-            if error.status_code == 403:
+            if error.status_code in (401, 403):
                 logger.warning("Azure does not tell whether the account has a hierarchical namespace; pass hns=")
             elif error.status_code not in (400, 404, 409):
                 raise

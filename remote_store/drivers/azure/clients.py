@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 import aiohttp
 from adlfs import AzureBlobFileSystem
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.filedatalake.aio import DataLakeServiceClient, FileSystemClient
 
 from remote_store.drivers.objects.tries import Tries, Try
+from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.reasons import kinds
 
 T = TypeVar("T")
@@ -34,12 +35,22 @@ UNHEARD = frozenset({500, 502, 503, 504})
 
 def judged(error: Exception) -> Try:
     """What is to be done about a try that failed."""
+    if isinstance(error, ClientAuthenticationError) and error.response is None:
+        return Try(again=False)  # No credentials were found, or they cannot sign.
     if not isinstance(error, HttpResponseError) or error.status_code is None:
         refused = kinds(getattr(error, "inner_exception", None)) & {"ClientConnectorError"}
         return Try(again=not isinstance(error, asyncio.CancelledError), unheard=not refused)
     told = str(error.response.headers.get("Retry-After", "")) if error.response else ""
     wait = float(told) if told.isdecimal() else 0
     return Try(error.status_code in AGAIN, error.status_code in UNHEARD, f"answered {error.status_code}", wait)
+
+
+def check_reply(reply: Any) -> None:
+    """Refuse success that is told by a page of a proxy or of a login: the service numbers each of its replies."""
+    response = reply.http_response
+    if response.status_code < 300 and not response.headers.get("x-ms-request-id"):
+        response.internal_response.close()
+        raise Malformed("it has no x-ms-request-id")
 
 
 class Clients:
@@ -86,6 +97,7 @@ class Clients:
             "transport": AioHttpTransport(session=self._session, session_owner=False),
             "retry_total": 0,
             "permit_redirects": False,
+            "raw_response_hook": check_reply,
             "connection_timeout": 0.9 * self.timeout,  # Told from the deadline.
             "read_timeout": self.timeout,
             **({"proxies": dict.fromkeys(("http", "https"), self._proxy)} if self._proxy else {}),

@@ -27,6 +27,7 @@ from remote_store.drivers.objects.where import Where, last_failure
 from remote_store.drivers.objects.wire import Malformed, Meaning
 
 NO_AZURE = "{host} does not answer like Azure Blob Storage"
+DISABLED = "AccountIsDisabled"
 LOCKED = (ResourceLocked, "The file is leased, archived or protected ({code})")
 CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
     **dict.fromkeys(
@@ -48,7 +49,7 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
          "InsufficientAccountPermissions", "PublicAccessNotPermitted"),
         (PermissionDenied, f"{DENIED}: {{host}} does not allow it to these credentials ({{code}})"),
     ),
-    "AccountIsDisabled": (PermissionDenied, f"{DENIED}: the account is disabled, says {{host}}"),
+    DISABLED: (PermissionDenied, f"{DENIED}: the account is disabled, says {{host}}"),
     "ServerBusy": (BackendUnavailable, f"{UNREACHABLE} at {{host}}: {BUSY} ({{code}})"),
     "InvalidBlockList": (BackendUnavailable, "Another writer of the file discarded the blocks of this upload"),
     **dict.fromkeys(
@@ -71,6 +72,8 @@ MEANINGS = {
 """Error code → what it says about the request."""
 IS_FOLDER = "IsFolder"
 """Our own code: a folder where a file is meant."""
+LISTING = re.compile(r"[?&](?:comp=list|resource=filesystem)(?:&|$)")
+"""In the URL of a listing, which the service refuses with a code."""
 NO_CONTAINER = frozenset({"ContainerNotFound", "ContainerDisabled", "FilesystemNotFound"})
 
 
@@ -122,7 +125,7 @@ def verdict(error: HttpResponseError, where: Container, key: str) -> RemoteStore
     code = code_of(error)
     if code in NO_CONTAINER:
         return container_missing(where.container, key, where.backend)
-    if code == "404" and error.response is not None and "comp=list" in str(error.response.request.url):
+    if code == "404" and error.response is not None and LISTING.search(str(error.response.request.url)):
         return BackendUnavailable(f"{NO_AZURE.format(host=where)} (status 404)", path=key, backend=where.backend)
     if code == IS_FOLDER:
         return found_folder(key, where.backend)
@@ -140,7 +143,7 @@ def verdict_on(code: str, status: int, where: Container) -> tuple[type[RemoteSto
 
 def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
     kind, message = STATUS_VERDICTS.get(status, (RemoteStoreError, ""))
-    if 300 <= status < 400:
+    if status < 400:
         return BackendUnavailable, NO_AZURE + " (status {code})"
     if status == 412:
         return CODES["ConditionNotMet"]

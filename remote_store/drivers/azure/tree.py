@@ -12,7 +12,8 @@ from io import BytesIO
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from azure.core.exceptions import HttpResponseError
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
 
 from remote_store._errors import (
     InvalidPath,
@@ -32,6 +33,8 @@ from remote_store.drivers.azure.driver import AzureDriver
 from remote_store.drivers.azure.errors import IS_FOLDER, code_of
 from remote_store.drivers.azure.wire import UNCHANGED_SOURCE, AzureWire, Upload, matching, quoted, refusal, unquoted
 from remote_store.drivers.base import FILE, FOLDER, EntryKind, Page, Want, WriteOptions, warn_unspellable
+from remote_store.drivers.objects.driver import LEADS_BACK
+from remote_store.drivers.objects.keys import Tokens
 from remote_store.drivers.objects.wire import Body, Malformed, Object
 from remote_store.drivers.profiles import AZURE_HNS
 
@@ -60,12 +63,23 @@ class TreeWire(AzureWire):
     ) -> Mapping[str, Any]:
         hidden = WriteOptions(overwrite=True, metadata=options.metadata, content_type=options.content_type)
         reply = await super().complete(upload, parts, data, hidden)
-        await self.rename(upload.name, upload.target, options, None)
+        try:
+            await self.rename(upload.name, upload.target, options, None)
+        except HttpResponseError as error:
+            if not (getattr(error, "unheard", False) and await self._has(upload.target, reply["etag"])):
+                raise  # Else an earlier try renamed it.
         return reply  # A rename keeps the etag.
 
-    async def discard(self, upload: Upload) -> None:
+    async def _has(self, name: str, etag: str) -> bool:
+        """Whether a file is the one of an etag."""
         with suppress(HttpResponseError):
-            await self._blob(upload.name).delete_blob()
+            return (await self.look(name)).etag == etag
+        return False
+
+    async def discard(self, upload: Upload) -> None:
+        blob = self._blob(upload.name)
+        with suppress(HttpResponseError):
+            await self.clients.ask(lambda: blob.delete_blob())
 
     async def get(self, name: str, start: int, end: int | None, etag: str | None) -> Body:
         try:
@@ -89,7 +103,9 @@ class TreeWire(AzureWire):
         except HttpResponseError as error:
             if code_of(error) != NO_SUCH_PARENT:
                 raise
-            await self.clients.ask(lambda: tree.create_directory(dst.rpartition("/")[0]))
+            parent, missing = dst.rpartition("/")[0], {"match_condition": MatchConditions.IfMissing}
+            with suppress(ResourceExistsError):  # Another writer made it; a file there is told by the second try.
+                await self.clients.ask(lambda: tree.create_directory(parent, **missing))
             await self.clients.ask(lambda: target._rename_path(address, **request))
 
     async def remove_folder(self, name: str, recursive: bool) -> None:
@@ -248,7 +264,7 @@ class AzureTreeDriver(AzureDriver):
     async def list_pages(
         self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""
     ) -> AsyncGenerator[Page, None]:
-        token, warned = None, False
+        token, warned, tokens = None, False, Tokens()
         while True:
             entries, token = await self.call(key, self.wire.paths, self.object(key), token, max_depth != 0)
             page: Page = []
@@ -265,11 +281,15 @@ class AzureTreeDriver(AzureDriver):
                 if max_depth is not None and depth > max_depth:
                     continue
                 if want == "both" or entry.is_directory == (want == "folders"):
-                    page.append(_entry(name, entry))
+                    with self.wire.errors(key):
+                        page.append(_entry(name, entry))
             if page:
                 yield page
             if not token:
                 return
+            with self.wire.errors(key):
+                if tokens.again(token):
+                    raise Malformed(LEADS_BACK)
 
 
 def is_folder(found: Object) -> bool:

@@ -53,8 +53,7 @@ class Copying:
     """A copy that the service has begun."""
 
     id: str
-    etag: str
-    wait: float = POLL
+    wait: float
 
 
 class AzureWire:
@@ -190,7 +189,9 @@ class AzureWire:
         begun = await self.clients.ask(lambda: blob.start_copy_from_url(address, **request))
         if begun.get("copy_status") == "success":
             return None
-        return Copying(str(begun.get("copy_id")), unquoted(begun.get("etag")))
+        if not begun.get("copy_id"):
+            raise Malformed("no id of the copy")
+        return Copying(str(begun["copy_id"]), POLL)
 
     async def _poll(self, blob: Any, copying: Copying) -> Copying | None:
         """Ask about a copy; one that does not come to an end leaves nothing."""
@@ -208,11 +209,15 @@ class AzureWire:
         return None
 
     async def _undo_copy(self, blob: Any, copying: Copying) -> None:
-        """Abort a copy, and delete the empty blob that this leaves."""
+        """Abort a copy, and delete the empty blob that this leaves, whose etag may be another by then."""
+        ask = self.clients.ask
+        with suppress(Exception):  # It may have ended.
+            await ask(lambda: blob.abort_copy(copying.id))
         with suppress(Exception):
-            await blob.abort_copy(copying.id)
-        with suppress(Exception):
-            await blob.delete_blob(etag=copying.etag, match_condition=MatchConditions.IfNotModified)
+            found = await ask(lambda: blob.get_blob_properties())
+            if found.copy.id == copying.id and found.copy.status != "success":
+                unchanged = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
+                await ask(lambda: blob.delete_blob(**unchanged))
 
     async def delete(self, name: str, etag: str | None = None) -> None:
         condition = {"etag": quoted(etag), "match_condition": MatchConditions.IfNotModified} if etag else {}
