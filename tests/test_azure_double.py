@@ -356,6 +356,7 @@ async def test_a_lease_is_held_changed_and_released(blob: BlobClient) -> None:
     await put(blob, b"2", lease=LEASE)
     assert (await blob.get_blob_properties()).lease.state == "leased"
     assert await lease.break_lease(0) == 0
+    assert await refusal(lease.renew()) == (409, "LeaseIsBrokenAndCannotBeRenewed")
     assert (await blob.get_blob_properties()).lease.state == "broken"
     await put(blob, b"3")
     await (await blob.acquire_lease()).release()

@@ -23,6 +23,9 @@ from servers.azure_client import ONCE, blobs, commit, content_of, refusal
 from servers.double_answers import Answer, CarryOut, Request
 from servers.web import self_signed
 
+Reply = tuple[int, dict[str, str], str]
+"""Status, headers with names in lower case, and body."""
+
 
 @pytest.fixture
 def double(azure_server: AzureServer) -> AzureServer:
@@ -288,6 +291,21 @@ async def test_a_hook_may_change_what_is_asked(double: AzureServer, blob: BlobCl
     assert await content_of(blob) == b"theirs"
 
 
+def ask(double: AzureServer, method: str, target: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """A request as it is, past the SDK."""
+    address = urlsplit(double.endpoint)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=DEADLINE)
+    connection.putrequest(method, target)
+    for header, value in (*headers, ("Content-Length", "0")):
+        connection.putheader(header, value)
+    connection.endheaders()
+    with connection.getresponse() as reply:
+        told = {name.lower(): value for name, value in reply.getheaders()}
+        found = reply.status, told, reply.read().decode()
+    connection.close()
+    return found
+
+
 @pytest.mark.parametrize(
     ("method", "target", "status", "code"),
     [
@@ -304,12 +322,13 @@ async def test_a_hook_may_change_what_is_asked(double: AzureServer, blob: BlobCl
 def test_a_request_that_makes_no_sense_is_refused(
     double: AzureServer, method: str, target: str, status: int, code: str | None
 ) -> None:
-    address = urlsplit(double.endpoint)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=DEADLINE)
-    connection.request(method, target)
-    with connection.getresponse() as reply:
-        body = reply.read().decode()
-    connection.close()
-    assert reply.status == status
-    assert code in (None, reply.headers["x-ms-error-code"])
-    assert method == "HEAD" or reply.headers["x-ms-error-code"] in body
+    found, headers, body = ask(double, method, target)
+    assert found == status
+    assert code in (None, headers["x-ms-error-code"])
+    assert method == "HEAD" or headers["x-ms-error-code"] in body
+
+
+def test_of_metadata_whose_names_differ_in_case_the_last_stays(double: AzureServer, name: str) -> None:
+    told = ("x-ms-blob-type", "BlockBlob"), ("x-ms-meta-Key", "1"), ("x-ms-meta-key", "2")
+    assert ask(double, "PUT", f"/{ACCOUNT}/{CONTAINER}/{name}", told)[0] == 201
+    assert double.container().items[name].metadata == {"key": "2"}
