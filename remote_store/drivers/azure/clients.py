@@ -53,6 +53,13 @@ def check_reply(reply: Any) -> None:
         raise Malformed("it has no x-ms-request-id")
 
 
+def _refused(error: BaseException | None) -> HttpResponseError | None:
+    """The refusal whose body the SDK could not read, if that is why it raised an error of Python's."""
+    while error is not None and not isinstance(error, HttpResponseError):
+        error = error.__context__
+    return error if error is not None and error.status_code is not None and error.status_code >= 400 else None
+
+
 class Clients:
     """Makes requests to a container.
 
@@ -131,6 +138,11 @@ class Clients:
                 return await request()
             except (AzureError, aiohttp.ClientError, OSError) as error:
                 await tries.again(error)
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                refused = _refused(error)
+                if refused is None:
+                    raise Malformed("it cannot be read") from error
+                await tries.again(refused)
 
     # --- signed URLs
 

@@ -124,7 +124,10 @@ class TreeWire(AzureWire):
             found = self.clients.tree.get_paths(name or None, recursive=recursive, max_results=PAGE)
             pages = found.by_page(continuation_token=token)
             async for page in pages:
-                return [entry async for entry in page], pages.continuation_token
+                entries = [entry async for entry in page]
+                if not all(isinstance(entry.name, str) and entry.name for entry in entries):
+                    raise Malformed("a path without a name")
+                return entries, pages.continuation_token
             return [], None
 
         return await self.clients.ask(ask)
