@@ -306,6 +306,18 @@ def ask(double: AzureServer, method: str, target: str, headers: tuple[tuple[str,
     return found
 
 
+async def test_nothing_comes_between_a_condition_and_its_write(
+    double: AzureServer, blob: BlobClient, name: str
+) -> None:
+    assert double.service
+    arrived = threading.Event()
+    with double.hooked(lambda request, carry_out: arrived.set()), double.service.lock:
+        waiting = asyncio.create_task(refusal(blob.upload_blob(b"1")))
+        assert await asyncio.to_thread(arrived.wait, DEADLINE)
+        double.put(name, b"theirs")
+    assert await waiting == (409, "BlobAlreadyExists")
+
+
 @pytest.mark.parametrize(
     ("method", "target", "status", "code"),
     [
