@@ -25,12 +25,15 @@ from helpers.counting import (
     iterating,
     listing,
     names,
+    on_azure,
+    on_azure_hns,
     on_gcs,
     on_s3,
     seeking,
     totals,
     writing,
 )
+from servers.azure import azure
 from servers.gcs import gcs
 from servers.s3 import moto
 
@@ -39,6 +42,11 @@ from remote_store import AlreadyExists, DirectoryNotEmpty, InvalidPath, NotFound
 FOLDERS = tuple(f"{number % 300:03}/{number:04}.bin" for number in range(2500))
 MIXED = tuple(f"{number:04}" + ("/f" if number % 2 else "") for number in range(2500))
 DOOMED = tuple(f"d/{name}" for name in FOLDERS)
+HNS = "azure-hns"
+LOOKS: dict[str, int] = {HNS: 2}
+"""Where folders are real, a refusal, an empty answer or a delete is not believed before the type is known."""
+LARGER = {"azure": 1, HNS: 1}
+"""Where a page of a listing has up to 5000 entries."""
 ANOTHER = "1" * 16
 """An etag that no file has."""
 
@@ -51,27 +59,29 @@ def writes() -> Iterator[Row]:
         for label, size in (("1 byte", 1), ("1 part", PART)):
             yield Row(f"{verb}, {label}", 1, writing(verb, "new/n", size, False))
             yield Row(f"{verb}, {label}, overwrite", 1, writing(verb, "f", size, True))
-            yield Row(f"{verb}, {label}, conflict", 1, writing(verb, "f", size, False), AlreadyExists)
-        yield Row(
-            f"{verb}, 1 byte over a part", 2 + 3, writing(verb, "new/n", PART + 1, False), on={"gcs": 2 + 2}
-        )  # One looks first.
-        yield Row(f"{verb}, 3 parts", 3 + 3, writing(verb, "new/n", 3 * PART, False), on={"gcs": 3 + 2})
-        yield Row(f"{verb}, 3 parts, overwrite", 3 + 2, writing(verb, "f", 3 * PART, True), on={"gcs": 3 + 1})
+            yield Row(f"{verb}, {label}, conflict", 1, writing(verb, "f", size, False), AlreadyExists, on=LOOKS)
+        looking, three = writing(verb, "new/n", PART + 1, False), writing(verb, "new/n", 3 * PART, False)
+        yield Row(f"{verb}, 1 byte over a part", 2 + 3, looking, on={"gcs": 2 + 2, "azure": 2 + 2})  # One looks first.
+        yield Row(f"{verb}, 3 parts", 3 + 3, three, on={"gcs": 3 + 2, "azure": 3 + 2})
+        replacing = writing(verb, "f", 3 * PART, True)
+        yield Row(f"{verb}, 3 parts, overwrite", 3 + 2, replacing, on={"gcs": 3 + 1, "azure": 3 + 1})
         yield Row(f"{verb}, 3 parts, conflict", 1, writing(verb, "f", 3 * PART, False), AlreadyExists)
     for verb in ("write", "write_atomic"):
         yield Row(f"{verb}, bytes", 1, call(verb, "new/n", b"1"))
-        yield Row(f"{verb}, bytes, conflict", 1, call(verb, "f", b"1"), AlreadyExists)
+        yield Row(f"{verb}, bytes, conflict", 1, call(verb, "f", b"1"), AlreadyExists, on=LOOKS)
         yield Row(f"{verb}, if_match", 1, call(verb, "f", b"1", if_match=ANOTHER), PreconditionFailed)
         yield Row(f"{verb}, content_type", 1, call(verb, "new/n", b"1", content_type="text/plain"))
         yield Row(f"{verb}, an iterator", 1, iterating(verb, "new/n", 3 * PART // 4))
     for label, size in (("1 byte", 1), ("1 part", PART)):
         yield Row(f"open_atomic, seekable, {label}", 1, going_back("new/n", size))
-    yield Row("open_atomic, seekable, 3 parts", 3 + 3, going_back("new/n", 3 * PART), on={"gcs": 3 + 2})
+    going = going_back("new/n", 3 * PART)
+    yield Row("open_atomic, seekable, 3 parts", 3 + 3, going, on={"gcs": 3 + 2, "azure": 3 + 2})
     for depth in range(4):
         path = "n/" * depth + f"new-{depth}"
         write = call("write", path, b"1", overwrite=True)
-        yield Row(f"write, looks {depth} folders up", depth + 1, write, guarded=True)
-    yield Row("write, finds a file 3 folders up", 3, call("write", "f/a/b/n", b"1"), InvalidPath, guarded=True)
+        yield Row(f"write, looks {depth} folders up", depth + 1, write, guarded=True, on={HNS: 1})
+    above = call("write", "f/a/b/n", b"1")  # Which the service refuses where folders are real; then all are looked at.
+    yield Row("write, finds a file 3 folders up", 3, above, InvalidPath, guarded=True, on={HNS: 1 + 4})
 
 
 def files() -> Iterator[Row]:
@@ -86,7 +96,8 @@ def files() -> Iterator[Row]:
     for verb, args in one.items():
         if verb not in ("read_text", "read_seekable"):
             yield Row(f"{verb}, hit", 1, call(verb, "f", *args))
-            yield Row(f"{verb}, empty file", 1, call(verb, "empty", *args))
+            looks = LOOKS if verb == "read_range" else {}
+            yield Row(f"{verb}, empty file", 1, call(verb, "empty", *args), on=looks)
         yield Row(f"{verb}, miss", 2, call(verb, "none", *args), NotFound)
         yield Row(f"{verb}, a folder", 2, call(verb, "d", *args), InvalidPath)
     yield Row("read, hit", 1, listing("read", "f"))
@@ -95,10 +106,10 @@ def files() -> Iterator[Row]:
         yield Row(f"read, {label}, hit", 1, listing("read", "f", **options))
         yield Row(f"read, {label}, miss", 2, listing("read", "none", **options), NotFound)
         yield Row(f"read, {label}, a folder", 2, listing("read", "d", **options), InvalidPath)
-    yield Row("read, beyond the end", 1, listing("read", "f", start=1 << 30), 0)
+    yield Row("read, beyond the end", 1, listing("read", "f", start=1 << 30), 0, on=LOOKS)
     yield Row("read, nothing", 1, listing("read", "f", start=5, end=5), 0)
     yield Row("read, if_match, another", 1, listing("read", "f", if_match=ANOTHER), PreconditionFailed)
-    yield Row("read_range, beyond the end", 1, call("read_range", "f", 1 << 30, 1 << 31), b"")
+    yield Row("read_range, beyond the end", 1, call("read_range", "f", 1 << 30, 1 << 31), b"", on=LOOKS)
     yield Row("read_range, nothing", 1, call("read_range", "f", 5, 5), b"")
     yield Row("read_seekable, no seek", 1, seeking())
     yield Row("read_seekable, end and back", 3, seeking((0, 2), (0, 0)))
@@ -107,14 +118,15 @@ def files() -> Iterator[Row]:
         yield Row(f"{verb}, a file", 1, call(verb, "f"), verb != "is_folder")
         yield Row(f"{verb}, a folder", 2, call(verb, "d"), folder)
         yield Row(f"{verb}, miss", 2, call(verb, "none"), False)
-    yield Row("delete, hit", 2, call("delete", "f"), on={"gcs": 1})
+    yield Row("delete, hit", 2, call("delete", "f"), on={"gcs": 1, "azure": 1})
     yield Row("delete, miss", 2, call("delete", "none"), NotFound)
     yield Row("delete, missing_ok", 2, call("delete", "none", missing_ok=True))
     yield Row("delete, a folder", 2, call("delete", "d"), InvalidPath)
     for verb, least, renaming in (("copy", 1, 1), ("move", 3, 1)):
-        yield Row(f"{verb}, overwrite", least, call(verb, "f", "g", overwrite=True), on={"gcs": renaming})
-        yield Row(f"{verb}, overwrite, miss", 2, call(verb, "none", "g", overwrite=True), NotFound)
-        yield Row(f"{verb}", least + 1, call(verb, "f", "n"), on={"gcs": renaming + 1})
+        both = {HNS: 2 + 1}  # Where folders are real, both ends are looked at together.
+        yield Row(f"{verb}, overwrite", least, call(verb, "f", "g", overwrite=True), on={"gcs": renaming, **both})
+        yield Row(f"{verb}, overwrite, miss", 2, call(verb, "none", "g", overwrite=True), NotFound, on=both)
+        yield Row(f"{verb}", least + 1, call(verb, "f", "n"), on={"gcs": renaming + 1, **both})
         yield Row(f"{verb}, conflict", 2, call(verb, "f", "g"), AlreadyExists)
         yield Row(f"{verb}, miss", 3, call(verb, "none", "n"), NotFound)
 
@@ -127,30 +139,33 @@ def changes() -> Iterator[Row]:
 
 
 def folders() -> Iterator[Row]:
-    yield Row("list_files, 2,500 in 300 folders", 3, listing("list_files", recursive=True), 2500, FOLDERS, True)
-    yield Row("list_files, max_depth", 3, listing("list_files", max_depth=1), 2500, FOLDERS, True)
+    yield Row(
+        "list_files, 2,500 in 300 folders", 3, listing("list_files", recursive=True), 2500, FOLDERS, True, on=LARGER
+    )
+    yield Row("list_files, max_depth", 3, listing("list_files", max_depth=1), 2500, FOLDERS, True, on=LARGER)
     yield Row("list_files, the first", 1, first("list_files", recursive=True), None, FOLDERS, True)
     yield Row("list_files, a folder", 1, listing("list_files", "007"), 9, FOLDERS, True)
     yield Row("list_files, miss", 1, listing("list_files", "none"), 0)
-    yield Row("glob, 2,500 in 300 folders", 3, listing("glob", "**/*.bin"), 2500, FOLDERS, True)
+    yield Row("glob, 2,500 in 300 folders", 3, listing("glob", "**/*.bin"), 2500, FOLDERS, True, on=LARGER)
     yield Row("glob, the first", 1, first("glob", "**/*.bin"), None, FOLDERS, True)
     yield Row("glob, a few folders", 1, listing("glob", "00?/*.bin"), 90, FOLDERS, True)
     yield Row("glob, a plain key", 1, listing("glob", "d/f"), 1)
     yield Row("glob, a plain key, miss", 2, listing("glob", "none"), 0)
-    yield Row("get_folder_info, 2,500 in 300 folders", 3, totals, 2500, FOLDERS, True)
-    yield Row("get_folder_info, empty", 1, call("get_folder_info", "marked"))
+    yield Row("get_folder_info, 2,500 in 300 folders", 3, totals, 2500, FOLDERS, True, on=LARGER)
+    yield Row("get_folder_info, empty", 1, call("get_folder_info", "marked"), on=LOOKS)
     yield Row("get_folder_info, miss", 2, call("get_folder_info", "none"), NotFound)
     yield Row("get_folder_info, a file", 2, call("get_folder_info", "f"), InvalidPath)
     yield Row("list_folders, 300 entries", 1, listing("list_folders"), 300, FOLDERS, True)
-    yield Row("list_folders, 2,500 entries", 3, listing("list_folders"), 1250, MIXED, True)
-    yield Row("list_folders, max_depth", 3, listing("list_folders", max_depth=1), 300, FOLDERS, True)
+    yield Row("list_folders, 2,500 entries", 3, listing("list_folders"), 1250, MIXED, True, on=LARGER)
+    yield Row("list_folders, max_depth", 3, listing("list_folders", max_depth=1), 300, FOLDERS, True, on=LARGER)
     yield Row("list_folders, the first", 1, first("list_folders"), None, MIXED, True)
-    yield Row("iter_children, 2,500 entries", 3, listing("iter_children"), 2500, MIXED, True)
+    yield Row("iter_children, 2,500 entries", 3, listing("iter_children"), 2500, MIXED, True, on=LARGER)
     yield Row("iter_children, the first", 1, first("iter_children"), None, MIXED, True)
     delete_all = call("delete_folder", "d", recursive=True)
-    yield Row("delete_folder, 2,500 files", 6, delete_all, keys=DOOMED, on={"gcs": 3 + 2500})
+    deleting = {"gcs": 3 + 2500, "azure": 1 + 10, **LOOKS}
+    yield Row("delete_folder, 2,500 files", 6, delete_all, keys=DOOMED, on=deleting)
     yield Row("delete_folder, empty", 2, call("delete_folder", "marked"))
-    yield Row("delete_folder, not empty", 1, call("delete_folder", "d"), DirectoryNotEmpty)
+    yield Row("delete_folder, not empty", 1, call("delete_folder", "d"), DirectoryNotEmpty, on=LOOKS)
     yield Row("delete_folder, miss", 2, call("delete_folder", "none"), NotFound)
     yield Row("delete_folder, a file", 2, call("delete_folder", "f", recursive=True), InvalidPath)
     yield Row("ping", 1, call("ping"))
@@ -162,6 +177,8 @@ ROWS = (*writes(), *files(), *changes(), *folders())
 SERVICES: dict[str, tuple[Callable[[], AbstractContextManager[Any]], Callable[[Any], Service]]] = {
     "s3": (moto, on_s3),
     "gcs": (gcs, on_gcs),
+    "azure": (azure, on_azure),
+    "azure-hns": (azure, on_azure_hns),
 }
 """By name: what starts a server, and what counts there."""
 

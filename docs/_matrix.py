@@ -7,11 +7,16 @@ from pathlib import Path
 
 from remote_store import Capability
 from remote_store.drivers.kinds import KINDS, profiles
+from remote_store.drivers.profiles import AZURE_HNS, Profile
 
 PAGE = Path(__file__).parent / "capabilities.md"
 BEGIN = "<!-- matrix: written by _matrix.py -->\n"
 END = "<!-- end of matrix -->\n"
-PROFILES = profiles(KINDS)
+PROFILES: dict[str, Profile] = {}
+for _name, _profile in profiles(KINDS).items():
+    PROFILES[_name] = _profile
+    if _name == "azure":  # Which of the two it is, an account tells.
+        PROFILES["azure, hierarchical"] = AZURE_HNS
 
 
 def matrix() -> str:

@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from servers.azure import AzureServer
     from servers.gcs import GcsServer
     from servers.s3 import S3Server
 
@@ -35,6 +36,7 @@ hypothesis.settings.load_profile("quick")
 
 MOTO = pytest.StashKey["S3Server"]()
 GCS = pytest.StashKey["GcsServer"]()
+AZURE = pytest.StashKey["AzureServer"]()
 
 
 def pytest_configure() -> None:
@@ -107,13 +109,15 @@ def young_garbage() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def few_keys(pytestconfig: pytest.Config) -> None:
-    """No module pays for what others have left on moto, or in the double of Google Cloud Storage."""
+    """No module pays for what others have left on moto, or in the doubles of Google Cloud Storage and Azure."""
     if server := pytestconfig.stash.get(MOTO, None):
         from servers.s3 import empty
 
         empty(server)
     if double := pytestconfig.stash.get(GCS, None):
         double.empty()
+    if azure := pytestconfig.stash.get(AZURE, None):
+        azure.empty()
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +170,24 @@ def fake_gcs_server() -> Iterator[GcsServer]:
     from servers.fake_gcs import fake_gcs
 
     with starting("fake-gcs-server"), fake_gcs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azure_server(pytestconfig: pytest.Config) -> Iterator[AzureServer]:
+    from servers.azure import azure
+
+    with azure() as server:
+        pytestconfig.stash[AZURE] = server
+        yield server
+        del pytestconfig.stash[AZURE]
+
+
+@pytest.fixture(scope="session")
+def azurite_server() -> Iterator[AzureServer]:
+    from servers.azurite import azurite
+
+    with starting("azurite"), azurite() as server:
         yield server
 
 

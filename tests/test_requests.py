@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.counting import Counter, Row, counting, on_gcs, on_s3
+from helpers.counting import Counter, Row, counting, on_azure, on_azure_hns, on_gcs, on_s3
 from helpers.deadline import DEADLINE
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "requests.py"
@@ -28,7 +28,12 @@ def benchmark() -> Any:
 
 
 ROWS: tuple[Row, ...] = benchmark().ROWS
-SERVICES = {"s3": ("moto_server", on_s3), "gcs": ("gcs_server", on_gcs)}
+SERVICES = {
+    "s3": ("moto_server", on_s3),
+    "gcs": ("gcs_server", on_gcs),
+    "azure": ("azure_server", on_azure),
+    "azure-hns": ("azure_server", on_azure_hns),
+}
 
 
 @pytest.fixture(scope="module", params=SERVICES)
@@ -54,6 +59,11 @@ def test_the_benchmark_prints_what_it_counted() -> None:
     command = [sys.executable, "-W", "error", str(SCRIPT), "--json", "--only", "get_folder_info, 2,500", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
-    expected: dict[str, Any] = {"name": "get_folder_info, 2,500 in 300 folders", "target": 3, "requests": 3, "ok": True}
-    told = [{"service": service, "store": kind} for service in SERVICES for kind in ("sync", "async")]
+    expected: dict[str, Any] = {"name": "get_folder_info, 2,500 in 300 folders", "ok": True}
+    pages = {"s3": 3, "gcs": 3, "azure": 1, "azure-hns": 1}
+    told = [
+        {"service": service, "store": kind, "target": pages[service], "requests": pages[service]}
+        for service in SERVICES
+        for kind in ("sync", "async")
+    ]
     assert json.loads(done.stdout) == [expected | entry for entry in told]

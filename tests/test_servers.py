@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from servers.azure import AzureServer
 from servers.gcs import GcsServer
 from servers.proxy import proxy_to
 from servers.s3 import S3Server
@@ -35,9 +36,11 @@ def listening(pid: int, port: int | None = None) -> set[str]:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/net/tcp"), reason="needs Linux's list of open ports")
-@pytest.mark.parametrize("name", ["ministack", "fake_gcs", pytest.param("seaweedfs", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "name", ["ministack", "fake_gcs", "azurite", pytest.param("seaweedfs", marks=pytest.mark.soak)]
+)
 def test_a_server_is_reached_on_loopback_only(name: str, request: pytest.FixtureRequest) -> None:
-    server: S3Server | GcsServer = request.getfixturevalue(f"{name}_server")
+    server: S3Server | GcsServer | AzureServer = request.getfixturevalue(f"{name}_server")
     assert server.pid
     found = listening(server.pid)
     assert found
@@ -45,9 +48,9 @@ def test_a_server_is_reached_on_loopback_only(name: str, request: pytest.Fixture
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/net/tcp"), reason="needs Linux's list of open ports")
-@pytest.mark.parametrize("name", ["moto", "gcs"])
+@pytest.mark.parametrize("name", ["moto", "gcs", "azure"])
 def test_a_server_in_this_process_is_reached_on_loopback_only(name: str, request: pytest.FixtureRequest) -> None:
-    server: S3Server | GcsServer = request.getfixturevalue(f"{name}_server")
+    server: S3Server | GcsServer | AzureServer = request.getfixturevalue(f"{name}_server")
     found = listening(os.getpid(), urlsplit(server.endpoint).port)
     assert found
     assert found <= LOOPBACK

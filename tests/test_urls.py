@@ -100,8 +100,8 @@ def test_what_is_wrong_with_a_url_is_told(cls: Any, monkeypatch: pytest.MonkeyPa
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
-    with pytest.raises(ImportError, match=r"pip install adlfs, or pip install 'remote-store-fsspec\[azure\]'"):
-        cls.from_url("az://container")
+    with pytest.raises(ImportError, match=r"pip install sshfs, or pip install 'remote-store-fsspec\[sftp\]'"):
+        cls.from_url("sftp://host/folder")
     with pytest.raises(ImportError, match="Install s3fs"):
         cls.from_url("other://bucket")
 
@@ -111,7 +111,8 @@ def test_urls_name_what_is_missing(cls: Any, monkeypatch: pytest.MonkeyPatch) ->
     for url in ("s3://", "s3:///key"):
         with pytest.raises(ValueError, match="needs a bucket"):
             cls.from_url(url)
-    for package, extra, url in (("s3fs", "s3", "s3://bucket/prefix"), ("gcsfs", "gcs", "gs://bucket")):
+    urls = ("s3fs", "s3", "s3://bucket/prefix"), ("gcsfs", "gcs", "gs://bucket"), ("adlfs", "azure", "az://raw/prefix")
+    for package, extra, url in urls:
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(ImportError, match=rf"pip install 'remote-store-fsspec\[{extra}\]'"):
             cls.from_url(url)

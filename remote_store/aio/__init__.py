@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from remote_store.aio._backend import AsyncBackend as AsyncBackend
     from remote_store.aio._backend import AsyncWritableContent as AsyncWritableContent
     from remote_store.aio._fsspec import AsyncFsspecBackend as AsyncFsspecBackend
+    from remote_store.aio._named import AsyncAzureBackend as AsyncAzureBackend
     from remote_store.aio._named import AsyncGCSBackend as AsyncGCSBackend
     from remote_store.aio._named import AsyncLocalBackend as AsyncLocalBackend
     from remote_store.aio._named import AsyncMemoryBackend as AsyncMemoryBackend
@@ -25,7 +26,13 @@ _HOMES = {
     "remote_store.io.streams": ("AsyncReadStream",),
     "remote_store.aio._backend": ("AsyncBackend", "AsyncWritableContent"),
     "remote_store.aio._fsspec": ("AsyncFsspecBackend",),
-    "remote_store.aio._named": ("AsyncGCSBackend", "AsyncLocalBackend", "AsyncMemoryBackend", "AsyncS3Backend"),
+    "remote_store.aio._named": (
+        "AsyncAzureBackend",
+        "AsyncGCSBackend",
+        "AsyncLocalBackend",
+        "AsyncMemoryBackend",
+        "AsyncS3Backend",
+    ),
     "remote_store.aio._store": ("AsyncStore",),
 }
 

@@ -15,6 +15,7 @@ from remote_store.backends._named import (
     takes,
 )
 from remote_store.bridges.threads import SyncBackendAdapter
+from remote_store.drivers.azure.options import AzureOptions
 from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.kinds import Kind
 from remote_store.drivers.local.options import LocalOptions
@@ -57,6 +58,16 @@ class AsyncMemoryBackend(AsyncNamedBackend):
 
     def __init__(self) -> None:
         self._set_up((), {})
+
+
+class AsyncAzureBackend(AsyncNamedBackend):
+    """`AzureBackend` for an `AsyncStore`, on the caller's event loop, without threads."""
+
+    kind = "azure"
+
+    @takes(AzureOptions)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._set_up(args, options)
 
 
 class AsyncGCSBackend(AsyncNamedBackend):

@@ -88,7 +88,7 @@ class EngineBackend(BackendBase):
         except InvalidPath as error:
             error.backend = self.name
             raise
-        if not key.isascii():
+        if not key.isascii() or self._driver.checks_ascii:
             self._driver.check_key(key)
         prefix = self._reserved
         if prefix and prefix in key and "/" + prefix in "/" + key:

@@ -12,6 +12,7 @@ from remote_store._backend import Backend
 from remote_store._capabilities import CapabilitySet
 from remote_store.backends._engine import EngineBackend
 from remote_store.backends._fsspec import DriverBackend
+from remote_store.drivers.azure.options import AzureOptions
 from remote_store.drivers.base import Driver
 from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.kinds import Kind, by_name
@@ -148,6 +149,28 @@ class MemoryBackend(NamedBackend):
 
     def __init__(self) -> None:
         self._set_up((), {})
+
+
+class AzureBackend(NamedBackend):
+    """Blobs in a container of Azure Blob Storage. Needs the extra `azure`.
+
+    Credentials come from the arguments, from the environment variables that adlfs reads, or from where Azure's
+    libraries find them. Further arguments go to `adlfs.AzureBlobFileSystem`.
+
+    Raises:
+        ImportError: adlfs is not installed.
+        ValueError: no container, a part size that Azure does not take, or an option that nothing knows.
+
+    Example:
+        >>> from remote_store.backends import AzureBackend
+        >>> store = Store(AzureBackend("raw", account_name="lake"))  # doctest: +SKIP
+    """
+
+    kind = "azure"
+
+    @takes(AzureOptions)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._set_up(args, options)
 
 
 class GCSBackend(NamedBackend):

@@ -83,6 +83,8 @@ class Driver:
     """Whether a flat namespace looks for files above before it writes."""
     owned: bool = False
     """Whether the filesystem was made for this driver, which then closes it."""
+    checks_ascii: bool = False
+    """Whether `check_key` looks at keys that are all ASCII, too."""
     survives_fork: bool = False
     """Whether a forked child may go on with this very instance."""
     part_size: int = PART
@@ -115,7 +117,8 @@ class Driver:
         return below(self.root, native)
 
     def check_key(self, key: str) -> None:
-        """Raise `InvalidPath` for a key, not all ASCII, that the filesystem could take for another."""
+        """Raise `InvalidPath` for a key that the filesystem could take for another; not asked about one that is all
+        ASCII unless the driver `checks_ascii`."""
 
     def decides(self, miss: RemoteStoreError) -> bool:
         """Whether a miss can only come from such a service; any web server may say that something is missing."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._hints import arguments, install, nearest
+from remote_store.drivers.azure.options import AzureOptions
 from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.options import Options
-from remote_store.drivers.profiles import GCS, GENERIC, LOCAL, MEMORY, S3, Profile
+from remote_store.drivers.profiles import AZURE, GCS, GENERIC, LOCAL, MEMORY, S3, Profile
 from remote_store.drivers.s3.options import S3Options
 
 if TYPE_CHECKING:
@@ -204,6 +205,26 @@ KINDS = (
         },
     ),
     Kind(
+        name="azure",
+        protocols=("az", "abfs", "abfss"),
+        profile=AZURE,
+        title="Azure",
+        options=AzureOptions,
+        make="remote_store.drivers.azure:make",
+        over="remote_store.drivers.azure:over",
+        filesystem="adlfs.spec:AzureBlobFileSystem",
+        package="adlfs",
+        extra="azure",
+        container="container",
+        runs="native",
+        placed=True,
+        loggers={
+            "adlfs": "",
+            "azure": ".core.pipeline.policies.http_logging_policy .identity .storage .msal",
+            "msal": "",
+        },
+    ),
+    Kind(
         name="gcs",
         protocols=("gs", "gcs"),
         profile=GCS,
@@ -225,7 +246,6 @@ KINDS = (
         },
     ),
     # The generic driver serves the next ones.
-    Kind("azure", ("abfs", "abfss", "adl", "az"), GENERIC, package="adlfs", extra="azure", container="container"),
     Kind("sftp", ("sftp", "ssh"), GENERIC, package="sshfs", extra="sftp"),
     Kind("obs", ("obs",), GENERIC, container="bucket"),
     Kind("oss", ("oss",), GENERIC, container="bucket"),

@@ -20,6 +20,7 @@ class Profile:
             a file and a folder.
         look_first: verbs (`read`, `write`, `remove`, `list`) that cannot be trusted to report a wrong type, a missing
             file or a conflict themselves, so the engine checks first.
+        judges_ends: whether copies and moves of its driver find out themselves what is wrong with either end.
         concurrency: posture of an instance shared by threads.
         close_is_terminal: whether a closed instance stays closed.
         temp_prefix: how names of the backend's own temporary files begin: hidden, and refused to users.
@@ -29,6 +30,7 @@ class Profile:
     capabilities: CapabilitySet
     flat: bool = False
     look_first: frozenset[str] = frozenset()
+    judges_ends: bool = False
     concurrency: Concurrency = "thread_safe"
     close_is_terminal: bool = False
     temp_prefix: str = ""
@@ -69,6 +71,26 @@ GENERIC = Profile(
         "two racing overwrite=False writers may both succeed",
         "a move is a copy, then a delete",
     ),
+)
+
+AZURE = Profile(
+    capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE}),
+    flat=True,
+    close_is_terminal=True,
+    deviations=(
+        "a write below a file passes, unless reject_write_under_file_ancestor looks first",
+        "a write over a folder passes: one name may be both",
+        "a move is a copy, then a delete",
+        "a signed URL for PUT needs the header `x-ms-blob-type: BlockBlob` of whoever uses it",
+    ),
+)
+
+AZURE_HNS = Profile(
+    capabilities=CapabilitySet(set(Capability)),
+    close_is_terminal=True,
+    judges_ends=True,
+    temp_prefix=".~rs-",
+    deviations=("a signed URL for PUT needs the header `x-ms-blob-type: BlockBlob` of whoever uses it",),
 )
 
 GCS = Profile(

@@ -91,8 +91,12 @@ class Engine:
         self.name = driver.name
         self._looks_before_reading = "read" in driver.profile.look_first
         self._looks_before_writing = "write" in driver.profile.look_first
-        self._flat = driver.profile.flat
         self._native = Capability.WRITE_RESULT_NATIVE in driver.capabilities
+
+    @property
+    def _flat(self) -> bool:
+        """Whether its namespace is flat, which some drivers find out by their first call."""
+        return self.driver.profile.flat
 
     # --- questions
 
@@ -309,10 +313,12 @@ class Engine:
         """What is wrong with the source outranks what is wrong with the target."""
         act = self.driver.move if verb == "move" else self.driver.copy
         if src == dst or not self._flat:
-            await self.require_file(src)
+            if src == dst or not self.driver.profile.judges_ends:
+                await self.require_file(src)
             if src == dst:
                 return
-            await self._check_target(dst, overwrite)
+            if not self.driver.profile.judges_ends:
+                await self._check_target(dst, overwrite)
         else:
             await self._before_flat_transfer(src, dst, overwrite)
         try:

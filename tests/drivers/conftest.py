@@ -1,4 +1,4 @@
-"""Fixtures of the drivers: fresh places on S3 and Google Cloud Storage, and one on this machine."""
+"""Fixtures of the drivers: fresh places on S3, Google Cloud Storage and Azure, and one on this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from helpers.gcs import Place, gcs_place
+from helpers.azure import Place, azure_place
+from helpers.gcs import Place as GcsPlace
+from helpers.gcs import gcs_place
+from servers.azure import CONTAINER, HNS, AzureServer
 from servers.gcs import GcsServer
 from servers.s3 import S3Server, view_of
 
@@ -43,8 +46,44 @@ async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: st
 @pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
 async def gcs(
     request: pytest.FixtureRequest, gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Place]:
+) -> AsyncIterator[GcsPlace]:
     """A store on the double of Google Cloud Storage that waits next to nothing before it tries again."""
     monkeypatch.setattr("remote_store.drivers.objects.tries.FIRST_WAIT", 0.002)
     async with gcs_place(request.param, gcs_server) as place:
+        yield place
+
+
+@pytest.fixture(params=["flat", "folders"])
+def container(request: pytest.FixtureRequest) -> str:
+    """Of Azure: without a hierarchical namespace, and with it."""
+    return HNS if request.param == "folders" else CONTAINER
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Next to no wait before a request is sent again, and between questions about a copy."""
+    monkeypatch.setattr("remote_store.drivers.objects.tries.FIRST_WAIT", 0.002)
+    monkeypatch.setattr("remote_store.drivers.azure.wire.POLL", 0.002)
+
+
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
+async def az(
+    request: pytest.FixtureRequest, container: str, azure_server: AzureServer, brief: None
+) -> AsyncIterator[Place]:
+    """A store on the double of Azure storage, in each of its kinds."""
+    async with azure_place(request.param, azure_server, container) as place:
+        yield place
+
+
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
+async def blobs(request: pytest.FixtureRequest, azure_server: AzureServer, brief: None) -> AsyncIterator[Place]:
+    """A store there without folders."""
+    async with azure_place(request.param, azure_server, CONTAINER) as place:
+        yield place
+
+
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
+async def tree(request: pytest.FixtureRequest, azure_server: AzureServer, brief: None) -> AsyncIterator[Place]:
+    """A store there with folders."""
+    async with azure_place(request.param, azure_server, HNS) as place:
         yield place

@@ -8,12 +8,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from servers import gcs, s3
+from servers import azure, gcs, s3
 from servers.gcs_login import service_account
 
 from remote_store import Capability, Store
-from remote_store.aio import AsyncGCSBackend, AsyncS3Backend, AsyncStore
-from remote_store.backends import GCSBackend, S3Backend
+from remote_store.aio import AsyncAzureBackend, AsyncGCSBackend, AsyncS3Backend, AsyncStore
+from remote_store.backends import AzureBackend, GCSBackend, S3Backend
 from remote_store.certify.view import View
 from remote_store.engine.runners import run_to_end
 
@@ -194,6 +194,32 @@ def on_gcs(server: gcs.GcsServer) -> Service:
         return AsyncGCSBackend(gcs.BUCKET, root, **login, **options)
 
     return Service("gcs", server.requests, server.fresh_prefix, server.put, sync, asynchronous)
+
+
+def on_azure(server: azure.AzureServer) -> Service:
+    """The double, without folders."""
+    return _on_azure("azure", server, azure.CONTAINER)
+
+
+def on_azure_hns(server: azure.AzureServer) -> Service:
+    """The double, with folders."""
+    return _on_azure("azure-hns", server, azure.HNS)
+
+
+def _on_azure(name: str, server: azure.AzureServer, container: str) -> Service:
+    def put(key: str, data: bytes) -> None:
+        if key.endswith("/") and container == azure.HNS:
+            server.mkdir(key.rstrip("/"), container)
+        else:
+            server.put(key, data, container)
+
+    def sync(root: str, **options: Any) -> AzureBackend:
+        return AzureBackend(container, root, **server.options, **options)
+
+    def asynchronous(root: str, **options: Any) -> AsyncAzureBackend:
+        return AsyncAzureBackend(container, root, **server.options, **options)
+
+    return Service(name, server.requests, server.fresh_prefix, put, sync, asynchronous)
 
 
 class Counter:

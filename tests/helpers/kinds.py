@@ -14,6 +14,7 @@ from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from servers.azure import CONTAINER, HNS, AzureServer
 from servers.ftp import ftp_store
 from servers.gcs import GcsServer
 from servers.gcs_login import service_account
@@ -21,6 +22,7 @@ from servers.s3 import BUCKET, S3Server
 
 from remote_store import AsyncBackendSyncAdapter, CapabilityNotSupported, FsspecBackend, Store
 from remote_store.aio import (
+    AsyncAzureBackend,
     AsyncFsspecBackend,
     AsyncGCSBackend,
     AsyncLocalBackend,
@@ -29,7 +31,7 @@ from remote_store.aio import (
     AsyncStore,
     SyncBackendAdapter,
 )
-from remote_store.backends import GCSBackend, LocalBackend, MemoryBackend, S3Backend
+from remote_store.backends import AzureBackend, GCSBackend, LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify.checks import Check
 from remote_store.certify.rules import RuleBroken
 from remote_store.certify.view import View
@@ -111,6 +113,14 @@ def _signing(server: GcsServer) -> dict[str, Any]:
     return server.options if server.pid else {**server.options, "token": service_account(server.endpoint)}
 
 
+def _azure(server: AzureServer, root: str | None = None, container: str = CONTAINER) -> AzureBackend:
+    return AzureBackend(container, server.fresh_prefix() if root is None else root, **server.options)
+
+
+def _async_azure(server: AzureServer, container: str = CONTAINER) -> AsyncAzureBackend:
+    return AsyncAzureBackend(container, server.fresh_prefix(), **server.options)
+
+
 def _looped() -> Any:
     return AsyncFileSystemWrapper(unknown_filesystem())
 
@@ -126,6 +136,7 @@ SEAWEEDFS: dict[str, Any] = {
 }
 
 GCS: dict[str, Any] = {"needs": "gcs_server", "flat": True}
+AZURITE: dict[str, Any] = {"needs": "azurite_server", "flat": True}
 NOT_SIGNED = "the store is anonymous"
 FAKE_GCS: dict[str, Any] = {
     "needs": "fake_gcs_server",
@@ -154,6 +165,11 @@ KINDS: list[Kind[Any]] = [
     Kind("gcs", lambda server: Store(_gcs(server)), **GCS),
     Kind("gcs-child", lambda server: Store(_gcs(server, "")), child=True, **GCS),
     Kind("gcs-fake", lambda server: Store(_gcs(server)), **FAKE_GCS),
+    Kind("azure", lambda server: Store(_azure(server)), needs="azure_server", flat=True),
+    Kind("azure-hns", lambda server: Store(_azure(server, container=HNS)), needs="azure_server"),
+    Kind("azure-hns-child", lambda server: Store(_azure(server, "", HNS)), needs="azure_server", child=True),
+    Kind("azurite", lambda server: Store(_azure(server)), **AZURITE),
+    Kind("azurite-child", lambda server: Store(_azure(server, "")), child=True, **AZURITE),
     Kind("bridge", lambda _: Store(AsyncBackendSyncAdapter(AsyncMemoryBackend())), often=True),
     Kind(
         "bridge-and-back",
@@ -183,6 +199,9 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("s3-seaweedfs", lambda server: AsyncStore(_async_s3(server)), **SEAWEEDFS),
     Kind("gcs", lambda server: AsyncStore(_async_gcs(server)), often=True, **GCS),
     Kind("gcs-fake", lambda server: AsyncStore(_async_gcs(server)), **FAKE_GCS),
+    Kind("azure", lambda server: AsyncStore(_async_azure(server)), needs="azure_server", flat=True),
+    Kind("azure-hns", lambda server: AsyncStore(_async_azure(server, HNS)), needs="azure_server"),
+    Kind("azurite", lambda server: AsyncStore(_async_azure(server)), **AZURITE),
     Kind("bridge", lambda _: AsyncStore(SyncBackendAdapter(MemoryBackend())), often=True),
     Kind(
         "bridge-and-back",

@@ -2,67 +2,43 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from servers.gcs_answers import Hook
-from servers.gcs_http import listening
+from servers.double import Double
+from servers.double_answers import Answer, Request
+from servers.double_http import listening
 from servers.gcs_objects import Bucket, Stored, writable
 from servers.gcs_service import Service, Settings
 
 BUCKET = "test-bucket"
-_serial = itertools.count()
 
 
 @dataclass
-class GcsServer(Settings):
+class GcsServer(Settings, Double):
     """An endpoint with a bucket, and what it was asked.
 
     Attributes:
-        endpoint: URL.
-        requests: method, and path and query as they were sent, of each request, where the server counts.
-        hook: sees each request first, where the server counts.
-        pid: its process, where it has one of its own.
         service: what the double holds.
     """
 
-    endpoint: str = ""
-    requests: list[str] = field(default_factory=list, repr=False)
-    hook: Hook | None = None
-    pid: int | None = None
     service: Service | None = field(default=None, repr=False)
+
+    def carry_out(self, request: Request) -> Answer:
+        """Answer a request."""
+        assert self.service
+        return self.service.carry_out(request)
+
+    def delay(self, request: Request) -> float:
+        """That of `/token`."""
+        return self.token_delay if request.path == "/token" else 0
 
     @property
     def options(self) -> dict[str, Any]:
         """Arguments of gcsfs."""
         return {"token": "anon", "endpoint_url": self.endpoint}
-
-    def fresh_prefix(self) -> str:
-        """A prefix that no other test uses."""
-        return f"prefix-{next(_serial)}-{os.getpid()}"
-
-    @contextmanager
-    def hooked(self, hook: Hook) -> Iterator[None]:
-        """Let `hook` see each request first."""
-        self.hook = hook
-        try:
-            yield
-        finally:
-            self.hook = None
-
-    @contextmanager
-    def having(self, **settings: Any) -> Iterator[None]:
-        """Let the double behave otherwise (see `Settings`)."""
-        before = {name: getattr(self, name) for name in settings}
-        vars(self).update(settings)
-        try:
-            yield
-        finally:
-            vars(self).update(before)
 
     def bucket(self, name: str = BUCKET) -> Bucket:
         """What the double holds in a bucket."""

@@ -7,74 +7,16 @@ document storage.v1 (`discovery`), or a thread that shows a real answer.
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 from xml.sax.saxutils import escape
 
-from multidict import CIMultiDict
-
-JSON = {"Content-Type": "application/json; charset=UTF-8"}
-HTML = {"Content-Type": "text/html; charset=UTF-8"}
-XML = {"Content-Type": "application/xml; charset=UTF-8"}
-
-
-@dataclass
-class Request:
-    """A request; a hook may change it before it is carried out.
-
-    Attributes:
-        path: as it was sent, percent-encoded, without the query.
-        query: decoded.
-        headers: names compare without case.
-        body: as it was sent, not decompressed.
-        over: set when the server ends, for hooks that wait.
-    """
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: CIMultiDict[str]
-    body: bytes
-    over: threading.Event
-
-    def json(self) -> dict[str, Any]:
-        """The body; an empty one is an empty object.
-
-        Raises:
-            Refusal: it is not JSON.
-        """
-        try:
-            found = json.loads(self.body or b"{}")
-        except ValueError:
-            raise Refusal(400, "parseError", "Parse Error") from None
-        if not isinstance(found, dict):
-            raise Refusal(400, "parseError", "Parse Error")
-        return found
-
-
-class Answer(NamedTuple):
-    """What the double answers.
-
-    Attributes:
-        sized: whether the length of the body is told.
-        sent: bytes of the body to send before the connection is reset; None sends all and resets nothing.
-    """
-
-    status: int
-    body: bytes = b""
-    headers: Mapping[str, str] = JSON
-    sized: bool = True
-    sent: int | None = None
-
-
-CarryOut = Callable[[], Answer]
-Hook = Callable[[Request, CarryOut], Answer | None]
-"""Answers a request itself, or lets it pass (None); the second argument carries the request out, once.
-
-It runs in a thread of its own. A ConnectionResetError that it raises resets the connection.
-"""
+from servers.double_answers import HTML as HTML
+from servers.double_answers import XML as XML
+from servers.double_answers import Answer as Answer
+from servers.double_answers import CarryOut as CarryOut
+from servers.double_answers import Hook as Hook
+from servers.double_answers import Request as Request
 
 
 class Refusal(Exception):
@@ -118,6 +60,21 @@ class Refusal(Exception):
         code = codes.get(self.reason, self.reason[0].upper() + self.reason[1:])
         text = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{escape(self.message)}"
         return Answer(self.status, b"" if self.status == 304 else f"{text}</Message></Error>".encode(), XML)
+
+
+def json_of(request: Request) -> dict[str, Any]:
+    """The body; an empty one is an empty object.
+
+    Raises:
+        Refusal: it is not JSON.
+    """
+    try:
+        found = json.loads(request.body or b"{}")
+    except ValueError:
+        raise Refusal(400, "parseError", "Parse Error") from None
+    if not isinstance(found, dict):
+        raise Refusal(400, "parseError", "Parse Error")
+    return found
 
 
 def json_answer(content: object, status: int = 200) -> Answer:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from servers.gcs_answers import Answer, Refusal, Request, invalid, json_answer, number
+from servers.gcs_answers import Answer, Refusal, Request, invalid, json_answer, json_of, number
 from servers.gcs_objects import HOLDS, KEPT, Bucket, Stored, judge, now, writable
 from servers.gcs_reading import media
 
@@ -21,7 +21,7 @@ MOST_COMPOSED = 32
 def on_buckets(service: Service, request: Request) -> Answer:
     """Calls of `/b`."""
     if request.method == "POST":
-        properties = request.json()
+        properties = json_of(request)
         name = properties.pop("name", "")
         if name in service.buckets:
             message = "Your previous request to create the named bucket succeeded and you already own it."
@@ -40,7 +40,7 @@ def on_bucket(service: Service, bucket: Bucket, request: Request) -> Answer:
         del service.buckets[bucket.name]
         return Answer(204)
     if request.method == "PATCH":
-        bucket.properties |= request.json()
+        bucket.properties |= json_of(request)
     return json_answer(bucket.resource())
 
 
@@ -62,7 +62,7 @@ def on_object(bucket: Bucket, name: str, request: Request) -> Answer:
     found = bucket.find(name, request.query)
     judge(request.query, found, reading=request.method in ("GET", "HEAD"))
     if request.method in ("PATCH", "PUT"):
-        change(found, request.json(), whole=request.method == "PUT")
+        change(found, json_of(request), whole=request.method == "PUT")
     elif request.query.get("alt") == "media":
         return media(found, request, found.etag)
     return json_answer(found.resource())
@@ -120,7 +120,7 @@ def _read_token(token: str) -> dict[str, Any]:
 
 def _copied(found: Stored, request: Request) -> dict[str, Any]:
     """Properties of a copy: those of the source, unless the request has some; a hold is never copied."""
-    if wanted := writable(request.json()):
+    if wanted := writable(json_of(request)):
         return wanted
     return {name: value for name, value in found.properties.items() if name not in HOLDS}
 
@@ -149,7 +149,7 @@ def move(bucket: Bucket, name: str, new: str, request: Request) -> Answer:
 
 def compose(bucket: Bucket, new: str, request: Request) -> Answer:
     """Join objects of the bucket (docs/json_api/v1/objects/compose)."""
-    asked = request.json()
+    asked = json_of(request)
     sources = asked.get("sourceObjects", [])
     if not 0 < len(sources) <= MOST_COMPOSED:
         raise invalid(f"The number of source components provided must be from 1 to {MOST_COMPOSED}.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 
-from servers.gcs_answers import Answer, Refusal, Request, invalid, json_answer
+from servers.gcs_answers import Answer, Refusal, Request, invalid, json_answer, json_of
 from servers.gcs_objects import Bucket, judge, writable
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _multipart(service: Service, bucket: Bucket, request: Request) -> Answer:
         raise _malformed()
     (_, told), (headers, content) = found
     query = request.query
-    asked = Request("", "", {}, request.headers, told, request.over).json()
+    asked = json_of(Request("", "", {}, request.headers, told, request.over))
     if "contentType" not in asked and (of_part := headers.get("content-type")):
         asked["contentType"] = of_part
     return _store(bucket, {**asked, "name": asked.get("name")}, content, query)
@@ -117,7 +117,7 @@ def _malformed() -> Refusal:
 
 def _start(service: Service, bucket: Bucket, request: Request) -> Answer:
     """Begin a resumable upload (docs/performing-resumable-uploads)."""
-    asked = request.json()
+    asked = json_of(request)
     name = asked.get("name") or request.query.get("name")
     if not name:
         raise Refusal(400, "required", "Required parameter: name", "name")

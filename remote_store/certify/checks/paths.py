@@ -17,7 +17,7 @@ from remote_store.certify.view import View
 ROOTS = ("", ".", "./", "/", ".//")
 LITERAL = (
     "a*b", "a?b", "a[b]c", "a{b}c", "#x", "50%", "50%25", "a+b", "a&b", "it's", "a;b", "a b", " lead", "trail ",
-    "ümläut-日本", "a..b", "...", ".hidden", "a:b", "a=b", '"q"', "<x>", "~", "!x", "^", "$HOME",
+    "ümläut-日本", "a..b", "...a", ".hidden", "a:b", "a=b", '"q"', "<x>", "~", "!x", "^", "$HOME",
     "COM1", "a,b", "@", "`x`", "**",
 )  # fmt: skip
 
@@ -86,9 +86,9 @@ async def keys_are_literal(s: View) -> None:
 
 @check("PATH.round-trip", needs=[Capability.LIST])
 async def control_characters_are_carried_or_refused(s: View) -> None:
-    """A key with a newline or a tab works like any other, or is refused and leaves nothing."""
+    """A key with a newline, a tab or a dot at its end works like any other, or is refused and leaves nothing."""
     carried = []
-    for key in ("new\nline", "return\r", "tab\t", "bell\a"):
+    for key in ("new\nline", "return\r", "tab\t", "bell\a", "dot.", "..."):
         try:
             await s.write(f"d/{key}", key.encode())
         except RemoteStoreError:

@@ -21,7 +21,8 @@ async def fetched(s: View, url: str, method: str = "GET", data: bytes | None = N
     """Status and body of what a service answers."""
 
     def ask() -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/octet-stream"}
+        # Azure asks what kind of blob a PUT makes; others do not look.
+        headers = {"Content-Type": "application/octet-stream", "x-ms-blob-type": "BlockBlob"}
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 (a URL of the store under test)
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as reply:  # noqa: S310

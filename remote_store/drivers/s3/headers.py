@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import email.errors
-import email.header
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -14,6 +12,7 @@ from urllib.parse import urlencode
 
 from remote_store._models import ContentDigest
 from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.objects.values import from_header, to_header
 from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.s3.replies import etag_of
 
@@ -84,7 +83,7 @@ def copied(head: Mapping[str, Any], tags: Iterable[Mapping[str, str]]) -> dict[s
     """What a copy keeps, as arguments of create_multipart_upload."""
     system = {name: head[name] for name in SYSTEM_METADATA if head.get(name)}
     # What is encoded already, in whichever way, stays as it is.
-    user = {key: value if value.isascii() else _header(value) for key, value in head.get("Metadata", {}).items()}
+    user = {key: value if value.isascii() else to_header(value) for key, value in head.get("Metadata", {}).items()}
     tagging = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
     return {**system, "Metadata": user, **({"Tagging": tagging} if tagging else {})}
 
@@ -119,26 +118,13 @@ def encoded(metadata: Mapping[str, str] | None) -> dict[str, dict[str, str]]:
         raise ValueError(f"metadata key {bad[0]!r} cannot be kept by S3: letters, digits and !#$%&'*+-.^_`|~ alone can")
     if len({key.lower() for key in metadata}) < len(metadata):
         raise ValueError("metadata keys differ in case alone, which S3 does not keep")
-    return {"Metadata": {key: _header(value) for key, value in metadata.items()}}
-
-
-def _header(value: str) -> str:
-    if value.isascii() and value.isprintable() and value == value.strip() and "=?" not in value:
-        return value
-    return f"=?utf-8?b?{base64.b64encode(value.encode()).decode()}?="
+    return {"Metadata": {key: to_header(value) for key, value in metadata.items()}}
 
 
 def decoded(metadata: Mapping[str, str] | None) -> dict[str, str] | None:
     """User metadata as it was before `encoded`."""
-    return {key: _text(value) for key, value in metadata.items()} if metadata else None
+    return {key: from_header(value) for key, value in metadata.items()} if metadata else None
 
 
 _TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 """RFC 9110, section 5.6.2."""
-
-
-def _text(header: str) -> str:
-    try:
-        return str(email.header.make_header(email.header.decode_header(header))) if "=?" in header else header
-    except (LookupError, ValueError, email.errors.HeaderParseError):
-        return header  # Written by somebody else, in a code of their own.

@@ -1,24 +1,23 @@
-"""How the double of Google Cloud Storage is reached: HTTP/1.1 by aiohttp, in a thread and an event loop of its own."""
+"""How a double is reached: HTTP/1.1 by aiohttp, in a thread and an event loop of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from servers.gcs_answers import Answer, CarryOut, Hook, Request
-
-if TYPE_CHECKING:
-    from servers.gcs import GcsServer
+from servers.double import Double
+from servers.double_answers import Answer, CarryOut, Hook, Request
 
 WAITING = 64
 """Hooks that may run, or wait, at a time."""
@@ -33,17 +32,21 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @contextmanager
-def listening(served: GcsServer) -> Iterator[str]:
-    """The endpoint of a server, until the block ends."""
+def listening(served: Double, certificate: Path | None = None) -> Iterator[str]:
+    """The endpoint of a server, until the block ends; with a certificate, and its key, it speaks TLS."""
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
     loop, over = asyncio.new_event_loop(), threading.Event()
-    thread = threading.Thread(target=loop.run_forever, name="gcs", daemon=True)
+    thread = threading.Thread(target=loop.run_forever, name="double", daemon=True)
     thread.start()
-    hooks = ThreadPoolExecutor(WAITING, "gcs-hook")
+    hooks = ThreadPoolExecutor(WAITING, "double-hook")
     try:
         handler = _handler(served, hooks, over)
-        server, listener = asyncio.run_coroutine_threadsafe(_start(handler), loop).result()
+        server, listener = asyncio.run_coroutine_threadsafe(_start(handler, context), loop).result()
         try:
-            yield "http://{}:{}".format(*listener.sockets[0].getsockname())
+            yield f"http{'s' if context else ''}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
         finally:
             over.set()
             asyncio.run_coroutine_threadsafe(_stop(server, listener), loop).result()
@@ -54,9 +57,9 @@ def listening(served: GcsServer) -> Iterator[str]:
         loop.close()
 
 
-async def _start(handler: Handler) -> tuple[web.Server, asyncio.Server]:
+async def _start(handler: Handler, context: ssl.SSLContext | None) -> tuple[web.Server, asyncio.Server]:
     server = web.Server(handler, access_log=None, auto_decompress=False, max_line_size=LONGEST_LINE)
-    return server, await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, backlog=1024)
+    return server, await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, backlog=1024, ssl=context)
 
 
 async def _stop(server: web.Server, listener: asyncio.Server) -> None:
@@ -68,9 +71,8 @@ async def _stop(server: web.Server, listener: asyncio.Server) -> None:
     await asyncio.gather(*rest, return_exceptions=True)
 
 
-def _handler(served: GcsServer, hooks: ThreadPoolExecutor, over: threading.Event) -> Handler:
-    assert served.service
-    carry_out = served.service.carry_out
+def _handler(served: Double, hooks: ThreadPoolExecutor, over: threading.Event) -> Handler:
+    carry_out = served.carry_out
 
     async def handle(raw: web.BaseRequest) -> web.StreamResponse:
         target = raw.raw_path
@@ -81,8 +83,8 @@ def _handler(served: GcsServer, hooks: ThreadPoolExecutor, over: threading.Event
         except (OSError, web.PayloadAccessError, asyncio.IncompleteReadError):  # A request that broke off is none.
             return _reset(raw)
         request = Request(raw.method, path, dict(parse_qsl(query, True)), CIMultiDict(raw.headers), body, over)
-        if path == "/token" and served.token_delay:
-            await asyncio.sleep(served.token_delay)
+        if delay := served.delay(request):
+            await asyncio.sleep(delay)
         if not served.hook:
             return await _send(raw, carry_out(request))
         try:

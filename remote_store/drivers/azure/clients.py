@@ -1,0 +1,173 @@
+"""The SDK's clients of a container, with the address and the credentials of an adlfs filesystem.
+
+adlfs's own have a small pool, decode content, and wait for minutes between tries that do not tell what became of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import weakref
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import Any, TypeVar
+
+import aiohttp
+from adlfs import AzureBlobFileSystem
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.filedatalake.aio import DataLakeServiceClient, FileSystemClient
+
+from remote_store.drivers.objects.tries import Tries, Try
+from remote_store.drivers.objects.wire import Malformed
+from remote_store.drivers.reasons import kinds
+
+T = TypeVar("T")
+CONNECTIONS = 256
+"""aiohttp's 100 would let further calls wait while so many streams are open."""
+AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses after which a request is sent again: Azure architecture guide, retry guidance for Azure Storage."""
+UNHEARD = frozenset({500, 502, 503, 504})
+"""Those of them after which it may have been carried out all the same."""
+
+
+def judged(error: Exception) -> Try:
+    """What is to be done about a try that failed."""
+    if isinstance(error, ClientAuthenticationError) and error.response is None:
+        return Try(again=False)  # No credentials were found, or they cannot sign.
+    if not isinstance(error, HttpResponseError) or error.status_code is None:
+        refused = kinds(getattr(error, "inner_exception", None)) & {"ClientConnectorError"}
+        return Try(again=not isinstance(error, asyncio.CancelledError), unheard=not refused)
+    told = str(error.response.headers.get("Retry-After", "")) if error.response else ""
+    wait = float(told) if told.isdecimal() else 0
+    return Try(error.status_code in AGAIN, error.status_code in UNHEARD, f"answered {error.status_code}", wait)
+
+
+def check_reply(reply: Any) -> None:
+    """Refuse success that is told by a page of a proxy or of a login: the service numbers each of its replies."""
+    response = reply.http_response
+    if response.status_code < 300 and not response.headers.get("x-ms-request-id"):
+        response.internal_response.close()
+        raise Malformed("it has no x-ms-request-id")
+
+
+def _refused(error: BaseException | None) -> HttpResponseError | None:
+    """The refusal whose body the SDK could not read, if that is why it raised an error of Python's."""
+    while error is not None and not isinstance(error, HttpResponseError):
+        error = error.__context__
+    return error if error is not None and error.status_code is not None and error.status_code >= 400 else None
+
+
+class Clients:
+    """Makes requests to a container.
+
+    Args:
+        fs: the filesystem.
+        container: its name.
+        timeout: deadline of a call [s].
+        retries: how often a failed request is sent again.
+        connector: arguments of the connections.
+        proxy: through which requests go.
+    """
+
+    def __init__(
+        self,
+        fs: AzureBlobFileSystem,
+        container: str,
+        timeout: float,
+        retries: int,
+        connector: dict[str, Any] | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self.fs, self.name, self.timeout, self.retries = fs, container, timeout, retries
+        self._connector, self._proxy = connector or {"limit": CONNECTIONS}, proxy
+        self.service: BlobServiceClient | None = None
+        self.container: ContainerClient = None  # Made by `open`.
+        self._session: aiohttp.ClientSession | None = None
+
+    def open(self) -> None:
+        """Make the clients, which sends nothing."""
+        if self.service is not None:
+            return
+        connector = aiohttp.TCPConnector(**self._connector)
+        session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=True)
+        session._retry_connection = False  # aiohttp would silently send a PUT again when a reused connection breaks.
+        self._session, own = session, self.fs.service_client
+        self.service = BlobServiceClient(own.url, credential=own.credential, **self._options())
+        self.container = self.service.get_container_client(self.name)
+
+    def _options(self) -> dict[str, Any]:
+        """Arguments of each client."""
+        return {
+            "transport": AioHttpTransport(session=self._session, session_owner=False),
+            "retry_total": 0,
+            "permit_redirects": False,
+            "raw_response_hook": check_reply,
+            "connection_timeout": 0.9 * self.timeout,  # Told from the deadline.
+            "read_timeout": self.timeout,
+            **({"proxies": dict.fromkeys(("http", "https"), self._proxy)} if self._proxy else {}),
+        }
+
+    @cached_property
+    def tree(self) -> FileSystemClient:
+        """The client of the half of the service that knows folders."""
+        own = self.fs.service_client
+        key = {name: getattr(own.credential, name, None) for name in ("account_name", "account_key")}
+        credential = key if key["account_key"] else own.credential
+        service = DataLakeServiceClient(own.url.replace(".blob.", ".dfs.", 1), credential=credential, **self._options())
+        return service.get_file_system_client(self.name)
+
+    async def close(self, owned: bool) -> None:
+        """Let go of the connections; of the filesystem and its credentials, too, where nobody else has them."""
+        if self._session is not None:
+            await self._session.close()
+        if owned:
+            await self.fs.service_client.close()
+            if close := getattr(self.fs.credential, "close", None):
+                await close()
+            if self.fs.sync_credential is not None:
+                await asyncio.to_thread(self.fs.sync_credential.close)
+
+    async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Send a request until it is answered well, at most as often as it may be."""
+        tries = Tries(self.retries, self.timeout, judged)
+        while True:
+            try:
+                return await request()
+            except (AzureError, aiohttp.ClientError, OSError) as error:
+                await tries.again(error)
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                refused = _refused(error)
+                if refused is None:
+                    raise Malformed("it cannot be read") from error
+                await tries.again(refused)
+
+    # --- signed URLs
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether there is an account key, or credentials that may get a key for a time."""
+        credential = self.fs.service_client.credential
+        return hasattr(credential, "account_key") or hasattr(credential, "get_token")
+
+    async def sign(self, name: str, method: str, expires_in: int) -> str:
+        """A URL by which whoever has it reads or writes a blob for that long [s]."""
+        credential, now = self.fs.service_client.credential, dt.datetime.now(dt.UTC)
+        account, until = self.fs.service_client.account_name, now + dt.timedelta(seconds=expires_in)
+        key: dict[str, Any] = {"account_key": getattr(credential, "account_key", None)}
+        if key["account_key"] is None:
+            assert self.service  # noqa: S101 (made by `open`)
+            service, since = self.service, now - dt.timedelta(minutes=5)  # Clocks differ.
+            key = {"user_delegation_key": await self.ask(lambda: service.get_user_delegation_key(since, until))}
+        allowed = BlobSasPermissions(read=True) if method == "GET" else BlobSasPermissions(create=True, write=True)
+        signature = generate_blob_sas(account, self.name, name, **key, permission=allowed, expiry=until)
+        return f"{self.container.get_blob_client(name).url.partition('?')[0]}?{signature}"
+
+
+def detach(fs: AzureBlobFileSystem) -> None:
+    """Undo what adlfs does when a filesystem is collected: it never is, and a forked child hangs at its exit."""
+    for finalizer, info in list(weakref.finalize._registry.items()):  # type: ignore[attr-defined]
+        if fs in info.args:
+            finalizer.detach()

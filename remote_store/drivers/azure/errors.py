@@ -1,0 +1,157 @@
+"""What Azure Blob Storage refuses, as the contract's errors that say where and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+from remote_store._errors import (
+    BackendUnavailable,
+    InvalidPath,
+    PermissionDenied,
+    PreconditionFailed,
+    RemoteStoreError,
+    ResourceLocked,
+    StorageFull,
+    container_missing,
+    file_missing,
+    found_folder,
+    storage_full,
+)
+from remote_store.drivers.errors import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error
+from remote_store.drivers.objects.where import Where, last_failure
+from remote_store.drivers.objects.wire import Malformed, Meaning
+
+NO_AZURE = "{host} does not answer like Azure Blob Storage"
+DISABLED = "AccountIsDisabled"
+LOCKED = (ResourceLocked, "The file is leased, archived or protected ({code})")
+CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
+    **dict.fromkeys(
+        (
+            "LeaseIdMissing", "LeaseIdMismatchWithBlobOperation", "LeaseAlreadyPresent", "LeaseLost", "BlobArchived",
+            "BlobBeingRehydrated", "PendingCopyOperation", "BlobImmutableDueToPolicy", "SnapshotsPresent",
+            "ContainerBeingDeleted", "FilesystemBeingDeleted", "SourcePathIsBeingDeleted",
+            "DestinationPathIsBeingDeleted",
+        ),
+        LOCKED,
+    ),
+    **dict.fromkeys(
+        ("AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"),
+        (PermissionDenied, f"{DENIED}: {{host}} does not accept the credentials ({{code}})"),
+    ),
+    **dict.fromkeys(
+        ("AuthorizationFailure", "AuthorizationPermissionMismatch", "AuthorizationProtocolMismatch",
+         "AuthorizationResourceTypeMismatch", "AuthorizationServiceMismatch", "AuthorizationSourceIPMismatch",
+         "InsufficientAccountPermissions", "PublicAccessNotPermitted"),
+        (PermissionDenied, f"{DENIED}: {{host}} does not allow it to these credentials ({{code}})"),
+    ),
+    DISABLED: (PermissionDenied, f"{DENIED}: the account is disabled, says {{host}}"),
+    "ServerBusy": (BackendUnavailable, f"{UNREACHABLE} at {{host}}: {BUSY} ({{code}})"),
+    "InvalidBlockList": (BackendUnavailable, "Another writer of the file discarded the blocks of this upload"),
+    **dict.fromkeys(
+        ("InvalidResourceName", "InvalidUri", "OutOfRangeInput"), (InvalidPath, "Path is not valid on this storage")
+    ),
+    "AccountLimitExceeded": (StorageFull, storage_full("", "").message + ", says {host}"),
+    "ConditionNotMet": (PreconditionFailed, "The stored file does not match if_match"),
+}  # fmt: skip
+"""Error code → error: Blob Storage REST API, error codes."""
+MEANINGS = {
+    **dict.fromkeys(("BlobNotFound", "PathNotFound", "SourcePathNotFound", "404"), Meaning.MISSING),
+    **dict.fromkeys(
+        ("ConditionNotMet", "TargetConditionNotMet", "SourceConditionNotMet", "BlobAlreadyExists", "PathAlreadyExists",
+         "UnauthorizedBlobOverwrite", "412"),
+        Meaning.CONDITION_FAILED,
+    ),
+    "InvalidBlockList": Meaning.CONFLICT,
+    **dict.fromkeys(("InvalidRange", "416"), Meaning.BAD_RANGE),
+}  # fmt: skip
+"""Error code → what it says about the request."""
+IS_FOLDER = "IsFolder"
+"""Our own code: a folder where a file is meant."""
+LISTING = re.compile(r"[?&](?:comp=list|resource=filesystem)(?:&|$)")
+"""In the URL of a listing, which the service refuses with a code."""
+NO_CONTAINER = frozenset({"ContainerNotFound", "ContainerDisabled", "FilesystemNotFound"})
+
+
+class Container(Where):
+    """A container."""
+
+    SERVICE = "Azure Blob Storage"
+    OWN = (".core.windows.net",)
+    NOUN = "container"
+
+
+def code_of(error: BaseException | None) -> str:
+    """The error code of the service, or the status where it gave none; `""` for any other error."""
+    if not isinstance(error, HttpResponseError):
+        return ""
+    told = getattr(error, "error_code", None)
+    if not told and error.response is not None:
+        told = error.response.headers.get("x-ms-error-code")
+    return str(getattr(told, "value", told) or error.status_code or "")
+
+
+@contextmanager
+def sdk_errors(where: Container, key: str) -> Iterator[None]:
+    """Map what requests raise, and what reading their replies does."""
+    last_failure.set(None)
+    try:
+        yield
+    except RemoteStoreError:
+        raise
+    except ClientAuthenticationError as error:
+        if error.response is not None:
+            raise verdict(error, where, key) from error
+        message = f"{DENIED}: no usable credentials were found"
+        raise PermissionDenied(message, path=key, backend=where.backend) from error
+    except HttpResponseError as error:
+        if error.status_code is None:
+            raise where.no_answer(error, key) from error
+        raise verdict(error, where, key) from error
+    except (AzureError, aiohttp.ClientError, TimeoutError) as error:
+        raise where.no_answer(error, key) from error
+    except Malformed as error:
+        raise where.malformed(error, key) from error
+    except OSError as error:
+        raise from_any_error(error, key, where.backend, place=str(where)) from error
+
+
+def verdict(error: HttpResponseError, where: Container, key: str) -> RemoteStoreError:
+    """The contract's error for an answer of the service."""
+    code = code_of(error)
+    if code in NO_CONTAINER:
+        return container_missing(where.container, key, where.backend)
+    if code == "404" and error.response is not None and LISTING.search(str(error.response.request.url)):
+        return BackendUnavailable(f"{NO_AZURE.format(host=where)} (status 404)", path=key, backend=where.backend)
+    if code == IS_FOLDER:
+        return found_folder(key, where.backend)
+    if MEANINGS.get(code) is Meaning.MISSING:
+        return file_missing(key, where.backend)
+    kind, message = verdict_on(code, error.status_code or 0, where)
+    return kind(message, path=key, backend=where.backend)
+
+
+def verdict_on(code: str, status: int, where: Container) -> tuple[type[RemoteStoreError], str]:
+    """The error that a code, or else a status, stands for, and what it says."""
+    kind, message = CODES.get(code) or _by_status(status)
+    return kind, message.format(host=where.host, code=code if re.fullmatch(r"\w{1,80}", code) else status)
+
+
+def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
+    kind, message = STATUS_VERDICTS.get(status, (RemoteStoreError, ""))
+    if status < 400:
+        return BackendUnavailable, NO_AZURE + " (status {code})"
+    if status == 412:
+        return CODES["ConditionNotMet"]
+    if kind is BackendUnavailable:
+        return kind, f"{UNREACHABLE} at {{host}}: it answered {{code}}"
+    return kind, (f"{message}: " if message else "") + "{host} answered {code}"
+
+
+def meaning(error: BaseException | None) -> Meaning:
+    """What an error of the SDK says about the request."""
+    return MEANINGS.get(code_of(error), Meaning.OTHER)

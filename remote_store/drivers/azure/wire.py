@@ -1,0 +1,394 @@
+"""Azure Blob Storage, through adlfs: the requests of an object store, and how its replies are read."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import hashlib
+import io
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobBlock, BlobProperties, ContentSettings
+from azure.storage.blob._generated.models import BlobHTTPHeaders, ModifiedAccessConditions
+
+from remote_store._errors import RemoteStoreError
+from remote_store._models import ContentDigest
+from remote_store.drivers.azure.clients import Clients
+from remote_store.drivers.azure.errors import Container, code_of, meaning, sdk_errors, verdict_on
+from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.objects.values import from_header, to_header
+from remote_store.drivers.objects.wire import Body, Failed, Listed, Malformed, Meaning, Object, Sums
+
+FOLDER = "hdi_isfolder"
+RESERVED = frozenset({FOLDER, "is_directory"})
+"""Names of metadata that mark folders: Data Lake Storage guide, known issues; adlfs."""
+NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+"""What Azure keeps as a name of metadata: Blob Storage REST API, naming and referencing metadata."""
+POLL = 0.2
+"""How long to wait between questions about a copy that goes on; up to ten times as long later [s]."""
+
+
+@dataclass
+class Upload:
+    """Blocks, which become a blob by a commit.
+
+    Args:
+        name: of that blob.
+        target: what it is called in the end.
+    """
+
+    name: str
+    target: str
+
+
+@dataclass
+class Copying:
+    """A copy that the service has begun."""
+
+    id: str
+    wait: float
+
+
+class AzureWire:
+    """A container of an account without hierarchical namespace.
+
+    Args:
+        clients: make the requests.
+        backend: name of the backend, for errors.
+    """
+
+    longest_name = 1024
+    """Blob Storage REST API, naming and referencing [characters, so at least as many bytes]."""
+    batch = 256
+    longest_url = 7 * 24 * 3600
+    """Blob Storage REST API, user delegation keys; account keys sign for any time."""
+    last_part_completes = False
+    folder_code = "BlobNotFound"
+    """How a folder is refused where a file is meant: what marks one among objects is none."""
+
+    def __init__(self, clients: Clients, backend: str) -> None:
+        self.clients, self.fs, self.container, self.resumes = clients, clients.fs, clients.name, clients.retries
+        self.where = Container(clients.name, backend, clients.timeout, self.fs.service_client.primary_endpoint)
+
+    async def open(self) -> None:
+        self.clients.open()
+
+    async def close(self, owned: bool) -> None:
+        await self.clients.close(owned)
+
+    # --- errors
+
+    def errors(self, key: str, ranged: bool = False) -> AbstractContextManager[None]:
+        return sdk_errors(self.where, key)
+
+    def meaning(self, error: RemoteStoreError) -> Meaning:
+        return meaning(error.__cause__)
+
+    def lost_reply(self, error: RemoteStoreError) -> bool:
+        return bool(getattr(error.__cause__, "unheard", False))
+
+    # --- worked out without a request
+
+    def sums(self, data: bytes) -> Sums:
+        return Sums(digest=ContentDigest("md5", hashlib.md5(data, usedforsecurity=False).hexdigest()))
+
+    def sums_of_parts(self, parts: Sequence[Any]) -> Sums:
+        return Sums()  # `complete` looks for its own blocks.
+
+    def kept(self, metadata: Mapping[str, str] | None) -> Mapping[str, str]:
+        return metadata or {}
+
+    def in_batch(self, name: str) -> bool:
+        return True
+
+    # --- requests
+
+    def _blob(self, name: str) -> Any:
+        return self.clients.container.get_blob_client(name)
+
+    async def head(self, name: str) -> Object:
+        found = await self.look(name)
+        if found.name.endswith("/") and not name.endswith("/"):
+            raise refusal(404, self.folder_code)
+        return found
+
+    async def look(self, name: str) -> Object:
+        """The same of a folder, too, whose name then ends with a slash."""
+        return _described(await self.clients.ask(lambda: self._blob(name).get_blob_properties()), name)
+
+    async def get(self, name: str, start: int, end: int | None, etag: str | None) -> Body:
+        ranged = start > 0 or end is not None
+        request = {
+            "range": f"bytes={start}-{'' if end is None else end - 1}" if ranged else None,
+            "modified_access_conditions": ModifiedAccessConditions(if_match=quoted(etag)) if etag else None,
+        }
+        blob = self._blob(name)
+
+        def ask() -> Any:
+            # The SDK's own method asks for pieces, and for an empty blob twice.
+            generated = blob._client.blob.download
+            return generated(**request, decompress=False, cls=lambda reply, _, headers: reply.http_response)
+
+        response = await self.clients.ask(ask)
+        try:
+            if response.headers.get(f"x-ms-meta-{FOLDER}") == "true" and not name.endswith("/"):
+                raise refusal(404, self.folder_code)
+            return _body(response, start)
+        except BaseException:
+            response.internal_response.close()
+            raise
+
+    async def page(
+        self, prefix: str, token: str | None, *, one_level: bool, most: int | None, detailed: bool
+    ) -> Listed:
+        container = self.clients.container
+        options: dict[str, Any] = {"name_starts_with": prefix or None, "results_per_page": most}
+        options["include"] = ["metadata"] if detailed else None
+
+        async def ask() -> Any:
+            found = container.walk_blobs(**options, delimiter="/") if one_level else container.list_blobs(**options)
+            pages = found.by_page(continuation_token=token)
+            async for page in pages:
+                return [entry async for entry in page], pages.continuation_token
+            return [], None
+
+        entries, following = await self.clients.ask(ask)
+        folders = [entry.name for entry in entries if not isinstance(entry, BlobProperties)]
+        blobs = [entry for entry in entries if isinstance(entry, BlobProperties)]
+        return Listed(folders, [_listed(entry, detailed) for entry in blobs], following or None)
+
+    async def put(self, name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
+        request = {
+            "content_length": len(data),
+            "blob_http_headers": BlobHTTPHeaders(blob_content_type=options.content_type or "application/octet-stream"),
+            "modified_access_conditions": _conditions(options),
+        }
+        headers = {f"x-ms-meta-{key}": value for key, value in _metadata(options.metadata).items()}
+        blob = self._blob(name)
+
+        def ask() -> Any:
+            # Of bytes, which the SDK's own method makes of any content, aiohttp makes copies.
+            generated, told = blob._client.block_blob.upload, lambda _, __, headers: headers
+            return generated(**request, body=io.BytesIO(data), headers=dict(headers), cls=told)
+
+        return _written(await self.clients.ask(ask))
+
+    async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> Any:
+        blob = self._blob(dst)
+        if step is not None:
+            return await self._poll(blob, step)
+        request = {**matching(options), **({"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {})}
+        address = self._blob(src).url
+        begun = await self.clients.ask(lambda: blob.start_copy_from_url(address, **request))
+        if begun.get("copy_status") == "success":
+            return None
+        if not begun.get("copy_id"):
+            raise Malformed("no id of the copy")
+        return Copying(str(begun["copy_id"]), POLL)
+
+    async def _poll(self, blob: Any, copying: Copying) -> Copying | None:
+        """Ask about a copy; one that does not come to an end leaves nothing."""
+        try:
+            await asyncio.sleep(copying.wait)
+            found = (await self.clients.ask(lambda: blob.get_blob_properties())).copy
+            if found.id == copying.id and found.status == "pending":
+                copying.wait = min(copying.wait * 1.5, 10 * POLL)
+                return copying
+            if found.id != copying.id or found.status != "success":
+                raise Malformed(f"a copy that ended as {found.status}")
+        except BaseException:
+            await asyncio.shield(self._undo_copy(blob, copying))
+            raise
+        return None
+
+    async def _undo_copy(self, blob: Any, copying: Copying) -> None:
+        """Abort a copy, and delete the empty blob that this leaves, whose etag may be another by then."""
+        ask = self.clients.ask
+        with suppress(Exception):  # It may have ended.
+            await ask(lambda: blob.abort_copy(copying.id))
+        with suppress(Exception):
+            found = await ask(lambda: blob.get_blob_properties())
+            if found.copy.id == copying.id and found.copy.status != "success":
+                unchanged = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
+                await ask(lambda: blob.delete_blob(**unchanged))
+
+    async def delete(self, name: str, etag: str | None = None) -> None:
+        condition = {"etag": quoted(etag), "match_condition": MatchConditions.IfNotModified} if etag else {}
+        blob = self._blob(name)
+        try:
+            await self.clients.ask(lambda: blob.delete_blob(**condition))
+        except HttpResponseError as error:
+            if not (code_of(error) == "BlobNotFound" and getattr(error, "unheard", False)):
+                raise  # Else an earlier try deleted it.
+
+    async def delete_many(self, names: Sequence[str]) -> Sequence[Failed]:
+        container = self.clients.container
+
+        async def ask() -> list[Any]:
+            return [one async for one in await container.delete_blobs(*names, raise_on_any_failure=False)]
+
+        answers = await self.clients.ask(ask)
+        if len(answers) != len(names):
+            raise Malformed(f"{len(answers)} answers to {len(names)} deletes")
+        failed = []
+        for name, answer in zip(names, answers, strict=True):
+            if answer.status_code not in (202, 404):
+                code = answer.headers.get("x-ms-error-code", "")
+                failed.append(Failed(name, *verdict_on(code, answer.status_code, self.where)))
+        return failed
+
+    # --- signed URLs
+
+    async def unable_to_sign(self) -> str | None:
+        return None if self.clients.can_sign else "they are neither an account key nor of Microsoft Entra ID"
+
+    async def sign(self, name: str, method: str, expires_in: int) -> str:
+        return await self.clients.sign(name, method, expires_in)
+
+    # --- uploads in parts
+
+    async def create(self, name: str, options: WriteOptions) -> Upload:
+        _metadata(options.metadata)
+        return Upload(name, name)
+
+    async def part(self, upload: Upload, number: int, start: int, data: io.BytesIO) -> str:
+        # Blocks of a blob, those of others included, have names of one length.
+        block, content, blob = f"{uuid.uuid4().int:048d}", data.getvalue(), self._blob(upload.name)
+        await self.clients.ask(lambda: blob.stage_block(block, io.BytesIO(content), length=len(content)))
+        return block
+
+    async def complete(
+        self, upload: Upload, parts: Sequence[str], data: io.BytesIO, options: WriteOptions
+    ) -> Mapping[str, Any]:
+        blob, blocks = self._blob(upload.name), [BlobBlock(part) for part in parts]
+        content = ContentSettings(content_type=options.content_type or "application/octet-stream")
+        request = {"content_settings": content, "metadata": _metadata(options.metadata), **matching(options)}
+        try:
+            return _written(await self.clients.ask(lambda: blob.commit_block_list(blocks, **request)), whole=False)
+        except HttpResponseError as error:
+            if not getattr(error, "unheard", False):
+                raise
+            with suppress(HttpResponseError):
+                committed, _ = await blob.get_block_list("committed")
+                if [block.id for block in committed] == list(parts):
+                    return _written(vars(await blob.get_blob_properties()), whole=False)
+            raise
+
+    async def discard(self, upload: Upload) -> None:
+        """Nothing: blocks without a commit are in no listing, and gone after a week (REST API, Put Block)."""
+
+
+UNCHANGED_SOURCE = {"source_match_condition": MatchConditions.IfNotModified}
+
+
+def refusal(status: int, code: str) -> HttpResponseError:
+    """What the service would answer if it judged by the contract."""
+    error = HttpResponseError(code)
+    error.status_code, error.error_code = status, code
+    return error
+
+
+def quoted(etag: str) -> str:
+    """An etag as headers have it."""
+    return f'"{etag}"'
+
+
+def unquoted(etag: Any) -> str:
+    """An etag that a reply must tell."""
+    if not etag:
+        raise Malformed("no ETag")
+    return str(etag).removeprefix("W/").strip('"')
+
+
+def _conditions(options: WriteOptions) -> ModifiedAccessConditions | None:
+    if options.if_match is not None:
+        return ModifiedAccessConditions(if_match=quoted(options.if_match))
+    return None if options.replaces else ModifiedAccessConditions(if_none_match="*")
+
+
+def matching(options: WriteOptions) -> dict[str, Any]:
+    """The condition under which a write may happen, for the SDK's own methods."""
+    if options.if_match is not None:
+        return {"etag": quoted(options.if_match), "match_condition": MatchConditions.IfNotModified}
+    return {} if options.replaces else {"match_condition": MatchConditions.IfMissing}
+
+
+def _metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    """User metadata as headers can carry it.
+
+    Raises:
+        ValueError: a key that Azure cannot keep, or keeps for itself, or that differs from another in case alone.
+    """
+    for key in metadata or {}:
+        if not NAME.fullmatch(key) or key.lower() in RESERVED:
+            raise ValueError(f"metadata key {key!r} cannot be kept by Azure: letters, digits and _ alone can")
+    if len({key.lower() for key in metadata or {}}) < len(metadata or {}):
+        raise ValueError("metadata keys differ in case alone, which Azure does not keep")
+    return {key: to_header(value) for key, value in (metadata or {}).items()}
+
+
+def _described(found: BlobProperties, name: str, metadata: bool = True) -> Object:
+    """An object by the SDK's words; what marks a folder has a slash at its end."""
+    told = found.metadata or {}
+    if told.get(FOLDER, told.get(FOLDER.capitalize(), "")) == "true" and not name.endswith("/"):
+        name += "/"
+    settings, moment = found.content_settings, found.last_modified
+    if moment is None or found.size is None:
+        raise Malformed("no size, or no time of the last change")
+    version = getattr(found, "version_id", None)
+    return Object(
+        name,
+        found.size,
+        moment.astimezone(dt.UTC),
+        unquoted(found.etag),
+        settings.content_type,
+        {key: from_header(value) for key, value in told.items() if key.lower() not in RESERVED} if metadata else None,
+        {"version_id": version} if version else {},
+        ContentDigest("md5", bytes(settings.content_md5).hex()) if settings.content_md5 else None,
+    )
+
+
+def _listed(entry: BlobProperties, detailed: bool) -> Object:
+    if not detailed or entry.name.endswith("/"):
+        return Object(entry.name)
+    return _described(entry, entry.name, metadata=False)
+
+
+def _written(reply: Mapping[str, Any], whole: bool = True) -> dict[str, Any]:
+    """What the reply to a write says of the blob; its checksum is the content's only where that came `whole`."""
+    told = {str(name).lower(): value for name, value in reply.items()}
+    tag, md5 = unquoted(told.get("etag")), told.get("content-md5")
+    version = told.get("x-ms-version-id") or told.get("version_id")
+    digest = ContentDigest("md5", bytes(md5).hex()) if whole and isinstance(md5, bytes | bytearray) else None
+    return {"etag": tag, "digest": digest, **({"version_id": version} if version else {})}
+
+
+def _body(response: Any, start: int) -> Body:
+    """The body of a reply, which must say what it is of."""
+    reply = response.internal_response
+    tag, length = unquoted(reply.headers.get("ETag")), reply.headers.get("Content-Length", "")
+    if not length.isdecimal() or not reply.headers.get("x-ms-blob-type"):
+        raise Malformed("no length or type of the blob")
+    span = reply.headers.get("Content-Range", "")
+    if span and not span.startswith(f"bytes {start}-"):
+        raise Malformed("another range than was asked for")
+    total = span.rpartition("/")[2]
+    return Body(_Stream(reply), int(total) if total.isdecimal() else int(length), tag, bool(span))
+
+
+class _Stream:
+    """The body of a reply, as the floor reads it."""
+
+    def __init__(self, reply: Any) -> None:
+        self._reply = reply
+        self.read = reply.content.read
+
+    def close(self) -> None:
+        self._reply.close()
