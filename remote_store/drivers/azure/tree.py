@@ -33,7 +33,6 @@ from remote_store.drivers.azure.driver import AzureDriver
 from remote_store.drivers.azure.errors import IS_FOLDER, code_of
 from remote_store.drivers.azure.wire import UNCHANGED_SOURCE, AzureWire, Upload, matching, quoted, refusal, unquoted
 from remote_store.drivers.base import FILE, FOLDER, EntryKind, Page, Want, WriteOptions, warn_unspellable
-from remote_store.drivers.objects.driver import LEADS_BACK
 from remote_store.drivers.objects.keys import Tokens
 from remote_store.drivers.objects.wire import Body, Malformed, Object
 from remote_store.drivers.profiles import AZURE_HNS
@@ -291,8 +290,7 @@ class AzureTreeDriver(AzureDriver):
             if not token:
                 return
             with self.wire.errors(key):
-                if tokens.again(token):
-                    raise Malformed(LEADS_BACK)
+                tokens.check(token)
 
 
 def is_folder(found: Object) -> bool:

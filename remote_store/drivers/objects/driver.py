@@ -30,14 +30,13 @@ from remote_store.drivers.base import FILE, Driver, EntryKind, Page, Want, Write
 from remote_store.drivers.objects.keys import KeyListing, Tokens
 from remote_store.drivers.objects.reading import ObjectReader
 from remote_store.drivers.objects.seeking import Seeker
-from remote_store.drivers.objects.wire import Listed, Malformed, Meaning, Object, Sums, Wire, replaced
+from remote_store.drivers.objects.wire import Listed, Meaning, Object, Sums, Wire, replaced
 from remote_store.drivers.objects.writing import ObjectSink
 from remote_store.io.ranges import RangeReader
 
 P = ParamSpec("P")
 T = TypeVar("T")
 MIB = 1 << 20
-LEADS_BACK = "it leads back to where the listing was"
 
 
 class ObjectDriver(Driver):
@@ -369,14 +368,12 @@ class ObjectDriver(Driver):
                 key, self.wire.page, prefix, token, one_level=one_level, most=most, detailed=detailed
             )
             with self.wire.errors(key):
-                if page.objects and firsts.again(page.objects[0].name):
-                    raise Malformed(LEADS_BACK)
+                firsts.check(page.objects[0].name if page.objects else None)
             yield page
             if (token := page.token) is None:
                 return
             with self.wire.errors(key):
-                if tokens.again(token):
-                    raise Malformed(LEADS_BACK)
+                tokens.check(token)
 
     async def list_pages(
         self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""

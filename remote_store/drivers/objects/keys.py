@@ -5,7 +5,7 @@ from __future__ import annotations
 from remote_store._models import FolderEntry, folder_entry
 from remote_store._paths import below, join, spellable
 from remote_store.drivers.base import Page, Want, warn_unspellable
-from remote_store.drivers.objects.wire import Object
+from remote_store.drivers.objects.wire import Malformed, Object
 
 
 class KeyListing:
@@ -84,11 +84,12 @@ class Tokens:
     def __init__(self) -> None:
         self._count, self._kept = 0, ""
 
-    def again(self, token: str) -> bool:
-        """Whether a token was given before; to be asked once for each."""
+    def check(self, token: str | None) -> None:
+        """Raise `Malformed` for a token that was given before; to be asked once for each."""
+        if token is None:
+            return
         self._count += 1
         if token == self._kept:
-            return True
+            raise Malformed("it leads back to where the listing was")
         if self._count & (self._count - 1) == 0:
             self._kept = token
-        return False
