@@ -11,6 +11,7 @@ import google.auth.exceptions as auth
 
 from remote_store._errors import (
     BackendUnavailable,
+    CapabilityNotSupported,
     InvalidPath,
     PermissionDenied,
     PreconditionFailed,
@@ -34,6 +35,8 @@ PAYS = (
     PermissionDenied,
     f"{DENIED}: {{host}} wants to know who pays for the requests; pass requester_pays='the project that pays'",
 )
+ZONAL = "zonalBucket"
+"""Our own reason: Cloud Storage guide, Rapid Bucket."""
 REASONS: dict[str, tuple[type[RemoteStoreError], str]] = {
     **dict.fromkeys(
         ("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"),
@@ -47,6 +50,10 @@ REASONS: dict[str, tuple[type[RemoteStoreError], str]] = {
         (ResourceLocked, "The object is under a retention policy or a hold ({code})"),
     ),
     "userProjectMissing": PAYS,
+    ZONAL: (
+        CapabilityNotSupported,
+        "The bucket is zonal (Rapid storage class): it takes writes by gRPC alone, which this driver does not speak",
+    ),
     "keyTooLong": (InvalidPath, "Path is not valid on this storage: it is too long"),
 }
 """Reason in an answer → error: Cloud Storage JSON API, HTTP status and error codes."""

@@ -23,7 +23,7 @@ import google_crc32c
 from remote_store._errors import RemoteStoreError
 from remote_store._models import ContentDigest
 from remote_store.drivers.base import WriteOptions
-from remote_store.drivers.gcs.errors import Bucket, meaning, service_errors, verdict_on
+from remote_store.drivers.gcs.errors import REASONS, ZONAL, Bucket, meaning, service_errors, verdict_on
 from remote_store.drivers.gcs.replies import FIELDS, Crc32c, described, generation_of, whole, written
 from remote_store.drivers.gcs.session import Answer, Refused, Session
 from remote_store.drivers.gcs.signing import signed_url
@@ -168,8 +168,19 @@ class GCSWire:
         )
         url = self.session.url(f"upload/{self._objects()}", uploadType="multipart", **_conditions(options))
         headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
-        answer = await self.session.send("POST", url, headers, lambda: io.BytesIO(body), container=True)
-        return written(answer.json())
+        return written((await self._upload(url, headers, lambda: io.BytesIO(body))).json())
+
+    async def _upload(self, url: str, headers: Mapping[str, str], data: Any) -> Answer:
+        """Send a request that makes an object, or begins to; a bucket that takes none gets a reason of its own."""
+        try:
+            return await self.session.send("POST", url, headers, data, good=(200, 201), container=True)
+        except Refused as error:
+            if error.status == 400 and error.reason not in REASONS:
+                place = self.session.url(f"storage/v1/b/{quote(self.container, safe='')}", fields="locationType")
+                with suppress(Refused, Malformed):  # The first refusal stands when the question fails.
+                    if (await self.session.send("GET", place)).json().get("locationType") == "zone":
+                        error.reason = ZONAL
+            raise
 
     async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> Any:
         own, token, copied, idle = step or Step(None)
@@ -254,7 +265,7 @@ class GCSWire:
             "X-Upload-Content-Type": options.content_type or "application/octet-stream",
         }
         resource = _packed(_properties(name, options))
-        answer = await self.session.send("POST", url, headers, resource, good=(200, 201), container=True)
+        answer = await self._upload(url, headers, resource)
         place = answer.headers.get("Location", "")
         if not place.startswith(("http://", "https://")):
             raise Malformed("no Location of an upload")
