@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -176,6 +177,8 @@ async def test_a_fault_that_stays_is_an_error_after_a_few_tries(filled: Place, v
         await call.work(filled)
     unreachable(caught.value, ("key", "new", ".", "", "folder", "folder/a", "folder/b"))
     assert max(tries.count(one) for one in tries) == 4
+    assert (task := asyncio.current_task())
+    assert task.cancelling() == 0
     assert filled.contents() == KEPT
     await filled.works()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import threading
 import traceback
 import urllib.error
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
+import aiohttp
 import pytest
 from helpers.gcs import PART, Place, gcs_place, gcs_view, on_part, pieces
 from servers.gcs import BUCKET, GcsServer
@@ -19,7 +21,7 @@ from servers.gcs_answers import Hook
 from servers.gcs_faults import GONE, UNAUTHORIZED, half_body, hang, instead, page, reset_after, reset_before, when
 from servers.gcs_login import service_account, user
 
-from remote_store import CapabilityNotSupported, RemoteStoreError, Store
+from remote_store import BackendUnavailable, CapabilityNotSupported, RemoteStoreError, Store
 from remote_store.backends import GCSBackend
 
 WEEK = 7 * 24 * 3600
@@ -211,3 +213,31 @@ def test_a_deadline_tells_no_address(gcs_server: GcsServer) -> None:
     told = "".join(traceback.format_exception(caught.value))
     assert "upload_id" not in told
     assert "/upload/" not in told
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda url: aiohttp.ClientOSError(None, f"Can not write request body for {url}"),
+        lambda url: aiohttp.ServerTimeoutError(f"Connection timeout to host {url}"),
+        lambda url: aiohttp.ClientPayloadError(f"of {url}"),
+    ],
+)
+async def test_what_aiohttp_says_of_an_address_is_not_passed_on(
+    gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch, make: Any
+) -> None:
+    send = aiohttp.ClientSession._request
+
+    async def fails(self: Any, method: str, url: Any, **options: Any) -> Any:
+        if "upload_id" in str(url) and method == "PUT":
+            raise make(url)
+        return await send(self, method, url, **options)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", fails)
+    async with gcs_place("async", gcs_server, retries=0) as place:
+        with pytest.raises(BackendUnavailable) as caught:
+            await place.view.write("key", place.view.stream(pieces(2)))
+        told = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__cause__)
+        assert "upload_id=***" in told
+        assert re.search("upload_id=[0-9a-f]", told) is None
+        await place.works()

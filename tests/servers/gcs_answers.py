@@ -12,6 +12,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from servers.double_answers import HTML as HTML
+from servers.double_answers import JSON as JSON
 from servers.double_answers import XML as XML
 from servers.double_answers import Answer as Answer
 from servers.double_answers import CarryOut as CarryOut
