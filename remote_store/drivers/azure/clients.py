@@ -9,6 +9,7 @@ import asyncio
 import datetime as dt
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -94,6 +95,7 @@ class Clients:
         connector = aiohttp.TCPConnector(**self._connector)
         session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=True)
         session._retry_connection = False  # aiohttp would silently send a PUT again when a reused connection breaks.
+        weakref.finalize(self, _let_go, session, asyncio.get_running_loop())
         self._session, own = session, self.fs.service_client
         self.service = BlobServiceClient(own.url, credential=own.credential, **self._options())
         self.container = self.service.get_container_client(self.name)
@@ -120,14 +122,13 @@ class Clients:
         return service.get_file_system_client(self.name)
 
     async def close(self, owned: bool) -> None:
-        """Let go of the connections; of the filesystem and its credentials, too, where nobody else has them."""
+        """Let go of the connections; of the filesystem and the credentials it made, too, where nobody else has them."""
         if self._session is not None:
             await self._session.close()
         if owned:
             await self.fs.service_client.close()
-            if close := getattr(self.fs.credential, "close", None):
-                await close()
-            if self.fs.sync_credential is not None:
+            if self.fs.sync_credential is not None:  # adlfs has made both.
+                await self.fs.credential.close()
                 await asyncio.to_thread(self.fs.sync_credential.close)
 
     async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
@@ -164,6 +165,18 @@ class Clients:
         allowed = BlobSasPermissions(read=True) if method == "GET" else BlobSasPermissions(create=True, write=True)
         signature = generate_blob_sas(account, self.name, name, **key, permission=allowed, expiry=until)
         return f"{self.container.get_blob_client(name).url.partition('?')[0]}?{signature}"
+
+
+def _let_go(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+    """Close the connections of a store that nobody closed, in the thread of their loop."""
+    connector = session.connector
+    session.detach()
+    if connector is not None and not connector.closed:
+        with suppress(RuntimeError):  # The loop ends.
+            if loop.is_running():
+                loop.call_soon_threadsafe(connector._close)
+            else:
+                connector._close()
 
 
 def detach(fs: AzureBlobFileSystem) -> None:
