@@ -19,12 +19,13 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.implementations.zip import ZipFileSystem
 from helpers.kinds import unknown_filesystem
-from servers import ftp, rclone, s3
+from servers import fake_gcs, ftp, gcs, rclone, s3
+from servers.gcs_login import service_account
 from servers.ports import free_port
 from servers.processes import connect, running, wait_until_up
 
 from remote_store import FsspecBackend, Store
-from remote_store.backends import LocalBackend, S3Backend
+from remote_store.backends import GCSBackend, LocalBackend, S3Backend
 
 KIB = b"x" * 1024
 FILES = {"f": KIB, "big": KIB * 1024, **{f"d/{number:03}": KIB for number in range(100)}}
@@ -71,6 +72,26 @@ def over_s3(start: Callable[[], AbstractContextManager[Any]]) -> Iterator[Place]
         with Store(S3Backend(bucket, "matrix", **options)) as store:
             asked = server.requests if start is s3.moto else None
             yield Place(store, bare_s3(options), f"{bucket}/matrix", asked)
+
+
+def over_gcs(server: gcs.GcsServer, **login: Any) -> Iterator[Place]:
+    from gcsfs.core import GCSFileSystem  # The other one of gcsfs asks by gRPC first.
+
+    fs = GCSFileSystem(**server.options, skip_instance_cache=True)
+    with Store(GCSBackend(gcs.BUCKET, "matrix", **{**server.options, **login})) as store:
+        yield Place(store, fs, f"{gcs.BUCKET}/matrix", None if server.pid else server.requests)
+
+
+@contextmanager
+def double_of_gcs() -> Iterator[Place]:
+    with gcs.gcs() as server, server.having(bare_newlines=True):  # Of the bare filesystem.
+        yield from over_gcs(server, token=service_account(server.endpoint))
+
+
+@contextmanager
+def over_fake_gcs() -> Iterator[Place]:
+    with fake_gcs.fake_gcs() as server:
+        yield from over_gcs(server)
 
 
 @contextmanager
@@ -144,6 +165,8 @@ PLACES: dict[str, tuple[str, str, Callable[[], AbstractContextManager[Place]]]] 
     "moto": ("s3", "moto", partial(over_s3, s3.moto)),
     "ministack": ("s3", "ministack", partial(over_s3, s3.ministack)),
     "rclone": ("s3", "rclone", partial(over_s3, rclone.rclone)),
+    "gcs": ("gcs", "own double", double_of_gcs),
+    "fake-gcs": ("gcs", "fake-gcs", over_fake_gcs),
     "sftp": ("sftp", "rclone", sftp),
     "webdav": ("webdav", "rclone", webdav),
     "ftp": ("ftp", "pyftpdlib", over_ftp),

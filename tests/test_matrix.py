@@ -15,7 +15,7 @@ import pytest
 from helpers.deadline import DEADLINE
 
 from remote_store import Capability, Store
-from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+from remote_store.backends import GCSBackend, LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify import certify
 
 pytestmark = pytest.mark.full
@@ -33,7 +33,8 @@ BUDGET = {
     "open_atomic 1 KiB": 1,
     "read 1 MiB": 1,
 }
-"""Requests of a call, as the contract has them."""
+"""Requests of a call on S3, as the contract has them."""
+ON_GCS = BUDGET | {"move 1 KiB": 1, "delete": 1}
 PACKAGES = {
     "remote_store": "remote_store",
     "s3fs": "s3fs",
@@ -56,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("s3fs")
     folder = tmp_path_factory.mktemp("matrix")
     written = ("--markdown", str(folder / "matrix.md"), "--svg", str(folder / "matrix.svg"))
-    found = run("--quick", "--places", "local,memory,moto", "--json", *written)
+    found = run("--quick", "--places", "local,memory,moto,gcs", "--json", *written)
     (folder / "matrix.json").write_text(found, encoding="utf-8")
     return folder
 
@@ -67,7 +68,7 @@ def data(folder: Path) -> Any:
 
 
 def test_every_capability_and_call_of_every_place_is_there(data: Any) -> None:
-    assert [place["name"] for place in data["places"]] == ["local", "memory", "moto"]
+    assert [place["name"] for place in data["places"]] == ["local", "memory", "moto", "gcs"]
     assert data["skipped"] == {}
     for place in data["places"]:
         assert set(place["capabilities"]) == {capability.name for capability in Capability}
@@ -87,14 +88,17 @@ def test_what_is_declared_and_observed_is_what_certify_finds(data: Any, tmp_path
             assert not place["rules_broken"]
             assert not report.broken
         else:
-            expected = {c.name: (c in S3Backend.CAPABILITIES,) * 2 for c in Capability}
+            declared = {"s3": S3Backend, "gcs": GCSBackend}[place["kind"]].CAPABILITIES
+            expected = {c.name: (c in declared,) * 2 for c in Capability}
+            if place["kind"] == "gcs":  # A role may lack the right to rename.
+                expected["ATOMIC_MOVE"] = False, True
         found = {name: (each["declared"], each["observed"]) for name, each in place["capabilities"].items()}
         assert found == expected
 
 
 def test_requests_are_those_of_the_contract(data: Any) -> None:
-    moto = data["places"][2]["operations"]
-    assert {name: found["requests"] for name, found in moto.items()} == BUDGET
+    for place, budget in zip(data["places"][2:], (BUDGET, ON_GCS), strict=True):
+        assert {name: found["requests"] for name, found in place["operations"].items()} == budget
     peers = {row: values["remote_store"] for row, values in data["peers"]["requests"].items()}
     assert peers.pop("delete") == 2
     assert set(peers.values()) == {1}
@@ -117,6 +121,7 @@ def test_page_and_picture_show_what_was_found(folder: Path) -> None:
     for name in (*(f"`{capability.name}`" for capability in Capability), *BUDGET):
         assert f"| {name} |" in page
     assert "(matrix.svg)" in page
+    assert "The double of Google Cloud Storage" in page
     for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1
     texts = ["".join(node.itertext()) for node in ET.parse(folder / "matrix.svg").iter()]
