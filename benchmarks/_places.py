@@ -77,6 +77,7 @@ def over_s3(start: Callable[[], AbstractContextManager[Any]]) -> Iterator[Place]
 def over_gcs(server: gcs.GcsServer, **login: Any) -> Iterator[Place]:
     from gcsfs.core import GCSFileSystem  # The other one of gcsfs asks by gRPC first.
 
+    logging.getLogger("gcsfs").addHandler(logging.NullHandler())  # Else it tells the terminal of what is not there.
     fs = GCSFileSystem(**server.options, skip_instance_cache=True)
     with Store(GCSBackend(gcs.BUCKET, "matrix", **{**server.options, **login})) as store:
         yield Place(store, fs, f"{gcs.BUCKET}/matrix", None if server.pid else server.requests)
