@@ -15,11 +15,12 @@ import pytest
 pytest.importorskip("s3fs")
 
 from s3fs import S3FileSystem
+from servers import azure
 from servers.s3 import BUCKET, S3Server
 
-from remote_store import FsspecBackend, RemoteStoreError, Store
-from remote_store.aio import AsyncS3Backend, AsyncStore
-from remote_store.backends import S3Backend
+from remote_store import CapabilityNotSupported, FsspecBackend, RemoteStoreError, Store
+from remote_store.aio import AsyncAzureBackend, AsyncS3Backend, AsyncStore
+from remote_store.backends import AzureBackend, S3Backend
 
 SECRET = "hunter2hunter2hunter2hunter2-key"  # As long as a customer's key must be.
 
@@ -54,7 +55,8 @@ def records() -> Iterator[Records]:
         root.removeHandler(handler)
 
 
-Setup = Callable[[S3Server, pytest.MonkeyPatch, Path], tuple[dict[str, Any], list[str], set[str]]]
+Setup = Callable[[Any, pytest.MonkeyPatch, Path], tuple[dict[str, Any], list[str], set[str]]]
+"""Options of a backend on a server, secrets, and loggers that would tell them."""
 
 
 def session_token(server: S3Server, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
@@ -92,6 +94,45 @@ def web_identity(server: S3Server, monkeypatch: pytest.MonkeyPatch, folder: Path
     return options, [SECRET], {"botocore.endpoint", "botocore.parsers"}
 
 
+async def secrets_of_s3(store: AsyncStore) -> list[str]:
+    """What a store got hold of."""
+    credentials = await store.unwrap(S3FileSystem).session.get_credentials()
+    found = await credentials.get_frozen_credentials() if credentials else None
+    url = await store.unwrap(S3FileSystem)._url(store.native_path("f"))
+    signature = url.partition("Signature=")[2].partition("&")[0]
+    return [signature, *(filter(None, (found.access_key, found.secret_key, found.token)) if found else ())]
+
+
+def account_key(server: azure.AzureServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    return server.options, [azure.KEY], set()
+
+
+def sas(server: azure.AzureServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    """A signature is a part of each URL."""
+    signature = f"sv=2025-05-05&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00:00:00Z&sig={SECRET}"
+    login = f"BlobEndpoint={server.endpoint};SharedAccessSignature={signature}"
+    return {"connection_string": login}, [SECRET], set()
+
+
+def folders_by_sas(server: azure.AzureServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    options, secrets, tellers = sas(server, monkeypatch, folder)
+    return {**options, "hns": True}, secrets, tellers
+
+
+async def secrets_of_azure(store: AsyncStore) -> list[str]:
+    """A signature for a time."""
+    with suppress(CapabilityNotSupported):
+        return [(await store.sign("f")).partition("sig=")[2]]
+    return []
+
+
+S3 = ("moto_server", BUCKET, AsyncS3Backend, S3Backend, secrets_of_s3)
+AZURE = ("azure_server", azure.CONTAINER, AsyncAzureBackend, AzureBackend, secrets_of_azure)
+FOLDERS = ("azure_server", azure.HNS, *AZURE[2:])
+SETUPS: list[tuple[Any, Setup]] = [(S3, setup) for setup in (session_token, customer_key, userinfo, web_identity)]
+SETUPS += [(AZURE, account_key), (AZURE, sas), (FOLDERS, folders_by_sas)]
+
+
 async def use(store: AsyncStore) -> None:
     """Each kind of request, a multipart upload and errors among them; what the server makes of them does not count."""
     for attempt in (
@@ -113,24 +154,28 @@ async def use(store: AsyncStore) -> None:
         assert [file async for file in store.list_files("", recursive=True)]
 
 
-@pytest.mark.parametrize("setup", [session_token, customer_key, userinfo, web_identity])
+@pytest.mark.parametrize(("service", "setup"), SETUPS, ids=[setup.__name__ for _, setup in SETUPS])
 def test_no_secret_is_logged(
-    setup: Setup, moto_server: S3Server, records: Records, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    service: Any,
+    setup: Setup,
+    request: pytest.FixtureRequest,
+    records: Records,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    options, secrets, tellers = setup(moto_server, monkeypatch, tmp_path)
-    prefix = moto_server.fresh_prefix()
+    needs, container, asynchronous, synchronous, gathered = service
+    server = request.getfixturevalue(needs)
+    options, secrets, tellers = setup(server, monkeypatch, tmp_path)
+    prefix = server.fresh_prefix()
 
     async def main() -> list[str]:
-        async with AsyncStore(AsyncS3Backend(BUCKET, prefix, **options)) as store:
+        async with AsyncStore(asynchronous(container, prefix, **options)) as store:
             await use(store)
-            credentials = await store.unwrap(S3FileSystem).session.get_credentials()
-            found = await credentials.get_frozen_credentials() if credentials else None
-            url = await store.unwrap(S3FileSystem)._url(f"{BUCKET}/{prefix}/f")
-            signature = url.partition("Signature=")[2].partition("&")[0]
-            return [signature, *(filter(None, (found.access_key, found.secret_key, found.token)) if found else ())]
+            found: list[str] = await gathered(store)
+            return found
 
     secrets = [*secrets, *asyncio.run(main())]
-    with Store(S3Backend(BUCKET, prefix, **options)) as store:
+    with Store(synchronous(container, prefix, **options)) as store:
         with suppress(RemoteStoreError):
             store.read_bytes("h")
         with suppress(RemoteStoreError):

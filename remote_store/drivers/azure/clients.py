@@ -20,7 +20,9 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.filedatalake.aio import DataLakeServiceClient, FileSystemClient
+from multidict import CIMultiDict, CIMultiDictProxy
 
+from remote_store.drivers.logs import redacted
 from remote_store.drivers.objects.tries import Tries, Try
 from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.reasons import kinds
@@ -52,6 +54,21 @@ def check_reply(reply: Any) -> None:
     if response.status_code < 300 and not response.headers.get("x-ms-request-id"):
         response.internal_response.close()
         raise Malformed("it has no x-ms-request-id")
+
+
+def hide_signatures(error: BaseException | None) -> None:
+    """Hide in an error, and in what caused it, signatures in the URLs that aiohttp tells."""
+    while error is not None:
+        error.args = tuple(redacted(each) if isinstance(each, str) else each for each in error.args)
+        if isinstance(error, AzureError):
+            error.message = redacted(str(error.message))
+        elif isinstance(error, aiohttp.ClientResponseError):
+            url = error.request_info.real_url.with_query(None)
+            error.request_info = aiohttp.RequestInfo(
+                url, error.request_info.method, CIMultiDictProxy(CIMultiDict()), url
+            )
+            error.args = (error.request_info, *error.args[1:])
+        error = error.__cause__ or error.__context__
 
 
 def _refused(error: BaseException | None) -> HttpResponseError | None:
@@ -138,6 +155,7 @@ class Clients:
             try:
                 return await request()
             except (AzureError, aiohttp.ClientError, OSError) as error:
+                hide_signatures(error)
                 await tries.again(error)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 refused = _refused(error)

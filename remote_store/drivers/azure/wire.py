@@ -65,7 +65,8 @@ class AzureWire:
 
     def __init__(self, clients: Clients, backend: str) -> None:
         self.clients, self.fs, self.container, self.resumes = clients, clients.fs, clients.name, clients.retries
-        self.where = Container(clients.name, backend, clients.timeout, self.fs.service_client.primary_endpoint)
+        endpoint = self.fs.service_client.primary_endpoint.partition("?")[0]  # A signature may follow.
+        self.where = Container(clients.name, backend, clients.timeout, endpoint)
 
     async def open(self) -> None:
         self.clients.open()
