@@ -62,8 +62,8 @@ WAYS: dict[str, Callable[[Store, str, int], object]] = {
     "move": lambda store, path, racer: store.move(f"of/{racer}/{path}", path),
 }
 LARGE_ROUNDS = 2
-LATER = {"-Expires=600": "-Expires=601"}
-"""How Amazon and Google say when a URL expires; Azure gives a date."""
+LATER = {"-Ex": "-Expires=601", "se=": "se=2099-01-01T00%3A00%3A00Z"}
+"""Until when a URL is good, as Amazon and Google say it, and as Azure does."""
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -114,7 +114,7 @@ def test_a_signed_url_is_good_for_what_it_says_alone(store: Store) -> None:
         assert reply.read() == b"content"
     headers = {"Content-Type": "application/octet-stream", "x-ms-blob-type": "BlockBlob"}  # Which Azure asks for.
     put = urllib.request.Request(url, b"changed", headers, method="PUT")
-    later = re.sub("-Expires=600|&se=[^&]+", lambda found: LATER.get(found[0], "&se=2099-01-01T00%3A00%3A00Z"), url)
+    later = re.sub("-Expires=600|(?<=[?&])se=[^&]+", lambda found: LATER[found[0][:3]], url)
     assert later != url
     for refused in (put, later):
         with pytest.raises(urllib.error.HTTPError) as raised:
