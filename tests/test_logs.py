@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("s3fs")
 
+from adlfs import AzureBlobFileSystem
 from s3fs import S3FileSystem
 from servers import azure
 from servers.s3 import BUCKET, S3Server
@@ -195,6 +196,18 @@ def test_all_loggers_of_the_sdks_are_filtered(moto_server: S3Server, records: Re
     speaking = {name for name in records.names if name.partition(".")[0] in {*LOGGERS, *by_name("s3").loggers}}
     assert {"botocore.endpoint", "s3fs"} <= speaking
     assert {name for name in speaking if _hide not in logging.getLogger(name).filters} <= {"botocore.loaders"}
+
+
+def test_all_loggers_of_azure_are_filtered(records: Records, azure_server: azure.AzureServer) -> None:
+    from remote_store.drivers.kinds import by_name
+    from remote_store.drivers.logs import LOGGERS, _hide
+
+    with Store(AzureBackend(azure.CONTAINER, azure_server.fresh_prefix(), **azure_server.options)) as store:
+        store.write("f", b"1")
+        store.unwrap(AzureBlobFileSystem).ls(azure.CONTAINER)
+    speaking = {name for name in records.names if name.partition(".")[0] in {*LOGGERS, *by_name("azure").loggers}}
+    assert "azure.core.pipeline.policies.http_logging_policy" in speaking
+    assert {name for name in speaking if _hide not in logging.getLogger(name).filters} == set()
 
 
 def test_a_store_over_a_filesystem_of_the_users_own_hides_too(
