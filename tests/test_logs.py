@@ -14,14 +14,15 @@ import pytest
 
 pytest.importorskip("s3fs")
 
+from adlfs import AzureBlobFileSystem
 from s3fs import S3FileSystem
-from servers import gcs_login
+from servers import azure, gcs_login
 from servers.gcs import GcsServer
 from servers.s3 import BUCKET, S3Server
 
 from remote_store import CapabilityNotSupported, FsspecBackend, RemoteStoreError, Store
-from remote_store.aio import AsyncGCSBackend, AsyncS3Backend, AsyncStore
-from remote_store.backends import GCSBackend, S3Backend
+from remote_store.aio import AsyncAzureBackend, AsyncGCSBackend, AsyncS3Backend, AsyncStore
+from remote_store.backends import AzureBackend, GCSBackend, S3Backend
 
 SECRET = "hunter2hunter2hunter2hunter2-key"  # As long as a customer's key must be.
 
@@ -102,7 +103,7 @@ async def secrets_of_s3(store: AsyncStore, server: S3Server) -> list[str]:
     """What a store got hold of."""
     credentials = await store.unwrap(S3FileSystem).session.get_credentials()
     found = await credentials.get_frozen_credentials() if credentials else None
-    url = await store.unwrap(S3FileSystem)._url(f"{store.native_path('f')}")
+    url = await store.unwrap(S3FileSystem)._url(store.native_path("f"))
     signature = url.partition("Signature=")[2].partition("&")[0]
     return [signature, *(filter(None, (found.access_key, found.secret_key, found.token)) if found else ())]
 
@@ -133,10 +134,36 @@ async def secrets_of_gcs(store: AsyncStore, server: GcsServer) -> list[str]:
     return found
 
 
-S3 = ("moto_server", AsyncS3Backend, S3Backend, secrets_of_s3)
-GCS = ("gcs_server", AsyncGCSBackend, GCSBackend, secrets_of_gcs)
-SETUPS = [(S3, setup) for setup in (session_token, customer_key, userinfo, web_identity)]
+def account_key(server: azure.AzureServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    return server.options, [azure.KEY], set()
+
+
+def sas(server: azure.AzureServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    """A signature is a part of each URL."""
+    signature = f"sv=2025-05-05&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00:00:00Z&sig={SECRET}"
+    login = f"BlobEndpoint={server.endpoint};SharedAccessSignature={signature}"
+    return {"connection_string": login}, [SECRET], set()
+
+
+def folders_by_sas(server: azure.AzureServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    options, secrets, tellers = sas(server, monkeypatch, folder)
+    return {**options, "hns": True}, secrets, tellers
+
+
+async def secrets_of_azure(store: AsyncStore, server: azure.AzureServer) -> list[str]:
+    """A signature for a time."""
+    with suppress(CapabilityNotSupported):
+        return [(await store.sign("f")).partition("sig=")[2]]
+    return []
+
+
+S3 = ("moto_server", BUCKET, AsyncS3Backend, S3Backend, secrets_of_s3)
+GCS = ("gcs_server", BUCKET, AsyncGCSBackend, GCSBackend, secrets_of_gcs)
+AZURE = ("azure_server", azure.CONTAINER, AsyncAzureBackend, AzureBackend, secrets_of_azure)
+FOLDERS = ("azure_server", azure.HNS, *AZURE[2:])
+SETUPS: list[tuple[Any, Setup]] = [(S3, setup) for setup in (session_token, customer_key, userinfo, web_identity)]
 SETUPS += [(GCS, setup) for setup in (service_account_key, refresh_token, access_token)]
+SETUPS += [(AZURE, account_key), (AZURE, sas), (FOLDERS, folders_by_sas)]
 
 
 async def use(store: AsyncStore) -> None:
@@ -169,19 +196,19 @@ def test_no_secret_is_logged(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    needs, asynchronous, synchronous, gathered = service
+    needs, container, asynchronous, synchronous, gathered = service
     server = request.getfixturevalue(needs)
     options, secrets, tellers = setup(server, monkeypatch, tmp_path)
     prefix = server.fresh_prefix()
 
     async def main() -> list[str]:
-        async with AsyncStore(asynchronous(BUCKET, prefix, **options)) as store:
+        async with AsyncStore(asynchronous(container, prefix, **options)) as store:
             await use(store)
             found: list[str] = await gathered(store, server)
             return found
 
     secrets = [*secrets, *asyncio.run(main())]
-    with Store(synchronous(BUCKET, prefix, **options)) as store:
+    with Store(synchronous(container, prefix, **options)) as store:
         with suppress(RemoteStoreError):
             store.read_bytes("h")
         with suppress(RemoteStoreError):
@@ -201,6 +228,18 @@ def test_all_loggers_of_the_sdks_are_filtered(moto_server: S3Server, records: Re
     speaking = {name for name in records.names if name.partition(".")[0] in {*LOGGERS, *by_name("s3").loggers}}
     assert {"botocore.endpoint", "s3fs"} <= speaking
     assert {name for name in speaking if _hide not in logging.getLogger(name).filters} <= {"botocore.loaders"}
+
+
+def test_all_loggers_of_azure_are_filtered(records: Records, azure_server: azure.AzureServer) -> None:
+    from remote_store.drivers.kinds import by_name
+    from remote_store.drivers.logs import LOGGERS, _hide
+
+    with Store(AzureBackend(azure.CONTAINER, azure_server.fresh_prefix(), **azure_server.options)) as store:
+        store.write("f", b"1")
+        store.unwrap(AzureBlobFileSystem).ls(azure.CONTAINER)
+    speaking = {name for name in records.names if name.partition(".")[0] in {*LOGGERS, *by_name("azure").loggers}}
+    assert "azure.core.pipeline.policies.http_logging_policy" in speaking
+    assert {name for name in speaking if _hide not in logging.getLogger(name).filters} == set()
 
 
 def test_a_store_over_a_filesystem_of_the_users_own_hides_too(

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("typer")
 
 from helpers.deadline import DEADLINE
-from servers import gcs, gcs_login
+from servers import azure, gcs, gcs_login
 from servers.s3 import BUCKET, KEY, SECRET, S3Server
 from typer.testing import CliRunner
 
@@ -43,6 +43,7 @@ def rs() -> Run:
         told = result.stdout_bytes + result.stderr_bytes
         assert SECRET.encode() not in told
         assert KEY.encode() not in told
+        assert azure.KEY.encode() not in told
         assert (b"Traceback" in told) == ("--debug" in arguments and code == 1)
         assert result.exit_code == code, told.decode(errors="replace")
         return result
@@ -110,6 +111,19 @@ def gs(gcs_server: gcs.GcsServer, tmp_path_factory: pytest.TempPathFactory, monk
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_server.endpoint)
     return f"gs://{gcs.BUCKET}/{gcs_server.fresh_prefix()}"
+
+
+@pytest.fixture
+def abfs(azure_server: azure.AzureServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty folder on Azure; credentials, and the service, are where adlfs looks for them."""
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azure_server.connection_string)
+    return f"abfs://{azure.HNS}/{azure_server.fresh_prefix()}"
+
+
+@pytest.fixture
+def az(abfs: str) -> str:
+    """Likewise, where there are no folders."""
+    return abfs.replace(f"abfs://{azure.HNS}", f"az://{azure.CONTAINER}")
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from remote_store.drivers.kinds import KINDS, profiles
 PROFILES = profiles(KINDS)
 
 
-def test_caps_are_those_of_the_place(rs: Any, answered: Any, workplace: Path, s3: str, gs: str) -> None:
-    for place, backend in ((workplace, "local"), (s3, "s3"), (gs, "gcs")):
+def test_caps_are_those_of_the_place(rs: Any, answered: Any, workplace: Path, s3: str, gs: str, az: str) -> None:
+    for place, backend in ((workplace, "local"), (s3, "s3"), (gs, "gcs"), (az, "azure")):
         with Store.from_url(str(place)) as store:
             expected = {capability.value: store.supports(capability) for capability in Capability}
         told = answered("caps", place)
@@ -44,14 +44,16 @@ def test_matrix_is_that_of_the_profiles(rs: Any, answered: Any) -> None:
     assert all(name in told for name in (*PROFILES, *Capability))
 
 
-def test_ping_asks_the_place(rs: Any, answered: Any, workplace: Path, s3: str, gs: str) -> None:
-    for place in (s3, gs):
+def test_ping_asks_the_place(rs: Any, answered: Any, workplace: Path, s3: str, gs: str, az: str, abfs: str) -> None:
+    for place in (s3, gs, az, abfs):
         assert answered("ping", place) == {"place": place, "answers": True}
     assert answered("ping", workplace)["answers"] is True
 
 
-def test_a_ping_that_fails_names_the_place_as_it_was_given(rs: Any, s3: str, gs: str, configured: Any) -> None:
-    for scheme in ("s3", "gs"):
+def test_a_ping_that_fails_names_the_place_as_it_was_given(
+    rs: Any, s3: str, gs: str, abfs: str, configured: Any
+) -> None:
+    for scheme in ("s3", "gs", "az", "abfs"):
         missing = f"{scheme}://no-such-bucket/prefix"
         assert rs("ping", missing, code=1).stderr == f"error: Container 'no-such-bucket' not found: {missing}\n"
     configured('[stores.lost]\nurl = "s3://no-such-bucket"\n')

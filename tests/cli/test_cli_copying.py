@@ -18,7 +18,8 @@ from remote_store import Capability, Store
 from remote_store.cli import _transfer
 
 TREE = {"a.txt": b"1", "d/b.txt": b"22", "d/e/c.txt": b"333"}
-CONTENT = {"s3": re.compile("GET (?!.*list-type)"), "gs": re.compile("GET .*alt=media")}
+AZURE = re.compile("GET (?!.*(restype|resource)=)")
+CONTENT = {"s3": re.compile("GET (?!.*list-type)"), "gs": re.compile("GET .*alt=media"), "az": AZURE, "abfs": AZURE}
 """Requests that fetch what is in a file."""
 
 
@@ -27,7 +28,7 @@ def tree(workplace: Path) -> Path:
     return fill(workplace / "tree", a=b"1", d__b=b"22", d__e__c=b"333")
 
 
-@pytest.fixture(params=["local", *(pytest.param(name, marks=pytest.mark.full) for name in ("s3", "gs"))])
+@pytest.fixture(params=["local", *(pytest.param(name, marks=pytest.mark.full) for name in ("s3", "gs", "az", "abfs"))])
 def target(request: pytest.FixtureRequest, workplace: Path) -> str:
     """An empty folder, on this machine or elsewhere."""
     return "target" if request.param == "local" else request.getfixturevalue(request.param)
@@ -207,7 +208,10 @@ def test_a_file_named_like_stdin_is_reached_by_a_slash(rs: Any, process: Any, wo
 # --- how
 
 
-@pytest.mark.parametrize(("scheme", "server"), [("s3", "moto_server"), ("gs", "gcs_server")])
+SERVERS = {"s3": "moto_server", "gs": "gcs_server", "az": "azure_server", "abfs": "azure_server"}
+
+
+@pytest.mark.parametrize(("scheme", "server"), SERVERS.items())
 def test_within_a_container_the_service_copies(
     rs: Any, scheme: str, server: str, workplace: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -41,7 +41,14 @@ def google(gs: str, tree: Path, rs: Any) -> str:
     return gs
 
 
-@pytest.fixture(params=["tree", *(pytest.param(name, marks=pytest.mark.full) for name in ("remote", "google"))])
+@pytest.fixture
+def lake(abfs: str, tree: Path, rs: Any) -> str:
+    """Likewise, on Azure."""
+    rs("cp", "-r", tree, abfs)
+    return abfs
+
+
+@pytest.fixture(params=["tree", *(pytest.param(name, marks=pytest.mark.full) for name in ("remote", "google", "lake"))])
 def place(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 

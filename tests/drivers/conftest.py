@@ -63,7 +63,7 @@ def container(request: pytest.FixtureRequest) -> str:
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Next to no wait before a request is sent again, and between questions about a copy."""
     monkeypatch.setattr("remote_store.drivers.objects.tries.FIRST_WAIT", 0.002)
-    monkeypatch.setattr("remote_store.drivers.azure.wire.POLL", 0.002)
+    monkeypatch.setattr("remote_store.drivers.azure.copies.POLL", 0.002)
 
 
 @pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from libraries import BEARER, KEY, PLACES, SECRET, TOKEN, Place
-from servers import gcs, s3
+from libraries import ACCOUNT_KEY, BEARER, KEY, SECRET, TOKEN, Place, places
+from servers import azure, gcs, s3
 
 from remote_store.config import default_registry
 
@@ -19,9 +19,13 @@ _folders = itertools.count()
 
 @pytest.fixture(scope="session")
 def configuration(
-    moto_server: s3.S3Server, gcs_server: gcs.GcsServer, tmp_path_factory: pytest.TempPathFactory
+    moto_server: s3.S3Server,
+    gcs_server: gcs.GcsServer,
+    azure_server: azure.AzureServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
-    """A file with the stores "files", on this machine; "bucket", on S3; and "google", on Google Cloud Storage."""
+    """A file with the stores "files", on this machine; "bucket", on S3; "google", on Google Cloud Storage; "blobs" and
+    "lake", on Azure, without and with folders."""
     folder = tmp_path_factory.mktemp("ecosystem")
     login = {"key": KEY, "secret": SECRET, "token": TOKEN}
     remote = {
@@ -32,6 +36,10 @@ def configuration(
     for name, (backend, options) in remote.items():
         lines += [f"[stores.{name}]", f'backend = "{backend}"\nroot = "{folder.name}"', f"[stores.{name}.options]"]
         lines += [f"{option} = {json.dumps(value)}" for option, value in options.items()]
+    string = azure_server.connection_string.replace(azure.KEY, ACCOUNT_KEY)
+    for name, container in (("blobs", azure.CONTAINER), ("lake", azure.HNS)):
+        lines += [f"[stores.{name}]", f'url = "abfs://{container}/{folder.name}"', f"[stores.{name}.options]"]
+        lines += [f"connection_string = {json.dumps(string)}"]
     file = folder / "stores.toml"
     file.write_text("\n".join(lines))
     with pytest.MonkeyPatch.context() as patch:
@@ -48,7 +56,7 @@ def _configured(configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMOTE_STORE_CONFIG", str(configuration))
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(params=places("files"))
 def place(request: pytest.FixtureRequest, _configured: None) -> Place:
     name, folder = request.param, f"test-{next(_folders)}"
     return Place(name, f"remote-store://{name}/{folder}", default_registry().get_store(name).child(folder))

@@ -17,9 +17,19 @@ KEY, SECRET, TOKEN = "AKIADISTINCTIVE", "wJalr/distinctive+secret", "distinctive
 """Credentials of the store "bucket"."""
 BEARER = "ya29.distinctive-access-token"
 """Those of the store "google"."""
-PLACES = ["files", *(pytest.param(name, marks=pytest.mark.full) for name in ("bucket", "google"))]
-on_google_too = pytest.mark.parametrize("place", [*PLACES[:-1], "google"], indirect=True)
-"""Plain runs try each library on Google Cloud Storage once."""
+ACCOUNT_KEY = "ZGlzdGluY3RpdmUtYWNjb3VudC1rZXk="
+"""Those of the stores "blobs" and "lake"."""
+SECRETS = (KEY, SECRET, TOKEN, BEARER, ACCOUNT_KEY)
+
+
+def places(*often: str) -> list[Any]:
+    """Of all places those that plain runs try; full runs try the others, too."""
+    names = ("files", "bucket", "google", "blobs", "lake")
+    return [pytest.param(name, marks=[] if name in often else pytest.mark.full) for name in names]
+
+
+on_services_too = pytest.mark.parametrize("place", places("files", "google", "lake"), indirect=True)
+"""Plain runs try each library once on Google Cloud Storage, and on Azure with folders."""
 
 
 def library(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from libraries import BEARER, KEY, SECRET, TOKEN, Place, library, on_google_too
+from libraries import SECRETS, Place, library, on_services_too
 
 from remote_store import NotFound
 
@@ -59,7 +59,7 @@ def test_there_are_two_other_processes(client: Any) -> None:
 # --- frames
 
 
-@on_google_too
+@on_services_too
 def test_parquet_by_url(place: Place, frame: Any) -> None:
     frame.to_parquet(f"{place.url}/sales")
     assert place.keys == [f"sales/part.{number}.parquet" for number in range(4)]
@@ -181,7 +181,7 @@ def test_errors_of_workers_arrive(place: Place, client: Any) -> None:
 
 
 def test_what_is_wrong_with_a_name_can_be_read(client: Any) -> None:
-    with pytest.raises(NotFound, match=r"Store 'none' not found; configured are files, bucket, google"):
+    with pytest.raises(NotFound, match=r"Store 'none' not found; configured are files, bucket, google, blobs, lake"):
         dd.read_csv("remote-store://none/a.csv")
     with pytest.raises(NotFound, match=r"Store 'none' not found"):
         client.submit(pd.read_csv, "remote-store://none/a.csv", pure=False).result()
@@ -220,4 +220,4 @@ def test_workers_log_no_secrets(place: Place, client: Any) -> None:
         client.submit(place.fs.cat_file, "none.txt", pure=False).result()
     logs = repr([client.get_worker_logs(), client.get_scheduler_logs()])
     assert "DEBUG" in logs
-    assert not [secret for secret in (KEY, SECRET, TOKEN, BEARER) if secret in logs]
+    assert not [secret for secret in SECRETS if secret in logs]

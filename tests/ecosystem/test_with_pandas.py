@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers.deadline import DEADLINE
-from libraries import HalfWay, Place, half_way, library, on_google_too
+from libraries import HalfWay, Place, half_way, library, on_services_too
 
 from remote_store import NotFound
 
@@ -20,7 +20,7 @@ FRAME = pd.DataFrame({"day": ["mon", "tue", "wed"], "sold": [1, 2, 3], "shop": [
 same = pd.testing.assert_frame_equal
 
 
-@on_google_too
+@on_services_too
 def test_csv_by_url(place: Place) -> None:
     for name in ("sales.csv", "sales.csv.gz", "sales.csv.zip"):
         FRAME.to_csv(f"{place.url}/{name}", index=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from libraries import HalfWay, Place, half_way, library, on_google_too
+from libraries import HalfWay, Place, half_way, library, on_services_too
 
 pa = library("pyarrow")
 csv = library("pyarrow.csv")
@@ -30,7 +30,7 @@ def rows(table: Any) -> list[tuple[int, str]]:
     return sorted(zip(table["sold"].to_pylist(), table["shop"].to_pylist(), strict=True))
 
 
-@on_google_too
+@on_services_too
 def test_tables(fs: Any) -> None:
     pq.write_table(TABLE, "d/sales.parquet", filesystem=fs)
     assert pq.read_table("d/sales.parquet", filesystem=fs) == TABLE

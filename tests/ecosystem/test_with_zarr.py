@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from helpers.processes import run_script
-from libraries import Place, library, on_google_too
-from servers import gcs, gcs_faults, s3
+from libraries import Place, library, on_services_too, places
+from servers import azure, azure_faults, gcs, gcs_faults, s3
 
 from remote_store import InvalidPath, PermissionDenied
 from remote_store.aio import AsyncStore
@@ -40,7 +40,7 @@ def storage(place: Place) -> Iterator[Any]:
     sync(store.aclose())
 
 
-@on_google_too
+@on_services_too
 def test_by_url(place: Place) -> None:
     group = zarr.open_group(f"{place.url}/data.zarr", mode="w", attributes={"of": "us"})
     group.create_array("sales", shape=DATA.shape, chunks=(5, 5), dtype=DATA.dtype)[:] = DATA
@@ -103,9 +103,15 @@ def nest(group: Any) -> None:
     group.create_array("c", data=DATA, chunks=(5, 5))
 
 
-@pytest.fixture(params=["local", "memory", "s3", pytest.param("gcs", marks=pytest.mark.full)])
+@pytest.fixture(
+    params=["local", "memory", "s3", *(pytest.param(name, marks=pytest.mark.full) for name in ("gcs", "azure"))]
+)
 def root(
-    request: pytest.FixtureRequest, tmp_path: Path, moto_server: s3.S3Server, gcs_server: gcs.GcsServer
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    moto_server: s3.S3Server,
+    gcs_server: gcs.GcsServer,
+    azure_server: azure.AzureServer,
 ) -> Iterator[str]:
     """The name of a store that is empty."""
     options: dict[str, dict[str, Any]] = {
@@ -113,6 +119,7 @@ def root(
         "memory": {},
         "s3": {"bucket": s3.BUCKET, **moto_server.options},
         "gcs": {"bucket": gcs.BUCKET, **gcs_server.options},
+        "azure": {"container": azure.HNS, **azure_server.options},
     }
     stores = {
         kind: {"backend": kind, "root": moto_server.fresh_prefix(), "options": given} for kind, given in options.items()
@@ -168,7 +175,7 @@ def test_the_root_of_a_store_is_replaced(place: Place) -> None:
     sync(store.aclose())
 
 
-@pytest.mark.parametrize("place", ["bucket", pytest.param("google", marks=pytest.mark.full)], indirect=True)
+@pytest.mark.parametrize("place", places("bucket")[1:], indirect=True)
 def test_scripts_leave_nothing_open(place: Place) -> None:
     code = f"import zarr; zarr.open_group('{place.url}', mode='w'); print('done')"
     said, noise = run_script(code)
@@ -198,7 +205,7 @@ def test_over_a_store_that_is_not_asynchronous(place: Place) -> None:
 
 
 def test_what_is_refused_is_not_taken_for_missing(
-    place: Place, moto_server: s3.S3Server, gcs_server: gcs.GcsServer
+    place: Place, moto_server: s3.S3Server, gcs_server: gcs.GcsServer, azure_server: azure.AzureServer
 ) -> None:
     array = zarr.create_array(f"{place.url}/a", data=DATA, chunks=(5, 5), fill_value=-1)
     place.store.delete("a/c/0/0")
@@ -206,6 +213,7 @@ def test_what_is_refused_is_not_taken_for_missing(
     refusing = {
         "bucket": (moto_server, lambda *_: s3.refusal("403 Forbidden", "AccessDenied")),
         "google": (gcs_server, gcs_faults.instead(gcs_faults.DENIED)),
+        **dict.fromkeys(("blobs", "lake"), (azure_server, azure_faults.instead(azure_faults.DENIED))),
     }
     if place.name in refusing:
         server, hook = refusing[place.name]

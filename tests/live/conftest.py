@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from remote_store import Store
+from remote_store import Capability, Store
 from remote_store.aio import AsyncStore
 
 
@@ -19,32 +19,44 @@ class Service:
     """A kind of service.
 
     Args:
-        name: of its backends, and in the names of variables.
+        name: in the names of variables.
         schemes: of its URLs.
-        backend: name of its class.
         smallest_part: of an upload in parts [bytes].
         judges: ways to create a file of which it lets one of many racers win.
+        folders: whether they are real.
     """
 
     name: str
     schemes: tuple[str, ...]
-    backend: str
     smallest_part: int
     judges: tuple[str, ...]
+    folders: bool = False
 
     def told(self, what: str) -> str:
         """What an environment variable says."""
-        return os.environ.get(f"REMOTE_STORE_LIVE_{self.name.upper()}_{what}", "")
+        return os.environ.get(self.variable(what), "")
+
+    def variable(self, what: str) -> str:
+        """The name of an environment variable."""
+        return f"REMOTE_STORE_LIVE_{self.name.upper().replace('-', '_')}_{what}"
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments of its backends; credentials are where its SDK finds them."""
-        return {"endpoint_url": endpoint} if (endpoint := self.told("ENDPOINT_URL")) else {}
+        """What its URL does not say; other credentials are where its SDK finds them."""
+        told = {"endpoint_url": self.told("ENDPOINT_URL"), "connection_string": self.told("CONNECTION_STRING")}
+        return {name: value for name, value in told.items() if value}
 
 
+AZURE: dict[str, Any] = {
+    "schemes": ("abfss", "abfs", "az"),
+    "smallest_part": 256 << 10,
+    "judges": ("write", "upload", "copy", "move"),
+}
 SERVICES = (
-    Service("s3", ("s3",), "S3Backend", 5 << 20, ("write", "upload")),
-    Service("gcs", ("gs", "gcs"), "GCSBackend", 256 << 10, ("write", "upload", "copy", "move")),
+    Service("s3", ("s3",), 5 << 20, ("write", "upload")),
+    Service("gcs", ("gs", "gcs"), 256 << 10, ("write", "upload", "copy", "move")),
+    Service("azure", **AZURE),
+    Service("azure-hns", **AZURE, folders=True),
 )
 NAMED = [service for service in SERVICES if service.told("URL")]
 
@@ -56,66 +68,62 @@ class Place:
     """Where a run may write.
 
     Args:
-        service: of the bucket.
-        bucket: its name.
-        prefix: given by the user.
-        folder: of this run, below the prefix.
+        service: that stores it.
+        url: of the folder of this run, below what the user gave.
     """
 
     service: Service
-    bucket: str
-    prefix: str
-    folder: str
+    url: str
 
-    @property
-    def root(self) -> str:
-        return f"{self.prefix}/{self.folder}" if self.prefix else self.folder
-
-    def store(self, root: str = "", **options: Any) -> Store:
-        """A store in a new folder of this run, unless a root is given."""
-        import remote_store.backends as backends
-
-        backend = getattr(backends, self.service.backend)
-        return Store(backend(self.bucket, root or self._new(), **self.service.options, **options))
+    def store(self, url: str = "", **options: Any) -> Store:
+        """A store in a new folder of this run, unless a URL is given."""
+        return Store.from_url(url or self._new(), **self.service.options, **options)
 
     def async_store(self) -> AsyncStore:
         """An asynchronous one in a new folder of this run."""
-        import remote_store.aio as aio
-
-        backend = getattr(aio, f"Async{self.service.backend}")
-        return AsyncStore(backend(self.bucket, self._new(), **self.service.options))
+        return AsyncStore.from_url(self._new(), **self.service.options)
 
     def _new(self) -> str:
-        return f"{self.root}/{uuid.uuid4().hex[:8]}"
+        return f"{self.url}/{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture(scope="session", params=NAMED, ids=lambda service: service.name)
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     """A new folder, which is removed afterwards, with uploads that were not completed where a service tells of them."""
     service: Service = request.param
-    scheme, _, path = service.told("URL").partition("://")
-    bucket, _, prefix = path.partition("/")
-    told = f"REMOTE_STORE_LIVE_{service.name.upper()}_URL must be {service.schemes[0]}://bucket/prefix"
-    assert scheme in service.schemes, told
-    assert bucket, told
-    place = Place(service, bucket, prefix.strip("/"), f"remote-store-live-{uuid.uuid4().hex[:12]}")
-    with place.store(place.root) as store:
+    url, variable = service.told("URL").rstrip("/"), service.variable("URL")
+    assert url.partition("://")[0] in service.schemes, f"{variable} must be {service.schemes[0]}://container/prefix"
+    place = Place(service, f"{url}/remote-store-live-{uuid.uuid4().hex[:12]}")
+    with place.store(place.url) as store:
         store.ping()
+        if "azure" in service.name:
+            folders = store.supports(Capability.ATOMIC_MOVE)
+            assert folders == service.folders, f"the account of {variable} has {'folders' if folders else 'no folders'}"
         yield place
         for folder in list(store.list_folders()):
             store.delete_folder(folder.path, recursive=True)
-        assert list(store.list_files(recursive=True)) == []
-        assert list(unfinished(store, place)) == []
+        assert list(store.iter_children("")) == []
+        assert list(unfinished(store, service)) == []
+        if service.folders:
+            remove_root(store, place)
 
 
-def unfinished(store: Store, place: Place) -> Iterator[str]:
+def unfinished(store: Store, service: Service) -> Iterator[str]:
     """Keys of uploads that were not completed; only S3 lists them."""
-    if place.service.name == "s3":
+    if service.name == "s3":
         from s3fs import S3FileSystem
 
-        for upload in store.unwrap(S3FileSystem).list_multipart_uploads(place.bucket):
-            if upload["Key"].startswith(place.root):
+        place = store.resolve("f").details
+        for upload in store.unwrap(S3FileSystem).list_multipart_uploads(place["bucket"]):
+            if upload["Key"].startswith(str(place["root"])):
                 yield upload["Key"]
+
+
+def remove_root(store: Store, place: Place) -> None:
+    """Remove the folder of a run, which a store above it alone can do."""
+    above, _, name = place.url.rpartition("/")
+    with place.store(above) as parent:
+        parent.delete_folder(name)
 
 
 @pytest.fixture

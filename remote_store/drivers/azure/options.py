@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 LARGEST_PART = 4000 << 20
 """Put Block takes no larger one [bytes]: Blob Storage REST API, Put Block."""
-_HOST = re.compile(r"([a-z0-9]+)\.(?:blob|dfs)\.core\.windows\.net")
+_HOST = re.compile(r"([a-z0-9]+)\.(?:blob|dfs)\.(.+)")
+_PUBLIC = "core.windows.net"
+_CONTAINER = re.compile(r"\$?[A-Za-z0-9][A-Za-z0-9_.-]*")
+NO_LOGIN = "a URL of Azure takes no credentials: pass account_key=, sas_token= or credential="
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,13 @@ class AzureOptions(RemoteOptions):
             raise ValueError("Azure needs a container: AzureBackend('my-container'), or az://my-container/prefix")
         if "/" in self.container:
             raise ValueError("a container is a name, such as 'raw'; a prefix in it is the argument `root`")
+        if not _CONTAINER.fullmatch(self.container):
+            raise ValueError("a container is a name of letters, digits and hyphens, and nothing else")
+        if self.timeout is None:
+            raise ValueError("timeout must be a number of seconds above 0, not None")
+        for name in ("hns", "anon"):
+            if not isinstance(getattr(self, name), bool | None):
+                raise ValueError(f"{name} must be True, False or None")
         check_whole("part_size", self.part_size, 1, f" byte, not {self.part_size!r}")
         if self.part_size > LARGEST_PART:
             raise ValueError("part_size must be at most 4000 MiB, which is the most that Azure takes")
@@ -77,12 +87,13 @@ class AzureOptions(RemoteOptions):
     def of_url(cls, url: Location) -> dict[str, Any] | None:
         # Such as abfss://container@account.dfs.core.windows.net/path.
         container, _, host = url.host.rpartition("@")
+        if ":" in container or (url.has_credentials and not container) or re.search(r"[?&]sig=", url.path):
+            raise ValueError(NO_LOGIN)
         if not container:
-            if url.has_credentials:
-                raise ValueError("a URL of Azure takes no credentials: pass account_key=, sas_token= or credential=")
             return {"container": url.host, "root": url.path}
-        if ":" in container:
-            raise ValueError("a URL of Azure takes no credentials: pass account_key=, sas_token= or credential=")
-        found = _HOST.fullmatch(host)
-        account: Mapping[str, str] = {"account_name": found[1]} if found else {"account_host": host}
+        account: Mapping[str, str] = {"account_host": host}
+        if found := _HOST.fullmatch(host):
+            account = {"account_name": found[1]}
+            if found[2] != _PUBLIC:  # Another cloud, whose host adlfs takes for blobs alone.
+                account = {**account, "account_host": f"{found[1]}.blob.{found[2]}"}
         return {"container": container, "root": url.path, **account}

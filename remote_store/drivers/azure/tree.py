@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceExistsError
+from azure.core.exceptions import HttpResponseError
 
 from remote_store._errors import (
     InvalidPath,
@@ -37,6 +37,7 @@ from remote_store.drivers.objects.keys import Tokens
 from remote_store.drivers.objects.wire import Body, Malformed, Object
 from remote_store.drivers.profiles import AZURE_HNS
 
+P = ParamSpec("P")
 T = TypeVar("T")
 PAGE = 5000
 """Most paths in an answer: Data Lake Storage REST API, Path - List."""
@@ -103,8 +104,11 @@ class TreeWire(AzureWire):
             if code_of(error) != NO_SUCH_PARENT:
                 raise
             parent, missing = dst.rpartition("/")[0], {"match_condition": MatchConditions.IfMissing}
-            with suppress(ResourceExistsError):  # Another writer made it; a file there is told by the second try.
+            try:
                 await self.clients.ask(lambda: tree.create_directory(parent, **missing))
+            except HttpResponseError as error:
+                if code_of(error) != "PathAlreadyExists":
+                    raise  # Else another writer made it, and if that is a file, the second try is refused.
             await self.clients.ask(lambda: target._rename_path(address, **request))
 
     async def remove_folder(self, name: str, recursive: bool) -> None:
@@ -175,14 +179,27 @@ class AzureTreeDriver(AzureDriver):
         try:
             return await super().conditional(key, options, request, *args)
         except RemoteStoreError as error:
-            # Which of several codes says that a folder is there, or a file above, is not documented.
-            conflict = getattr(error.__cause__, "status_code", None) == 409
-            if conflict and (wrong := await self._wrong_type(key)):
+            if wrong := await self._wrong_type(key, error):
                 raise wrong from error.__cause__
             raise
 
-    async def _wrong_type(self, key: str) -> InvalidPath | None:
-        """What is wrong with a file's place, if something is."""
+    async def call(self, key: str, request: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await super().call(key, request, *args, **kwargs)
+        except RemoteStoreError as error:
+            # A block has no condition, but a place.
+            if request == self.wire.part and (wrong := await self._wrong_type(key, error)):
+                raise wrong from error.__cause__
+            raise
+
+    async def _wrong_type(self, key: str, error: RemoteStoreError) -> InvalidPath | None:
+        """What is wrong with a file's place, if that may be why a request was refused.
+
+        Which of several codes says that a folder is there, or a file above, is not documented.
+        """
+        refused = error.__cause__
+        if getattr(refused, "status_code", None) != 409 and code_of(refused) != NO_SUCH_PARENT:
+            return None
         with suppress(RemoteStoreError):  # The first error stands when the question fails.
             if (kind := await self.kind(key)) is not None:
                 return found_folder(key, self.name) if kind == FOLDER else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import hashlib
 import io
@@ -20,6 +19,7 @@ from azure.storage.blob._generated.models import BlobHTTPHeaders, ModifiedAccess
 
 from remote_store._errors import RemoteStoreError
 from remote_store._models import ContentDigest
+from remote_store.drivers.azure import copies
 from remote_store.drivers.azure.clients import Clients
 from remote_store.drivers.azure.errors import Container, code_of, meaning, sdk_errors, verdict_on
 from remote_store.drivers.base import WriteOptions
@@ -31,8 +31,6 @@ RESERVED = frozenset({FOLDER, "is_directory"})
 """Names of metadata that mark folders: Data Lake Storage guide, known issues; adlfs."""
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """What Azure keeps as a name of metadata: Blob Storage REST API, naming and referencing metadata."""
-POLL = 0.2
-"""How long to wait between questions about a copy that goes on; up to ten times as long later [s]."""
 
 
 @dataclass
@@ -46,14 +44,6 @@ class Upload:
 
     name: str
     target: str
-
-
-@dataclass
-class Copying:
-    """A copy that the service has begun."""
-
-    id: str
-    wait: float
 
 
 class AzureWire:
@@ -75,7 +65,8 @@ class AzureWire:
 
     def __init__(self, clients: Clients, backend: str) -> None:
         self.clients, self.fs, self.container, self.resumes = clients, clients.fs, clients.name, clients.retries
-        self.where = Container(clients.name, backend, clients.timeout, self.fs.service_client.primary_endpoint)
+        endpoint = self.fs.service_client.primary_endpoint.partition("?")[0]  # A signature may follow.
+        self.where = Container(clients.name, backend, clients.timeout, endpoint)
 
     async def open(self) -> None:
         self.clients.open()
@@ -181,43 +172,11 @@ class AzureWire:
         return _written(await self.clients.ask(ask))
 
     async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> Any:
-        blob = self._blob(dst)
+        blob, address = self._blob(dst), self._blob(src).url
         if step is not None:
-            return await self._poll(blob, step)
-        request = {**matching(options), **({"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {})}
-        address = self._blob(src).url
-        begun = await self.clients.ask(lambda: blob.start_copy_from_url(address, **request))
-        if begun.get("copy_status") == "success":
-            return None
-        if not begun.get("copy_id"):
-            raise Malformed("no id of the copy")
-        return Copying(str(begun["copy_id"]), POLL)
-
-    async def _poll(self, blob: Any, copying: Copying) -> Copying | None:
-        """Ask about a copy; one that does not come to an end leaves nothing."""
-        try:
-            await asyncio.sleep(copying.wait)
-            found = (await self.clients.ask(lambda: blob.get_blob_properties())).copy
-            if found.id == copying.id and found.status == "pending":
-                copying.wait = min(copying.wait * 1.5, 10 * POLL)
-                return copying
-            if found.id != copying.id or found.status != "success":
-                raise Malformed(f"a copy that ended as {found.status}")
-        except BaseException:
-            await asyncio.shield(self._undo_copy(blob, copying))
-            raise
-        return None
-
-    async def _undo_copy(self, blob: Any, copying: Copying) -> None:
-        """Abort a copy, and delete the empty blob that this leaves, whose etag may be another by then."""
-        ask = self.clients.ask
-        with suppress(Exception):  # It may have ended.
-            await ask(lambda: blob.abort_copy(copying.id))
-        with suppress(Exception):
-            found = await ask(lambda: blob.get_blob_properties())
-            if found.copy.id == copying.id and found.copy.status != "success":
-                unchanged = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
-                await ask(lambda: blob.delete_blob(**unchanged))
+            return await copies.poll(self.clients.ask, blob, step)
+        pinned = {"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {}
+        return await copies.begin(self.clients.ask, blob, address, **matching(options), **pinned)
 
     async def delete(self, name: str, etag: str | None = None) -> None:
         condition = {"etag": quoted(etag), "match_condition": MatchConditions.IfNotModified} if etag else {}

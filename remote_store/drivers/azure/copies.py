@@ -1,0 +1,83 @@
+"""Copies by Azure, which may go on after it answered: begun, waited for, and undone where they fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError
+
+from remote_store.drivers.objects.wire import Malformed
+
+POLL = 0.2
+"""How long to wait between questions about a copy that goes on; up to ten times as long later [s]."""
+Ask = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+
+@dataclass
+class Copying:
+    """A copy that the service has begun.
+
+    Args:
+        id: that the service gave it.
+        wait: before the next question about it [s].
+    """
+
+    id: str
+    wait: float
+
+
+async def begin(ask: Ask, blob: Any, address: str, **conditions: Any) -> Copying | None:
+    """Copy what is at an address; None where that was done at once."""
+    try:
+        begun = await ask(lambda: blob.start_copy_from_url(address, **conditions))
+    except HttpResponseError as error:
+        found = await _pending(blob, address) if getattr(error, "unheard", False) else None
+        if found is None:
+            raise
+        return Copying(found, POLL)  # An earlier try began it.
+    if begun.get("copy_status") == "success":
+        return None
+    if not begun.get("copy_id"):
+        raise Malformed("no id of the copy")
+    return Copying(str(begun["copy_id"]), POLL)
+
+
+async def _pending(blob: Any, address: str) -> str | None:
+    """The id of a copy from that address that goes on, if there is one."""
+    with suppress(HttpResponseError):
+        copy = (await blob.get_blob_properties()).copy
+        own = str(copy.source).partition("?")[0] == address.partition("?")[0]
+        return copy.id if own and copy.status == "pending" else None
+    return None
+
+
+async def poll(ask: Ask, blob: Any, copying: Copying) -> Copying | None:
+    """Ask about a copy, None once it is done; one that does not come to an end leaves nothing."""
+    try:
+        await asyncio.sleep(copying.wait)
+        found = (await ask(lambda: blob.get_blob_properties())).copy
+        if found.id == copying.id and found.status == "pending":
+            copying.wait = min(copying.wait * 1.5, 10 * POLL)
+            return copying
+        if found.id != copying.id or found.status != "success":
+            raise Malformed(f"a copy that ended as {found.status}")
+    except BaseException:
+        await asyncio.shield(_undo(ask, blob, copying))
+        raise
+    return None
+
+
+async def _undo(ask: Ask, blob: Any, copying: Copying) -> None:
+    """Abort a copy, and delete the empty blob that this leaves, whose etag may be another by then."""
+    with suppress(Exception):  # It may have ended.
+        await ask(lambda: blob.abort_copy(copying.id))
+    with suppress(Exception):
+        found = await ask(lambda: blob.get_blob_properties())
+        if found.copy.id == copying.id and found.copy.status != "success":
+            unchanged = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
+            await ask(lambda: blob.delete_blob(**unchanged))

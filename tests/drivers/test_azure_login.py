@@ -1,0 +1,373 @@
+"""Credentials of Azure storage: every kind, found where adlfs looks, signing, and what outlives a process."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import os
+import pickle
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken, AccessTokenInfo
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
+from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+from helpers.azure import azure_view
+from helpers.processes import Fork, in_new_process, run_script
+from servers import web
+from servers.azure import ACCOUNT, CONTAINER, HNS, KEY, AzureServer, azure
+
+from remote_store import BackendUnavailable, CapabilityNotSupported, PermissionDenied, RemoteStoreError, Store
+from remote_store.aio import AsyncAzureBackend, AsyncStore
+from remote_store.backends import AzureBackend
+
+FORKS = hasattr(os, "fork")
+TOKEN = "eyJ0.s3cret-token"
+SETTINGS = ("ACCOUNT_NAME", "ACCOUNT_KEY", "CONNECTION_STRING", "SAS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "TENANT_ID")
+
+
+class Credential:
+    """One of a user, which counts what it is asked."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.asked, self.closed, self.error = 0, 0, error
+
+    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return AccessToken(TOKEN, int(time.time()) + 3600)
+
+    async def get_token_info(self, *scopes: str, **_: Any) -> AccessTokenInfo:
+        return AccessTokenInfo(*await self.get_token(*scopes))
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    async def __aenter__(self) -> Credential:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, brief: None) -> None:
+    for name in (*SETTINGS, "ANON"):
+        monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AzureServer, str]]:
+    """The double over TLS, without which the SDK sends no token; and its certificate."""
+    certificate = web.self_signed(tmp_path_factory.mktemp("tls"))
+    with azure(certificate) as server:
+        yield server, str(certificate)
+
+
+@pytest.fixture
+def place(tls: tuple[AzureServer, str]) -> dict[str, Any]:
+    """Options that name the account there."""
+    server, certificate = tls
+    server.requests.clear()
+    host = server.endpoint.partition("://")[2]
+    return {"account_name": ACCOUNT, "account_host": host, "ca_bundle": certificate, "timeout": 20}
+
+
+def sas() -> str:
+    """A signature for the account."""
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    all_types = ResourceTypes(service=True, container=True, object=True)
+    allowed = AccountSasPermissions(read=True, write=True, delete=True, list=True, add=True, create=True)
+    return str(generate_account_sas(ACCOUNT, KEY, all_types, allowed, until))
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, kind: str, credential: Credential) -> None:
+    """Entra is not asked."""
+    for name in ("get_token", "get_token_info", "close"):
+        monkeypatch.setattr(f"azure.identity.aio.{kind}Credential.{name}", getattr(credential, name))
+
+
+def principal(monkeypatch: pytest.MonkeyPatch) -> Credential:
+    made = Credential()
+    stand_in(monkeypatch, "ClientSecret", made)
+    return made
+
+
+PRINCIPAL = {
+    "client_id": "id",
+    "client_secret": "s3cret-of-client",
+    "tenant_id": "00000000-0000-0000-0000-000000000000",
+}
+KINDS: dict[str, tuple[dict[str, Any], str]] = {
+    "key": ({"account_key": KEY}, "key"),
+    "sas": ({"sas_token": sas()}, "sas"),
+    "sas, ?": ({"sas_token": f"?{sas()}"}, "sas"),
+    "credential": ({"credential": Credential()}, "token"),
+    "sas as a credential": ({"credential": sas()}, "sas"),
+    "principal": (PRINCIPAL, "token"),
+}
+
+
+async def used(mode: str, server: AzureServer, container: str, **options: Any) -> None:
+    """Each kind of request."""
+    prefix = server.fresh_prefix()
+    async with azure_view(mode, server, prefix, container, connection_string=None, **options) as view:
+        await view.write("d/key", b"1")
+        await view.write("long", view.stream([bytes(3000)]))
+        await view.copy("d/key", "copy")
+        await view.move("copy", "moved")
+        assert await view.read_bytes("moved") == b"1"
+        assert len([one async for one in view.list_files("", recursive=True)]) == 3
+        await view.delete_folder("d", recursive=True)
+        await view.delete("long")
+
+
+@pytest.mark.parametrize("mode", [pytest.param("sync", marks=pytest.mark.full), "async"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("hns", [None, True, False])
+async def test_each_kind_lets_in(
+    tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch, kind: str, mode: str, hns: bool | None
+) -> None:
+    options, demand = KINDS[kind]
+    principal(monkeypatch)
+    with tls[0].having(demands=frozenset({demand})):
+        await used(mode, tls[0], HNS if hns else CONTAINER, **place, **options, hns=hns)
+        other = {"credential": Credential()} if demand == "key" else {"account_key": KEY}
+        with pytest.raises(PermissionDenied, match="does not accept the credentials"):
+            await used(mode, tls[0], HNS if hns else CONTAINER, **place, **other, hns=hns)
+
+
+ENVIRONMENT: dict[str, tuple[dict[str, str], str]] = {
+    "key": ({"ACCOUNT_KEY": KEY}, "key"),
+    "sas": ({"SAS_TOKEN": sas()}, "sas"),
+    "principal": ({name.upper(): value for name, value in PRINCIPAL.items()}, "token"),
+}
+
+
+@pytest.mark.parametrize("kind", ENVIRONMENT)
+async def test_credentials_are_found_where_adlfs_looks(
+    tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    settings, demand = ENVIRONMENT[kind]
+    principal(monkeypatch)
+    for name, value in {**settings, "ACCOUNT_NAME": ACCOUNT}.items():
+        monkeypatch.setenv(f"AZURE_STORAGE_{name}", value)
+    place.pop("account_name")
+    with tls[0].having(demands=frozenset({demand})):
+        await used("async", tls[0], CONTAINER, **place)
+
+
+async def test_a_connection_string_is_found_there(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azure_server.connection_string)
+    with azure_server.having(demands=frozenset({"key"})):
+        await used("async", azure_server, CONTAINER)
+
+
+async def test_public_containers_need_none(tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for options in ({"anon": True}, {}):
+        if not options:
+            monkeypatch.setenv("AZURE_STORAGE_ANON", "true")
+        with tls[0].having(demands=None):
+            await used("async", tls[0], CONTAINER, **place, **options)
+        with tls[0].having(demands=frozenset({"key"})), pytest.raises(PermissionDenied):
+            await used("async", tls[0], CONTAINER, **place, **options)
+
+
+# --- none found, none given
+
+
+@pytest.mark.parametrize("hns", [None, True, False])
+async def test_where_none_are_found_they_are_looked_for_once(tls: Any, place: Any, hns: bool | None) -> None:
+    nothing = Credential(ClientAuthenticationError("no s3cret found"))
+    with pytest.raises(PermissionDenied, match="no usable credentials were found"):
+        await used("async", tls[0], CONTAINER, **place, credential=nothing, hns=hns)
+    assert nothing.asked == 1
+    assert tls[0].requests == []
+
+
+async def test_the_default_ones_are_looked_for(tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = Credential(ClientAuthenticationError("none"))
+    stand_in(monkeypatch, "DefaultAzure", nothing)
+    with pytest.raises(PermissionDenied, match="no usable credentials were found"):
+        await used("async", tls[0], CONTAINER, **place)
+    assert nothing.asked == 1
+
+
+async def test_no_token_because_nobody_answers_is_an_outage(tls: Any, place: Any) -> None:
+    nobody = Credential(ServiceRequestError("connection refused"))
+    with pytest.raises(BackendUnavailable):
+        await used("async", tls[0], CONTAINER, **place, credential=nobody)
+    assert nobody.asked == 4
+
+
+async def test_a_key_that_is_none_is_refused(tls: Any, place: Any) -> None:
+    with pytest.raises(PermissionDenied) as caught:
+        await used("async", tls[0], CONTAINER, **place, account_key="s3cret!")
+    assert "s3cret" not in str(caught.value)
+    assert tls[0].requests == []
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_credential_of_the_user_stays_open(tls: Any, place: Any, mode: str) -> None:
+    """Another store may use it."""
+    own = Credential()
+    for _ in range(2):
+        await used(mode, tls[0], CONTAINER, **place, credential=own)
+    assert own.closed == 0
+
+
+async def test_credentials_that_were_made_are_closed(tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = principal(monkeypatch)
+    await used("async", tls[0], CONTAINER, **place, **PRINCIPAL)
+    assert made.closed == 1
+
+
+# --- signed URLs
+
+
+def ask(url: str, certificate: str, method: str = "GET", data: bytes | None = None) -> tuple[int, bytes]:
+    import ssl
+
+    headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "text/plain"} if method == "PUT" else {}
+    request = urllib.request.Request(url, data, headers, method=method)
+    try:
+        trust = ssl.create_default_context(cafile=certificate)
+        with urllib.request.urlopen(request, timeout=60, context=trust) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, b""
+
+
+@pytest.mark.parametrize("login", [{"account_key": KEY}, {"credential": Credential()}], ids=["key", "token"])
+@pytest.mark.parametrize("key", ["f", "d/a b.txt", "ü/𝄞", "a?b#c&d=e;f", "%41%"])
+async def test_a_url_reads_and_another_writes(tls: Any, place: Any, login: Any, key: str) -> None:
+    server, certificate = tls
+    with server.having(demands=frozenset({"key", "token", "sas"})):
+        options = {**place, **login, "connection_string": None}
+        async with azure_view("async", server, server.fresh_prefix(), **options) as view:
+            await view.write(key, b"old")
+            assert await asyncio.to_thread(ask, await view.sign(key), certificate) == (200, b"old")
+            url = await view.sign(key, method="PUT")
+            assert (await asyncio.to_thread(ask, url, certificate, "PUT", b"new"))[0] == 201
+            assert await view.read_bytes(key) == b"new"
+
+
+@pytest.mark.parametrize("login", [{"sas_token": sas()}, {"anon": True}], ids=["sas", "anonymous"])
+async def test_who_cannot_sign_is_told(tls: Any, place: Any, login: Any) -> None:
+    async with azure_view("async", tls[0], "p", **place, **login, connection_string=None) as view:
+        with pytest.raises(CapabilityNotSupported, match="these credentials"):
+            await view.sign("f")
+    assert tls[0].requests == []
+
+
+async def test_who_may_get_no_key_to_sign_is_denied(tls: Any, place: Any) -> None:
+    with tls[0].having(demands=frozenset({"token"}), token="another"):
+        async with azure_view("async", tls[0], "p", **place, credential=Credential(), connection_string=None) as view:
+            with pytest.raises(PermissionDenied):
+                await view.sign("f")
+
+
+# --- lives
+
+
+def read_unpickled(data: bytes) -> bytes:
+    store = pickle.loads(data)
+    if isinstance(store, Store):
+        with store:
+            return store.read_bytes("key")
+
+    async def read() -> bytes:
+        async with store:
+            content: bytes = await store.read_bytes("key")
+            return content
+
+    return asyncio.run(read())
+
+
+@pytest.mark.parametrize("mode", [pytest.param("sync", marks=pytest.mark.full), "async"])
+async def test_stores_travel_in_pickles(azure_server: AzureServer, container: str, mode: str) -> None:
+    async with azure_view(mode, azure_server, azure_server.fresh_prefix(), container, hns=None) as view:
+        await view.write("key", b"content")
+        data = pickle.dumps(view.store)
+        assert await asyncio.to_thread(in_new_process, read_unpickled, data) == b"content"
+
+
+async def test_errors_travel_in_pickles(azure_server: AzureServer) -> None:
+    async with azure_view("async", azure_server, "p") as view:
+        with pytest.raises(RemoteStoreError) as caught:
+            await view.read_bytes("gone")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+@pytest.mark.skipif(not FORKS, reason="forks need a POSIX system")
+@pytest.mark.parametrize("hns", [None, True, False])
+def test_a_store_made_before_a_fork_works_in_the_child(azure_server: AzureServer, hns: bool | None) -> None:
+    where = HNS if hns else CONTAINER
+    with Store(AzureBackend(where, azure_server.fresh_prefix(), **azure_server.options, hns=hns)) as store:
+        store.write("parent", b"1")
+
+        def work() -> bytes:
+            store.write("child", b"2")
+            with store:
+                return store.read_bytes("parent")
+
+        with Fork(work) as child:
+            assert child.result() == b"1"
+        assert store.read_bytes("child") == b"2"
+
+
+async def test_an_asynchronous_store_of_another_loop_is_refused(azure_server: AzureServer) -> None:
+    store = AsyncStore(AsyncAzureBackend(CONTAINER, "p", **azure_server.options))
+    await store.exists("key")
+    with pytest.raises(RuntimeError, match="event loop"):
+        await asyncio.to_thread(asyncio.run, store.exists("key"))
+    await store.aclose()
+
+
+BEGIN = """
+import asyncio, json, os, sys
+from remote_store import Store
+from remote_store.aio import AsyncAzureBackend, AsyncStore
+from remote_store.backends import AzureBackend
+
+container, options = json.loads(sys.argv[1])
+store = Store(AzureBackend(container, "ends", **options))
+"""
+ENDS = {
+    "idle": "store.write('key', b'1', overwrite=True)",
+    "closed": "store.write('key', b'1', overwrite=True); store.close()",
+    "unused": "",
+    "listing": "store.write('key', b'1', overwrite=True); files = store.list_files(''); next(files)",
+    "reading": "store.write('key', bytes(1 << 20), overwrite=True); file = store.read('key'); file.read(10)",
+    "collected": "store.write('key', b'1', overwrite=True); del store; import gc; gc.collect()",
+    "a child": (
+        "store.write('key', b'1', overwrite=True)\nif (child := os.fork()) == 0: sys.exit()\n"
+        "assert os.waitpid(child, 0)[1] == 0"
+    ),
+    "a child that works": (
+        "store.write('key', b'1', overwrite=True)\n"
+        "if (child := os.fork()) == 0: assert store.read_bytes('key') == b'1'; sys.exit()\n"
+        "assert os.waitpid(child, 0)[1] == 0"
+    ),
+    "async": (
+        "async def main():\n    async with AsyncStore(AsyncAzureBackend(container, 'ends', **options)) as store:\n"
+        "        await store.write('key', b'1', overwrite=True)\nasyncio.run(main())"
+    ),
+}
+
+
+OFTEN = ("idle", "a child")
+THESE = [name for name in ENDS if FORKS or "child" not in name]
+
+
+@pytest.mark.parametrize("end", [pytest.param(end, marks=[pytest.mark.full] * (end not in OFTEN)) for end in THESE])
+def test_a_program_ends_without_a_word(azure_server: AzureServer, end: str) -> None:
+    arguments = json.dumps((CONTAINER, azure_server.options))
+    assert run_script(BEGIN + ENDS[end], arguments) == ("", "")
