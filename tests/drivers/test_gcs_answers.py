@@ -256,7 +256,12 @@ REFUSALS: list[tuple[Answer, type[RemoteStoreError], str]] = [
 ]
 
 
-@pytest.mark.parametrize("verb", ["read_bytes", "get_file_info", "list_files", "write", "a long write", "delete"])
+RARELY = [
+    pytest.param(verb, marks=pytest.mark.full) for verb in ("get_file_info", "list_files", "a long write", "delete")
+]
+
+
+@pytest.mark.parametrize("verb", ["read_bytes", "write", *RARELY])
 @pytest.mark.parametrize(("answer", "error", "says"), REFUSALS, ids=[f"{a.status}-{s}"[:40] for a, _, s in REFUSALS])
 async def test_a_refusal_has_its_class(
     hasty: Place, verb: str, answer: Answer, error: type[RemoteStoreError], says: str

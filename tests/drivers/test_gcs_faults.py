@@ -283,6 +283,7 @@ async def test_a_service_that_is_silent_is_told_in_time(filled: Place, verb: str
     await filled.works()
 
 
+@pytest.mark.full
 async def test_a_body_that_stops_is_told_in_time(gcs_server: GcsServer) -> None:
     data = bytes(4 << 20)
     with proxy_to(gcs_server.endpoint) as proxy:
