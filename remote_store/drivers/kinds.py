@@ -219,9 +219,22 @@ KINDS = (
         runs="native",
         placed=True,
         loggers={
-            "adlfs": "",
-            "azure": ".core.pipeline.policies.http_logging_policy .identity .storage .msal",
-            "msal": "",
+            "adlfs": ".spec",
+            "azure.core": ".async_paging .exceptions .pipeline._base .pipeline.policies._base "
+            ".pipeline.policies._redirect .pipeline.policies._retry_async .pipeline.policies._universal "
+            ".pipeline.policies.http_logging_policy .pipeline.transport._aiohttp .pipeline.transport._requests_basic",
+            **dict.fromkeys(
+                ("azure.storage.blob", "azure.storage.filedatalake"),
+                "._shared.authentication ._shared.base_client ._shared.base_client_async ._shared.policies "
+                "._shared.policies_async ._shared.request_handlers ._shared.response_handlers",
+            ),
+            "azure.identity": "._internal.aad_client_base ._internal.decorators ._internal.get_token_mixin "
+            "._internal.utils ._credentials.chained ._credentials.default ._credentials.environment "
+            "._credentials.managed_identity .aio._internal.decorators .aio._internal.get_token_mixin "
+            ".aio._credentials.chained .aio._credentials.default .aio._credentials.environment "
+            ".aio._credentials.managed_identity",
+            "msal": ".application .authority .managed_identity .oauth2cli.assertion .oauth2cli.authcode "
+            ".oauth2cli.oauth2 .oauth2cli.oidc .token_cache",
         },
     ),
     Kind(
