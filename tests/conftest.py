@@ -54,12 +54,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what is left to a full run."""
-    from helpers.full import is_left, unused
+    """Mark what is left to a full run, and to soak."""
+    from helpers.full import is_for_soak, is_left, unused
 
     for item in items:
         if is_left(item.nodeid):
             item.add_marker(pytest.mark.full)
+        if is_for_soak(item.nodeid):
+            item.add_marker(pytest.mark.soak)
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS and (stale := unused([one.nodeid for one in items])):
         raise pytest.UsageError(f"tests/helpers/full.py names tests that there are not: {stale}")
 

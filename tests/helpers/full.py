@@ -1,4 +1,4 @@
-"""What plain `pytest` leaves to a full run: slow cases whose rule it holds elsewhere at less cost."""
+"""What plain `pytest` leaves to a full run, and a full run to soak: cases whose rule is held elsewhere at less cost."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ LEFT = {
     r"interop/test_abstract\.py::TestNamed(S3)?(Copy|Get|Put)::\w+glob": "TestMemoryCopy and its likes",
     r"ecosystem/test_with_zarr\.py::test_groups_of_one_store_however_its_path_is_spelled\[s3-": "files",
     r"interop/test_named\.py::test_files_are_streamed_between_stores\[.*bucket": "private stores",
+    r"drivers/test_azure_faults\.py::\w+\[.*(408|429|50[024]|test-container|move|copy|seek|range)": "503, and folders",
+    r"drivers/test_azure_answers\.py::\w+\[async-flat-": "folders",
+    r"drivers/test_gcs_(faults|answers)\.py::\w+\[.*(408|429|50[024]|copy|seek|range)": "503",
+    r"test_requests\.py::test_a_call_stays_within_its_budget\[.*(gcs|azure)": "S3",
+    r"test_(gcs|azure)_double(_alone|_faults|_paths)?\.py": "",
     # Programs in processes of their own, of which one of each kind stays.
     r"certify/test_certify_plugin\.py::(?!test_the_plugin_certifies_a_url)": "",
     r"cli/test_cli_ending\.py::test_(what_cannot_be_printed|an_interrupted_upload|a_certification_that)": "",
@@ -35,7 +40,14 @@ LEFT = {
 }
 """Pattern of what tests are called, and what holds their rule in a plain run where its name does not tell."""
 
-_LEFT = [re.compile(pattern) for pattern in LEFT]
+TO_SOAK = {
+    r"drivers/test_(gcs|azure)_\w+\.py::\w+\[(.*[^a])?sync\b": "the asynchronous twin, and S3",
+    r"contract/test_contract\.py::\w+\[(azurite|gcs)-child": "azure-hns-child, s3-child",
+    r"ecosystem/test_\w+\.py::\w+\[(azure|folders|google)\b(?!.*(read|write|parquet|group))": "the same on S3",
+}
+"""The same for what a full run leaves to `tox -e soak`."""
+
+_LEFT, _TO_SOAK = ([re.compile(pattern) for pattern in patterns] for patterns in (LEFT, TO_SOAK))
 
 
 def is_left(name: str) -> bool:
@@ -43,6 +55,11 @@ def is_left(name: str) -> bool:
     return any(pattern.search(name) for pattern in _LEFT)
 
 
+def is_for_soak(name: str) -> bool:
+    """Whether a test is left to `tox -e soak`."""
+    return any(pattern.search(name) for pattern in _TO_SOAK)
+
+
 def unused(names: list[str]) -> list[str]:
     """Patterns that fit no test."""
-    return [pattern.pattern for pattern in _LEFT if not any(map(pattern.search, names))]
+    return [pattern.pattern for pattern in (*_LEFT, *_TO_SOAK) if not any(map(pattern.search, names))]
