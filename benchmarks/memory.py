@@ -20,10 +20,10 @@ from unittest.mock import patch
 if __name__ == "__main__":  # Behind all packages, of which `requests.py` here would hide one.
     sys.path.append(sys.path.pop(0))
 
-from void import serving
+from void import azure_options, serving
 
 from remote_store import Store
-from remote_store.aio import AsyncGCSBackend, AsyncLocalBackend, AsyncS3Backend, AsyncStore
+from remote_store.aio import AsyncAzureBackend, AsyncGCSBackend, AsyncLocalBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend
 
 MIB = 1 << 20
@@ -105,6 +105,10 @@ def gcs(endpoint: str) -> AsyncStore:
     return AsyncStore(AsyncGCSBackend("bucket", token="anon", endpoint_url=endpoint))
 
 
+def azure(endpoint: str) -> AsyncStore:
+    return AsyncStore(AsyncAzureBackend("container", **azure_options(endpoint)))
+
+
 def service_write(store: AsyncStore, mib: int) -> int:
     async def main() -> int:
         async with store:
@@ -129,6 +133,8 @@ SERVICE_STREAMS: dict[str, tuple[Callable[[str], AsyncStore], Callable[[AsyncSto
     "async read from S3": (s3, service_read),
     "async write of an iterator to GCS": (gcs, service_write),
     "async read from GCS": (gcs, service_read),
+    "async write of an iterator to Azure": (azure, service_write),
+    "async read from Azure": (azure, service_read),
 }
 
 

@@ -1,7 +1,8 @@
 """Services that keep nothing: they swallow what is written, and serve `zeros-N`, an object of N MiB, after a delay.
 
 Run as a program it prints its port, serves until its standard input ends, and prints how many requests there were and
-how many of them waited at once. `/storage/` and `/upload/` are Google Cloud Storage, all else is S3.
+how many of them waited at once. `/storage/` and `/upload/` are Google Cloud Storage, `/devstoreaccount1/` is
+Azure, all else is S3.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MIB = 1 << 20
 PIECE = bytes(MIB)
@@ -21,7 +22,7 @@ SMALL = bytes(1024)
 """Of objects `small-N`."""
 STAMP = b"0000000000000001"
 TELLS = b'ETag: "00000000000000000000000000000000"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n'
-TELLS += b"X-Goog-Generation: " + STAMP + b"\r\n"
+TELLS += b"X-Goog-Generation: " + STAMP + b"\r\nx-ms-request-id: void\r\nx-ms-blob-type: BlockBlob\r\n"
 CREATED = b"<InitiateMultipartUploadResult><UploadId>void</UploadId></InitiateMultipartUploadResult>"
 COMPLETED = b"<CompleteMultipartUploadResult><ETag>00</ETag></CompleteMultipartUploadResult>"
 
@@ -97,13 +98,18 @@ async def answer(writer: asyncio.StreamWriter, request: Request) -> None:
     found = re.search(r"(zeros|small)-(\d+)", request.target)
     if request.method == "GET" and found:
         pieces = [SMALL] if found[1] == "small" else [PIECE] * int(found[2])
-        writer.write(b"HTTP/1.1 200 OK\r\n" + TELLS + b"Content-Length: %d\r\n\r\n" % sum(map(len, pieces)))
+        size = sum(map(len, pieces))
+        status = b"200 OK"
+        if request.header("x-ms-range", "bytes=0-"):  # Azure's SDK asks for the first piece, which is all of it here.
+            status = b"206 Partial Content\r\nContent-Range: bytes 0-%d/%d" % (size - 1, size)
+        writer.write(b"HTTP/1.1 " + status + b"\r\n" + TELLS + b"Content-Length: %d\r\n\r\n" % size)
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
         return
-    google = request.target.startswith(("/storage/", "/upload/"))
-    status, more, body = (google_answer if google else s3_answer)(request)
+    services = {"/storage/": google_answer, "/upload/": google_answer, "/devstoreaccount1/": azure_answer}
+    of = next((answer for start, answer in services.items() if request.target.startswith(start)), s3_answer)
+    status, more, body = of(request)
     writer.write(b"HTTP/1.1 " + status + b"\r\n" + TELLS + more + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
@@ -125,6 +131,18 @@ def google_answer(request: Request) -> tuple[bytes, bytes, bytes]:
     if part:
         return b"308 Resume Incomplete", f"Range: bytes=0-{part[1]}\r\n".encode(), b""
     return b"200 OK", b"", b'{"name": "void", "size": "0", "generation": "%s"}' % STAMP
+
+
+def azure_answer(request: Request) -> tuple[bytes, bytes, bytes]:
+    if request.method == "PUT":
+        return b"201 Created", b"", b""
+    return b"404 Not Found", b"x-ms-error-code: BlobNotFound\r\n", b""
+
+
+def azure_options(endpoint: str) -> dict[str, Any]:
+    """Arguments of a backend."""
+    account = "AccountName=devstoreaccount1;AccountKey=a2V5"
+    return {"connection_string": f"{account};BlobEndpoint={endpoint}/devstoreaccount1;", "hns": False}
 
 
 async def main(delay: float) -> None:

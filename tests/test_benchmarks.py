@@ -63,6 +63,8 @@ def test_growth_and_laziness_are_measured_against_their_targets() -> None:
         "async read from S3, 4 MiB": 80,
         "async write of an iterator to GCS, 4 MiB": 80,
         "async read from GCS, 4 MiB": 80,
+        "async write of an iterator to Azure, 4 MiB": 80,
+        "async read from Azure, 4 MiB": 80,
         "listing, 300 files": 1000,
         "async listing, 300 files": 1000,
     }
