@@ -128,7 +128,7 @@ NO_WAY = "has no way to honour it; remove it"
 BAD: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({}, {"url": "missing; give `url` or `backend`"}),
     ({"url": "x", "backend": "local"}, {"url": "give `url` or `backend`, not both"}),
-    ({"backend": "locl"}, {"backend": "unknown; known are local, memory, s3, azure, gcs; for any other protocol of fsspec"}),
+    ({"backend": "locl"}, {"backend": "unknown; known are local, memory, s3, azure, gcs; for any other protocol"}),
     ({"backend": 5}, {"backend": "valid string"}),
     ({"url": ""}, {"url": "malformed; expected 'protocol://path'"}),
     ({"url": f"s3:/AK:{SECRET}@y"}, {"url": "malformed"}),
