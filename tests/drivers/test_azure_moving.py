@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -368,8 +369,6 @@ async def test_a_stream_that_breaks_off_leaves_the_old_file(az: Place) -> None:
 async def test_a_writer_that_is_cancelled_leaves_the_old_file(
     azure_server: AzureServer, container: str, method: str
 ) -> None:
-    import threading
-
     if method == "mode=legacy" and container == CONTAINER:
         return
     async with azure_place("async", azure_server, container) as place:
