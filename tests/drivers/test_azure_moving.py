@@ -134,8 +134,7 @@ async def test_a_copy_that_cannot_be_asked_about_leaves_nothing(blobs: Place) ->
 async def test_a_copy_that_is_cancelled_leaves_nothing(azure_server: AzureServer, brief: None) -> None:
     async with azure_place("async", azure_server) as place:
         place.put("key", b"content")
-        polled = asyncio.Event()
-        loop = asyncio.get_running_loop()
+        polled, loop = asyncio.Event(), asyncio.get_running_loop()
         told = when(meanwhile(lambda: loop.call_soon_threadsafe(polled.set)), "HEAD", "/new")
         with azure_server.having(copy_polls=None), azure_server.hooked(told):
             task = asyncio.ensure_future(place.view.copy("key", "new", overwrite=True))
