@@ -19,13 +19,13 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.implementations.zip import ZipFileSystem
 from helpers.kinds import unknown_filesystem
-from servers import fake_gcs, ftp, gcs, rclone, s3
+from servers import azure, azurite, fake_gcs, ftp, gcs, rclone, s3
 from servers.gcs_login import service_account
 from servers.ports import free_port
 from servers.processes import connect, running, wait_until_up
 
 from remote_store import FsspecBackend, Store
-from remote_store.backends import GCSBackend, LocalBackend, S3Backend
+from remote_store.backends import AzureBackend, GCSBackend, LocalBackend, S3Backend
 
 KIB = b"x" * 1024
 FILES = {"f": KIB, "big": KIB * 1024, **{f"d/{number:03}": KIB for number in range(100)}}
@@ -93,6 +93,15 @@ def double_of_gcs() -> Iterator[Place]:
 def over_fake_gcs() -> Iterator[Place]:
     with fake_gcs.fake_gcs() as server:
         yield from over_gcs(server)
+
+
+@contextmanager
+def over_azure(start: Callable[[], AbstractContextManager[azure.AzureServer]], container: str) -> Iterator[Place]:
+    with start() as server:
+        fs = import_module("adlfs").AzureBlobFileSystem(**server.options, skip_instance_cache=True)
+        with Store(AzureBackend(container, "matrix", **server.options)) as store:
+            store.ping()  # Which finds out whether there are folders.
+            yield Place(store, fs, f"{container}/matrix", None if server.pid else server.requests)
 
 
 @contextmanager
@@ -168,6 +177,8 @@ PLACES: dict[str, tuple[str, str, Callable[[], AbstractContextManager[Place]]]] 
     "rclone": ("s3", "rclone", partial(over_s3, rclone.rclone)),
     "gcs": ("gcs", "own double", double_of_gcs),
     "fake-gcs": ("gcs", "fake-gcs", over_fake_gcs),
+    "azurite": ("azure", "azurite", partial(over_azure, azurite.azurite, azure.CONTAINER)),
+    "azure-hns": ("azure, folders", "own double", partial(over_azure, azure.azure, azure.HNS)),
     "sftp": ("sftp", "rclone", sftp),
     "webdav": ("webdav", "rclone", webdav),
     "ftp": ("ftp", "pyftpdlib", over_ftp),

@@ -15,7 +15,7 @@ import pytest
 from helpers.deadline import DEADLINE
 
 from remote_store import Capability, Store
-from remote_store.backends import GCSBackend, LocalBackend, MemoryBackend, S3Backend
+from remote_store.backends import AzureBackend, GCSBackend, LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify import certify
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(12 * DEADLINE)]
@@ -35,6 +35,7 @@ BUDGET = {
 }
 """Requests of a call on S3, as the contract has them."""
 ON_GCS = BUDGET | {"move 1 KiB": 1, "delete": 1}
+ON_AZURE_HNS = BUDGET | {"copy 1 KiB": 3}
 PACKAGES = {
     "remote_store": "remote_store",
     "s3fs": "s3fs",
@@ -59,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("s3fs")
     folder = tmp_path_factory.mktemp("matrix")
     written = ("--markdown", str(folder / "matrix.md"), "--svg", str(folder / "matrix.svg"))
-    found = run("--quick", "--places", "local,memory,moto,gcs", "--json", *written)
+    found = run("--quick", "--places", "local,memory,moto,gcs,azure-hns", "--json", *written)
     (folder / "matrix.json").write_text(found, encoding="utf-8")
     return folder
 
@@ -70,7 +71,7 @@ def data(folder: Path) -> Any:
 
 
 def test_every_capability_and_call_of_every_place_is_there(data: Any) -> None:
-    assert [place["name"] for place in data["places"]] == ["local", "memory", "moto", "gcs"]
+    assert [place["name"] for place in data["places"]] == ["local", "memory", "moto", "gcs", "azure-hns"]
     assert data["skipped"] == {}
     for place in data["places"]:
         assert set(place["capabilities"]) == {capability.name for capability in Capability}
@@ -90,8 +91,9 @@ def test_what_is_declared_and_observed_is_what_certify_finds(data: Any, tmp_path
             assert not place["rules_broken"]
             assert not report.broken
         else:
-            declared = {"s3": S3Backend, "gcs": GCSBackend}[place["kind"]].CAPABILITIES
-            expected = {c.name: (c in declared,) * 2 for c in Capability}
+            kind, _, folders = place["kind"].partition(", ")
+            declared = {"s3": S3Backend, "gcs": GCSBackend, "azure": AzureBackend}[kind].CAPABILITIES
+            expected = {c.name: (c in declared or bool(folders),) * 2 for c in Capability}
             if place["kind"] == "gcs":  # A role may lack the right to rename.
                 expected["ATOMIC_MOVE"] = False, True
         found = {name: (each["declared"], each["observed"]) for name, each in place["capabilities"].items()}
@@ -99,7 +101,7 @@ def test_what_is_declared_and_observed_is_what_certify_finds(data: Any, tmp_path
 
 
 def test_requests_are_those_of_the_contract(data: Any) -> None:
-    for place, budget in zip(data["places"][2:], (BUDGET, ON_GCS), strict=True):
+    for place, budget in zip(data["places"][2:], (BUDGET, ON_GCS, ON_AZURE_HNS), strict=True):
         assert {name: found["requests"] for name, found in place["operations"].items()} == budget
     peers = {row: values["remote_store"] for row, values in data["peers"]["requests"].items()}
     assert peers.pop("delete") == 2

@@ -121,3 +121,15 @@ async def test_after_close_there_is_nothing(azure_server: AzureServer, container
         await view.aclose() if view.is_async else view.store.close()
         with pytest.raises((BackendUnavailable, ValueError, RemoteStoreError), match="closed"):
             await view.read_bytes("key")
+
+
+@pytest.mark.parametrize("hns", [None, True])
+async def test_a_stream_of_a_store_that_is_closed_says_so(azure_server: AzureServer, hns: bool | None) -> None:
+    """Whichever of the drivers opened it."""
+    async with azure_place("async", azure_server, HNS, hns=hns) as place:
+        place.put("key", bytes(16 << 20))
+        stream = place.view.store.read("key")
+        assert await anext(stream)
+        await place.view.store.aclose()
+        with pytest.raises(BackendUnavailable, match="closed for good"):
+            assert [chunk async for chunk in stream] == []

@@ -208,7 +208,10 @@ async def test_reading_goes_on_where_a_body_broke_off(filled: Place) -> None:
     with filled.server.hooked(plain("GET")(hook)):
         assert b"".join(await every(filled.view.read("key"))) == CONTENT
     etag = f'"{filled.item("key").etag}"'
-    assert asked == [(None, None), ("bytes=512-", etag), ("bytes=768-", etag), ("bytes=896-", etag)]
+    assert asked[0] == (None, None)
+    assert [pinned for _, pinned in asked[1:]] == [etag] * 3
+    starts = [int((span or "bytes=0-")[len("bytes=") : -1]) for span, _ in asked]
+    assert starts == sorted(starts)  # A reset may take with it what was not read yet.
 
 
 async def test_a_file_that_is_replaced_while_its_body_breaks_off_is_an_error(filled: Place) -> None:

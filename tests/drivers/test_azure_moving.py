@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -133,8 +134,7 @@ async def test_a_copy_that_cannot_be_asked_about_leaves_nothing(blobs: Place) ->
 async def test_a_copy_that_is_cancelled_leaves_nothing(azure_server: AzureServer, brief: None) -> None:
     async with azure_place("async", azure_server) as place:
         place.put("key", b"content")
-        polled = asyncio.Event()
-        loop = asyncio.get_running_loop()
+        polled, loop = asyncio.Event(), asyncio.get_running_loop()
         told = when(meanwhile(lambda: loop.call_soon_threadsafe(polled.set)), "HEAD", "/new")
         with azure_server.having(copy_polls=None), azure_server.hooked(told):
             task = asyncio.ensure_future(place.view.copy("key", "new", overwrite=True))
@@ -368,8 +368,6 @@ async def test_a_stream_that_breaks_off_leaves_the_old_file(az: Place) -> None:
 async def test_a_writer_that_is_cancelled_leaves_the_old_file(
     azure_server: AzureServer, container: str, method: str
 ) -> None:
-    import threading
-
     if method == "mode=legacy" and container == CONTAINER:
         return
     async with azure_place("async", azure_server, container) as place:

@@ -67,7 +67,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, brief: None) -> None:
         ({"connection_string": SECRET}, "blank or malformed"),
         ({"connection_string": f"AccountKey={SECRET};x"}, "malformed"),
         ({"account_key": 5}, "Unsupported credential"),
-        ({"credential": object()}, "Unsupported credential"),
+        ({"credential": ...}, "Unsupported credential"),
         ({"client_id": "x", "client_secret": SECRET, "account_key": None}, "tenant_id"),
         ({"account_name": None, "account_key": None}, "account_name"),
     ],

@@ -104,8 +104,16 @@ async def test_a_move_is_one_rename_after_two_questions(tree: Place) -> None:
 
 
 async def test_missing_parents_are_made(tree: Place) -> None:
+    """In place of nothing: what the service makes of a file there is not documented."""
     tree.put("key", b"k")
-    await tree.view.move("key", "a/b/c/new")
+    conditions: list[str | None] = []
+
+    def hook(request: Request, carry_out: CarryOut) -> None:
+        conditions.append(request.headers.get("If-None-Match"))
+
+    with tree.server.hooked(when(hook, "PUT", "resource=directory")):
+        await tree.view.move("key", "a/b/c/new")
+    assert conditions == ["*"]
     assert tree.contents() == {"a/b/c/new": b"k"}
     await tree.view.write("x/y/z", tree.view.stream(pieces(2)))
     assert (await tree.view.read_bytes("x/y/z")) == b"".join(pieces(2))

@@ -8,6 +8,7 @@ from typing import assert_type
 from remote_store import FileInfo, FolderEntry, FolderInfo, WriteResult
 from remote_store.aio import (
     AsyncAtomicWriter,
+    AsyncAzureBackend,
     AsyncBackend,
     AsyncFsspecBackend,
     AsyncLocalBackend,
@@ -77,6 +78,7 @@ stores: list[AsyncStore] = [
     AsyncStore(MemoryBackend()),
     AsyncStore(SyncBackendAdapter(MemoryBackend())),
     AsyncStore(AsyncS3Backend("bucket"), "root"),
+    AsyncStore(AsyncAzureBackend("container", account_name="lake"), "root"),
     AsyncStore.from_url("memory://typed"),
 ]
 SyncBackendAdapter(AsyncMemoryBackend())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -23,7 +23,7 @@ from remote_store import (
     WriteResult,
 )
 from remote_store.aio import AsyncMemoryBackend
-from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
+from remote_store.backends import AzureBackend, LocalBackend, MemoryBackend, S3Backend
 
 
 def use(store: Store) -> None:
@@ -105,6 +105,7 @@ def use_others(memory: MemoryBackend, s3: S3Backend, other: FsspecBackend, bridg
 stores: list[Store] = [
     Store(MemoryBackend()),
     Store(S3Backend("bucket", region_name="eu-central-1"), "root"),
+    Store(AzureBackend("container", "root", account_name="lake", hns=True)),
     Store(AsyncBackendSyncAdapter(AsyncMemoryBackend())),
     Store.from_url("memory://typed"),
 ]

@@ -12,7 +12,6 @@ from remote_store._capabilities import CapabilitySet
 from remote_store.drivers.azure.driver import AzureDriver
 from remote_store.drivers.azure.errors import DISABLED, NO_CONTAINER, code_of
 from remote_store.drivers.base import Driver, Page, Want
-from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.profiles import Profile
 
 logger = logging.getLogger(__name__)
@@ -104,8 +103,6 @@ class AzureChoice(Driver):
         clients = self._flat.wire.clients
         try:
             told = await clients.ask(lambda: clients.container.get_account_information())
-            if not told.get("account_kind"):
-                raise Malformed("no kind of the account")
             return bool(told.get("is_hns_enabled"))
         except HttpResponseError as error:
             if error.status_code not in (401, 403, 404) or code_of(error) == DISABLED:
@@ -113,9 +110,7 @@ class AzureChoice(Driver):
         # Who may not ask about the account may ask about its root, as Arrow and Hadoop do.
         try:
             root = clients.tree.get_directory_client("/")
-            told = await clients.ask(lambda: root.get_access_control(upn=False))
-            if not told.get("owner"):
-                raise Malformed("no owner of the root")
+            await clients.ask(lambda: root.get_access_control(upn=False))
         except HttpResponseError as error:
             if code_of(error) in NO_CONTAINER:
                 return None

@@ -7,7 +7,7 @@ import hashlib
 import io
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,8 @@ from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.values import from_header, to_header
 from remote_store.drivers.objects.wire import Body, Failed, Listed, Malformed, Meaning, Object, Sums
 
+PIECE = 256 << 10
+"""What of a block goes to a connection at once [bytes]."""
 FOLDER = "hdi_isfolder"
 RESERVED = frozenset({FOLDER, "is_directory"})
 """Names of metadata that mark folders: Data Lake Storage guide, known issues; adlfs."""
@@ -220,7 +222,7 @@ class AzureWire:
     async def part(self, upload: Upload, number: int, start: int, data: io.BytesIO) -> str:
         # Blocks of a blob, those of others included, have names of one length.
         block, content, blob = f"{uuid.uuid4().int:048d}", data.getvalue(), self._blob(upload.name)
-        await self.clients.ask(lambda: blob.stage_block(block, io.BytesIO(content), length=len(content)))
+        await self.clients.ask(lambda: blob.stage_block(block, _pieces(content), length=len(content)))
         return block
 
     async def complete(
@@ -277,6 +279,12 @@ def matching(options: WriteOptions) -> dict[str, Any]:
     if options.if_match is not None:
         return {"etag": quoted(options.if_match), "match_condition": MatchConditions.IfNotModified}
     return {} if options.replaces else {"match_condition": MatchConditions.IfMissing}
+
+
+async def _pieces(content: bytes) -> AsyncGenerator[memoryview, None]:
+    """Content as aiohttp sends it without a copy: of an `io.BytesIO` it makes one, of each block in flight."""
+    for start in range(0, len(content), PIECE):
+        yield memoryview(content)[start : start + PIECE]
 
 
 def _metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
