@@ -132,7 +132,7 @@ class Kind:
     def _check(self, rest: Mapping[str, Any]) -> None:
         known = set(self.options.names())
         if rest and self.takes_rest:
-            known |= arguments(self.filesystem_class()) - OURS
+            known |= arguments(self.filesystem_class()) - OURS - self.options.UNTAKEN
         for name in sorted(rest.keys() - known):
             raise ValueError(f"unknown option {name!r} for {self.title or self.name}{self._hint(name, known)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -56,6 +57,8 @@ class Options:
         "session_token": "token",
     }
     """What boto3 and others call an option → what it is called here."""
+    UNTAKEN: ClassVar[frozenset[str]] = frozenset()
+    """Options of the filesystem that its driver does not heed, and so refuses."""
     TABLES: ClassVar[Mapping[str, str]] = {}
     """Argument of the SDK → the option that takes it, in a table."""
 
@@ -139,7 +142,8 @@ class RemoteOptions(Options):
     """Options that have no field, for the filesystem of fsspec."""
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
+        number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
+        if not (number and 0 < self.timeout < math.inf):
             raise ValueError(f"timeout must be a number of seconds above 0, not {self.timeout!r}")
         if self.retries is not None:
             check_whole("retries", self.retries, 0, self._in_table("retries"))

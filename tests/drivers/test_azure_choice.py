@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ from servers.azure_faults import (
 )
 from servers.double_answers import CarryOut, Hook, Request
 
-from remote_store import BackendUnavailable, NotFound, PermissionDenied, RemoteStoreError
+from remote_store import BackendUnavailable, InvalidPath, NotFound, PermissionDenied, RemoteStoreError
 from remote_store._capabilities import Capability
 from remote_store.certify.view import View
 
@@ -57,6 +58,20 @@ async def test_the_kind_is_found_out_once_or_believed(
         assert place.asked("restype=account") == (hns is None)
         assert backend.capabilities.supports(Capability.ATOMIC_MOVE) is believed
         assert place.asked("action=getAccessControl") == 0
+
+
+async def test_first_calls_that_come_together_ask_once(azure_server: AzureServer, container: str) -> None:
+    async with azure_place("async", azure_server, container, hns=None) as place:
+        assert await asyncio.gather(*(place.view.exists(f"{n}") for n in range(32))) == [False] * 32
+        assert place.asked("restype=account") == 1
+
+
+async def test_the_first_call_stores_nothing_under_a_hidden_name(azure_server: AzureServer) -> None:
+    hidden = "run/.~rs-data"
+    for verb, arguments in (("write", (hidden, b"1")), ("copy", ("key", hidden)), ("exists", (hidden,))):
+        async with azure_place("async", azure_server, HNS, hns=None) as place:
+            with pytest.raises(InvalidPath, match="reserved"):
+                await getattr(place.view, verb)(*arguments)
 
 
 @pytest.mark.parametrize("answer", [DENIED, HIDDEN, page(404), UNAUTHENTICATED, refusal("AuthenticationFailed")])

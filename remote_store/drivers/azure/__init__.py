@@ -22,21 +22,17 @@ def make(options: AzureOptions, asynchronous: bool) -> Driver:
     from adlfs import AzureBlobFileSystem
 
     from remote_store._paths import key_of
-    from remote_store.drivers.azure.clients import CONNECTIONS, Clients, detach
+    from remote_store.drivers.azure.clients import Clients, detach
+    from remote_store.drivers.objects.http import connector
 
     given = {name: value for name in PASSED if (value := getattr(options, name)) is not None}
     fs = AzureBlobFileSystem(
         **given, **options.rest, asynchronous=asynchronous, use_listings_cache=False, skip_instance_cache=True
     )
     detach(fs)
-    connector: dict[str, Any] = {"limit": CONNECTIONS}
-    if options.ca_bundle is not None:
-        import ssl
-
-        connector["ssl"] = ssl.create_default_context(cafile=options.ca_bundle)
     retries = RETRIES if options.retries is None else options.retries
     driver = _driver(
-        Clients(fs, options.container, options.timeout, retries, connector, options.proxy),
+        Clients(fs, options.container, options.timeout, retries, connector(options.ca_bundle), options.proxy),
         options.hns,
         root=key_of(options.root),
         part_size=options.part_size,

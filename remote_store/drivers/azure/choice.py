@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -35,6 +36,7 @@ class AzureChoice(Driver):
     def __init__(self, flat: AzureDriver, tree: Callable[[], AzureDriver]) -> None:
         super().__init__(flat.name, flat.root)
         self._flat, self._make_tree, self._chosen = flat, tree, None
+        self._asking = asyncio.Lock()
         self.part_size = flat.part_size
         self.reject_write_under_file_ancestor = flat.reject_write_under_file_ancestor
 
@@ -89,13 +91,17 @@ class AzureChoice(Driver):
         if self._chosen is not None:
             await self._chosen.close()
 
-    async def choose(self, key: str) -> AzureDriver:
-        """The driver that fits; where the service does not tell now, the next call asks again."""
+    async def choose(self, key: str = "", *others: str) -> AzureDriver:
+        """The driver that fits a call for these keys; where the service does not tell now, the next call asks again."""
         if self._chosen is None:
-            has_folders = await self._flat.call(key, self._has_folders)
-            if has_folders is None:
-                return self._flat
-            self._chosen = self._make_tree() if has_folders else self._flat
+            async with self._asking:  # The first calls come together.
+                if self._chosen is None:
+                    has_folders = await self._flat.call(key, self._has_folders)
+                    if has_folders is None:
+                        return self._flat
+                    self._chosen = self._make_tree() if has_folders else self._flat
+            for one in (key, *others):
+                self._chosen.check_key(one)  # With folders more names are refused.
         return self._chosen
 
     async def _has_folders(self) -> bool | None:
@@ -124,8 +130,9 @@ class AzureChoice(Driver):
 
 def _chosen(name: str) -> Any:
     async def verb(self: AzureChoice, *args: Any, **options: Any) -> Any:
-        key = args[0] if args and isinstance(args[0], str) else ""
-        return await getattr(await self.choose(key), name)(*args, **options)
+        keys = args[: 2 if name in ("copy", "move") else 1]
+        chosen = await self.choose(*keys)
+        return await getattr(chosen, name)(*args, **options)
 
     return verb
 

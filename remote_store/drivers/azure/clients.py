@@ -9,7 +9,6 @@ import asyncio
 import datetime as dt
 import weakref
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -20,20 +19,13 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.filedatalake.aio import DataLakeServiceClient, FileSystemClient
-from multidict import CIMultiDict, CIMultiDictProxy
 
-from remote_store.drivers.logs import redacted
+from remote_store.drivers.objects.http import AGAIN, CONNECTIONS, UNHEARD, hide_secrets, let_go, wait_told
 from remote_store.drivers.objects.tries import Tries, Try
 from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.reasons import kinds
 
 T = TypeVar("T")
-CONNECTIONS = 256
-"""aiohttp's 100 would let further calls wait while so many streams are open."""
-AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses after which a request is sent again: Azure architecture guide, retry guidance for Azure Storage."""
-UNHEARD = frozenset({500, 502, 503, 504})
-"""Those of them after which it may have been carried out all the same."""
 
 
 def judged(error: Exception) -> Try:
@@ -43,8 +35,7 @@ def judged(error: Exception) -> Try:
     if not isinstance(error, HttpResponseError) or error.status_code is None:
         refused = kinds(getattr(error, "inner_exception", None)) & {"ClientConnectorError"}
         return Try(again=not isinstance(error, asyncio.CancelledError), unheard=not refused)
-    told = str(error.response.headers.get("Retry-After", "")) if error.response else ""
-    wait = float(told) if told.isdecimal() else 0
+    wait = wait_told(str(error.response.headers.get("Retry-After", ""))) if error.response else 0
     return Try(error.status_code in AGAIN, error.status_code in UNHEARD, f"answered {error.status_code}", wait)
 
 
@@ -54,21 +45,6 @@ def check_reply(reply: Any) -> None:
     if response.status_code < 300 and not response.headers.get("x-ms-request-id"):
         response.internal_response.close()
         raise Malformed("it has no x-ms-request-id")
-
-
-def hide_signatures(error: BaseException | None) -> None:
-    """Hide in an error, and in what caused it, signatures in the URLs that aiohttp tells."""
-    while error is not None:
-        error.args = tuple(redacted(each) if isinstance(each, str) else each for each in error.args)
-        if isinstance(error, AzureError):
-            error.message = redacted(str(error.message))
-        elif isinstance(error, aiohttp.ClientResponseError):
-            url = error.request_info.real_url.with_query(None)
-            error.request_info = aiohttp.RequestInfo(
-                url, error.request_info.method, CIMultiDictProxy(CIMultiDict()), url
-            )
-            error.args = (error.request_info, *error.args[1:])
-        error = error.__cause__ or error.__context__
 
 
 def _refused(error: BaseException | None) -> HttpResponseError | None:
@@ -112,7 +88,7 @@ class Clients:
         connector = aiohttp.TCPConnector(**self._connector)
         session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=True)
         session._retry_connection = False  # aiohttp would silently send a PUT again when a reused connection breaks.
-        weakref.finalize(self, _let_go, session, asyncio.get_running_loop())
+        weakref.finalize(self, let_go, session, asyncio.get_running_loop())
         self._session, own = session, self.fs.service_client
         self.service = BlobServiceClient(own.url, credential=own.credential, **self._options())
         self.container = self.service.get_container_client(self.name)
@@ -155,7 +131,7 @@ class Clients:
             try:
                 return await request()
             except (AzureError, aiohttp.ClientError, OSError) as error:
-                hide_signatures(error)
+                hide_secrets(error)
                 await tries.again(error)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 refused = _refused(error)
@@ -183,18 +159,6 @@ class Clients:
         allowed = BlobSasPermissions(read=True) if method == "GET" else BlobSasPermissions(create=True, write=True)
         signature = generate_blob_sas(account, self.name, name, **key, permission=allowed, expiry=until)
         return f"{self.container.get_blob_client(name).url.partition('?')[0]}?{signature}"
-
-
-def _let_go(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
-    """Close the connections of a store that nobody closed, in the thread of their loop."""
-    connector = session.connector
-    session.detach()
-    if connector is not None and not connector.closed:
-        with suppress(RuntimeError):  # The loop ends.
-            if loop.is_running():
-                loop.call_soon_threadsafe(connector._close)
-            else:
-                connector._close()
 
 
 def detach(fs: AzureBlobFileSystem) -> None:

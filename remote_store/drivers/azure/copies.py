@@ -18,6 +18,10 @@ POLL = 0.2
 Ask = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
+UNDOING = 10
+"""How long either step of undoing a copy may take [s]."""
+
+
 @dataclass
 class Copying:
     """A copy that the service has begun.
@@ -75,9 +79,11 @@ async def poll(ask: Ask, blob: Any, copying: Copying) -> Copying | None:
 async def _undo(ask: Ask, blob: Any, copying: Copying) -> None:
     """Abort a copy, and delete the empty blob that this leaves, whose etag may be another by then."""
     with suppress(Exception):  # It may have ended.
-        await ask(lambda: blob.abort_copy(copying.id))
+        async with asyncio.timeout(UNDOING):
+            await ask(lambda: blob.abort_copy(copying.id))
     with suppress(Exception):
-        found = await ask(lambda: blob.get_blob_properties())
-        if found.copy.id == copying.id and found.copy.status != "success":
-            unchanged = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
-            await ask(lambda: blob.delete_blob(**unchanged))
+        async with asyncio.timeout(UNDOING):
+            found = await ask(lambda: blob.get_blob_properties())
+            if found.copy.id == copying.id and found.copy.status != "success":
+                unchanged = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
+                await ask(lambda: blob.delete_blob(**unchanged))

@@ -72,8 +72,6 @@ class AzureOptions(RemoteOptions):
             raise ValueError("a container is a name, such as 'raw'; a prefix in it is the argument `root`")
         if not _CONTAINER.fullmatch(self.container):
             raise ValueError("a container is a name of letters, digits and hyphens, and nothing else")
-        if self.timeout is None:
-            raise ValueError("timeout must be a number of seconds above 0, not None")
         for name in ("hns", "anon"):
             if not isinstance(getattr(self, name), bool | None):
                 raise ValueError(f"{name} must be True, False or None")

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
 RETRIES = 3
 TIMEOUT = 60.0
-CONNECTIONS = 256
-"""aiohttp's 100 would let further calls wait while so many streams are open."""
 UNTIL_NEEDED = (None, "cache", "cloud", "google_default")
 """Ways to find credentials that ask others, and so wait for the first call."""
 
@@ -24,6 +22,7 @@ def make(options: GCSOptions, asynchronous: bool) -> Driver:
     from remote_store.drivers.gcs.credentials import Login, known
     from remote_store.drivers.gcs.driver import GCSDriver
     from remote_store.drivers.gcs.session import Session
+    from remote_store.drivers.objects.http import connector
 
     token = known(options.token)
     later = token in UNTIL_NEEDED if token is None or isinstance(token, str) else False
@@ -45,7 +44,7 @@ def make(options: GCSOptions, asynchronous: bool) -> Driver:
         Login(fs, (token,) if later else None, options.timeout, options.proxy, options.ca_bundle),
         options.timeout,
         RETRIES if options.retries is None else options.retries,
-        _connector(options),
+        connector(options.ca_bundle),
         options.proxy,
     )
     driver = GCSDriver(
@@ -70,12 +69,3 @@ def over(fs: Any, root: str, name: str) -> Driver | None:
     timeout = fs.timeout or TIMEOUT
     session = Session(fs, Login(fs, timeout=timeout), timeout, RETRIES)
     return GCSDriver(session, *root.strip("/").split("/", 1), name=name)
-
-
-def _connector(options: GCSOptions) -> dict[str, Any]:
-    """Arguments of the connections."""
-    if options.ca_bundle is None:
-        return {"limit": CONNECTIONS}
-    import ssl
-
-    return {"limit": CONNECTIONS, "ssl": ssl.create_default_context(cafile=options.ca_bundle)}

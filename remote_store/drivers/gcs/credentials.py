@@ -77,6 +77,11 @@ class Login:
         if self._method is not None or self._left() <= self._early:
             await self._in_thread(self._prepare)
 
+    async def found(self) -> None:
+        """Find credentials, and ask for no access token."""
+        if self._method is not None:
+            await self._in_thread(self._find)
+
     async def renew(self, used: str) -> bool:
         """Get another access token than the one that was refused; whether there is one."""
         if self.anonymous:
@@ -94,9 +99,20 @@ class Login:
         """Let a thread work while others wait, at most one: it may outlive the deadlines of those who wait for it."""
         if self._working is None or self._working.done():
             self._working = asyncio.ensure_future(asyncio.to_thread(work))
+            self._working.add_done_callback(lambda done: done.cancelled() or done.exception())  # Nobody may wait.
         await asyncio.shield(self._working)
 
     def _prepare(self) -> None:
+        self._find()
+        if self._left() <= self._early:
+            try:
+                self._refresh()
+            except auth.GoogleAuthError:
+                self._early = self._left() / 2  # Those at hand will do for now.
+                if self._early <= 0:
+                    raise
+
+    def _find(self) -> None:
         if self._method is not None:
             found = copy.copy(self._fs.credentials)
             found.token, found.heads = self._method[0], {}
@@ -105,8 +121,6 @@ class Login:
             except ValueError as error:
                 raise auth.DefaultCredentialsError(error) from error
             self._fs.credentials, self._method = found, None
-        if self._left() <= self._early:
-            self._refresh()
 
     def _refresh(self) -> None:
         request, own = _Request(), self._fs.credentials

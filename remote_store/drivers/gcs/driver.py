@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from contextlib import suppress
 from typing import Any
 
-from remote_store._errors import AlreadyExists, NotFound, PermissionDenied, PreconditionFailed, RemoteStoreError
+import aiohttp
+
+from remote_store._errors import (
+    AlreadyExists,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    RemoteStoreError,
+    file_missing,
+)
+from remote_store._models import UNKNOWN_TIME
 from remote_store._paths import redact
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.gcs.session import Refused, Session
@@ -47,31 +56,58 @@ class GCSDriver(ObjectDriver):
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
         """Rename an object; copy and delete it where the role, or the service, does not let it be renamed."""
-        options, begun = WriteOptions(overwrite), time.monotonic()
-        if self._moves:
-            try:
-                return await self.conditional(dst, options, self.wire.move, self.object(src), self.object(dst), options)
-            except PermissionDenied:
-                pass
-            except (NotFound, AlreadyExists, PreconditionFailed) as refusal:
-                if not (self.wire.lost_reply(refusal) and await self._arrived(src, dst, begun)):
-                    if isinstance(refusal, NotFound):
-                        refusal.path = src
-                    raise
-                return
-            except RemoteStoreError as refusal:
-                if self.wire.meaning(refusal) is not Meaning.UNABLE:
-                    raise
+        if self._moves and await self._renamed(src, dst, WriteOptions(overwrite)):
+            return
         await super().move(src, dst, overwrite)
         self._moves = False  # It would be refused again.
 
-    async def _arrived(self, src: str, dst: str, begun: float) -> bool:
-        """Whether an earlier try, whose reply was lost, moved the file: it is where it should be, and new there."""
-        with suppress(RemoteStoreError):
-            if await self.info(src) is not None:
+    async def _renamed(self, src: str, dst: str, options: WriteOptions) -> bool:
+        """Whether an object was renamed; raises what is wrong with either end."""
+        tries, begun, etag = self.wire.session.tries(), time.monotonic(), None
+        while True:
+            request = self.object(src), self.object(dst), options, etag
+            try:
+                await self.conditional(dst, options, self.wire.move, *request)
+                return True
+            except PermissionDenied:
                 return False
-            target, now = await self.info(dst), self.wire.session.told_time
-            # By the service's own clock, which tells whole seconds.
-            since = now - dt.timedelta(seconds=time.monotonic() - begun) if now else None
-            return since is not None and target is not None and target.modified_at >= since
-        return False
+            except (NotFound, AlreadyExists, PreconditionFailed) as refusal:
+                if isinstance(refusal, NotFound):
+                    refusal.path = src
+                raise
+            except RemoteStoreError as error:
+                if self.wire.meaning(error) is Meaning.UNABLE:
+                    return False
+                lost, cause = error, error.__cause__
+                if not isinstance(cause, (Refused, aiohttp.ClientError)):
+                    raise
+                with self.wire.errors(dst):
+                    await tries.again(cause)  # Raises what no further try can mend.
+            if tries.unheard:
+                etag = await self._left(src, dst, begun, lost)
+                if etag is None:
+                    return True
+
+    async def _left(self, src: str, dst: str, begun: float, lost: RemoteStoreError) -> str | None:
+        """The etag of a file that a try whose reply was lost has not moved; None if it has.
+
+        Raises:
+            NotFound: neither is the file there, nor a new one at its target.
+            BackendUnavailable: nobody can tell: `lost`.
+        """
+        try:
+            source, target = await self.info(src), await self.info(dst)
+        except PermissionDenied:
+            raise lost from lost.__cause__
+        now = self.wire.session.told_time
+        # By the service's own clock, which tells whole seconds.
+        since = now - dt.timedelta(seconds=time.monotonic() - begun) if now else UNKNOWN_TIME
+        if target is None or target.modified_at < since:
+            if source is None:
+                raise file_missing(src, self.name) from lost.__cause__
+            return source.etag
+        if source is None or source.modified_at >= since + dt.timedelta(seconds=1):
+            return None  # It is at its target; what may be at its source came later.
+        if source.modified_at < since:
+            return source.etag  # Somebody else made the target.
+        raise lost from lost.__cause__

@@ -11,7 +11,6 @@ import google.auth.exceptions as auth
 
 from remote_store._errors import (
     BackendUnavailable,
-    CapabilityNotSupported,
     InvalidPath,
     PermissionDenied,
     PreconditionFailed,
@@ -51,7 +50,7 @@ REASONS: dict[str, tuple[type[RemoteStoreError], str]] = {
     ),
     "userProjectMissing": PAYS,
     ZONAL: (
-        CapabilityNotSupported,
+        RemoteStoreError,
         "The bucket is zonal (Rapid storage class): it takes writes by gRPC alone, which this driver does not speak",
     ),
     "keyTooLong": (InvalidPath, "Path is not valid on this storage: it is too long"),

@@ -41,6 +41,8 @@ class GCSOptions(RemoteOptions):
     """
 
     PLACE: ClassVar = ("bucket", "root")
+    ALIASES: ClassVar = {"requests_timeout": "timeout", "retry_deadline": "timeout"}
+    UNTAKEN: ClassVar = frozenset({"cache_timeout", "consistency", "requests_timeout", "version_aware"})
     PUBLIC: ClassVar = Options.PUBLIC | {"access", "consistency"}
     bucket: str
     root: str = ""

@@ -10,25 +10,23 @@ import asyncio
 import datetime as dt
 import json
 import weakref
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 from gcsfs.core import GCSFileSystem
 from yarl import URL
 
 from remote_store.drivers.gcs.credentials import Login
-from remote_store.drivers.logs import redacted
+from remote_store.drivers.objects.http import AGAIN, UNHEARD, hide_secrets, let_go, wait_told
 from remote_store.drivers.objects.tries import Tries, Try
 from remote_store.drivers.objects.wire import Malformed
 
-AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses after which a request is sent again: Cloud Storage guide, retry strategy."""
-UNHEARD = frozenset({500, 502, 503, 504})
-"""Those of them after which it may have been carried out all the same."""
+LONGEST_ERROR = 64 << 10
+"""How much of an answer that is an error is read [bytes]."""
 TAKEN_OVER = ("headers", "proxy", "proxy_auth", "trust_env", "trace_configs")
 """Arguments of gcsfs's session that the own one takes, too."""
 
@@ -98,33 +96,16 @@ def judged(error: Exception) -> Try:
     """What is to be done about a try that failed."""
     if not isinstance(error, Refused):
         return Try(again=True, unheard=not isinstance(error, aiohttp.ClientConnectorError))
-    told = error.answer.headers.get("Retry-After", "")
-    wait = float(told) if told.isdecimal() else 0
+    wait = wait_told(error.answer.headers.get("Retry-After", ""))
     return Try(error.status in AGAIN, error.status in UNHEARD, f"answered {error.status}", wait)
 
 
-def _let_go(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
-    """Close the connections of a store that nobody closed, in the thread of their loop."""
-    connector = session.connector
-    session.detach()
-    if connector is not None and not connector.closed:
-        with suppress(RuntimeError):  # The loop ends.
-            if loop.is_running():
-                loop.call_soon_threadsafe(connector._close)
-            else:
-                connector._close()
-
-
-@contextmanager
-def _without_secrets() -> Iterator[None]:
-    """Hide the addresses of uploads in what aiohttp says of its errors."""
-    try:
-        yield
-    except (aiohttp.ClientError, OSError) as error:
-        error.args = tuple(redacted(each) if isinstance(each, str) else each for each in error.args)
-        if isinstance(error, OSError) and error.strerror:
-            error.strerror = redacted(str(error.strerror))
-        raise
+async def _start_of(reply: aiohttp.ClientResponse) -> bytes:
+    """As much of a body as an error takes."""
+    body = b""
+    while len(body) < LONGEST_ERROR and (piece := await reply.content.read(LONGEST_ERROR - len(body))):
+        body += piece
+    return body
 
 
 class Session:
@@ -167,7 +148,7 @@ class Session:
             # In the place of gcsfs, whose finalizer closes it in whatever thread collects garbage.
             connections = aiohttp.TCPConnector(**self._connector)
             self.fs._session = aiohttp.ClientSession(**{**self.fs.session_kwargs, "connector": connections})
-            weakref.finalize(self.fs, _let_go, self.fs._session, asyncio.get_running_loop())
+            weakref.finalize(self.fs, let_go, self.fs._session, asyncio.get_running_loop())
         shared = await self.fs._set_session()
         taken = {name: value for name, value in self.fs.session_kwargs.items() if name in TAKEN_OVER}
         session = aiohttp.ClientSession(
@@ -204,6 +185,12 @@ class Session:
         location: str = self.fs._location
         return location.rstrip("/")
 
+    def is_own(self, url: str) -> bool:
+        """Whether a URL leads to the service, or to one of Google's own hosts."""
+        parts = urlsplit(url)
+        google = parts.scheme == "https" and (parts.hostname or "").endswith(".googleapis.com")
+        return google or url.startswith(f"{self._location}/")
+
     async def send(
         self,
         method: str,
@@ -231,7 +218,8 @@ class Session:
             try:
                 reply = await self._ask(method, url, {"Accept-Encoding": "identity", **(headers or {})}, data)
                 async with reply:
-                    answer = Answer(reply.status, reply.headers, await reply.read())
+                    whole = reply.status in good
+                    answer = Answer(reply.status, reply.headers, await (reply.read() if whole else _start_of(reply)))
                 with suppress(ValueError, TypeError):
                     self.told_time = parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(dt.UTC)
                 if answer.status in good:
@@ -249,7 +237,7 @@ class Session:
                 if reply.status in (200, 206):
                     return reply
                 async with reply:
-                    raise Refused(Answer(reply.status, reply.headers, await reply.read()))
+                    raise Refused(Answer(reply.status, reply.headers, await _start_of(reply)))
             except (aiohttp.ClientError, OSError, Refused) as error:
                 await tries.again(error)
 
@@ -260,7 +248,7 @@ class Session:
             whole = self.login.headers(headers) if url.startswith(f"{self._location}/") else dict(headers)
             if self._session.closed:
                 raise aiohttp.ClientConnectionError("closed")
-            with _without_secrets():
+            try:
                 reply: aiohttp.ClientResponse = await self._session.request(
                     method,
                     URL(url, encoded=True),
@@ -268,6 +256,9 @@ class Session:
                     data=data() if callable(data) else data,
                     allow_redirects=False,
                 )
+            except (aiohttp.ClientError, OSError) as error:
+                hide_secrets(error)
+                raise
             if reply.status != 401 or last:
                 return reply
             try:

@@ -23,16 +23,14 @@ import google_crc32c
 from remote_store._errors import RemoteStoreError
 from remote_store._models import ContentDigest
 from remote_store.drivers.base import WriteOptions
-from remote_store.drivers.gcs.errors import REASONS, ZONAL, Bucket, meaning, service_errors, verdict_on
-from remote_store.drivers.gcs.replies import FIELDS, Crc32c, described, generation_of, whole, written
+from remote_store.drivers.gcs.errors import REASONS, ZONAL, Bucket, meaning, service_errors, verdict
+from remote_store.drivers.gcs.replies import FIELDS, Crc32c, described, generation_of, vouched, whole, written
 from remote_store.drivers.gcs.session import Answer, Refused, Session
 from remote_store.drivers.gcs.signing import signed_url
 from remote_store.drivers.gcs.uploads import ENDED, Upload, send_part
 from remote_store.drivers.objects.wire import Body, Failed, Listed, Malformed, Meaning, Object, Sums, field
 
 GENERATION = re.compile("[1-9][0-9]{,18}")
-DELETES = 32
-"""Deletes in flight: each object takes a request."""
 T = TypeVar("T")
 
 
@@ -63,7 +61,8 @@ class GCSWire:
 
     longest_name = 1024
     """Cloud Storage guide, about objects."""
-    batch = 1000
+    batch = 32
+    """A request each, so many at a time, and a deadline for them."""
     longest_url = 7 * 24 * 3600
     """Cloud Storage guide, V4 signing process."""
     last_part_completes = True
@@ -168,7 +167,10 @@ class GCSWire:
         )
         url = self.session.url(f"upload/{self._objects()}", uploadType="multipart", **_conditions(options))
         headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
-        return written((await self._upload(url, headers, lambda: io.BytesIO(body))).json())
+        told = (await self._upload(url, headers, lambda: io.BytesIO(body))).json()
+        if not vouched(told, name, len(data), checksum):
+            raise Malformed("it is of something else than what was sent")
+        return written(told)
 
     async def _upload(self, url: str, headers: Mapping[str, str], data: Any) -> Answer:
         """Send a request that makes an object, or begins to; a bucket that takes none gets a reason of its own."""
@@ -177,7 +179,8 @@ class GCSWire:
         except Refused as error:
             if error.status == 400 and error.reason not in REASONS:
                 place = self.session.url(f"storage/v1/b/{quote(self.container, safe='')}", fields="locationType")
-                with suppress(Refused, Malformed):  # The first refusal stands when the question fails.
+                # The first refusal stands when the question fails.
+                with suppress(Refused, Malformed, aiohttp.ClientError, OSError):
                     if (await self.session.send("GET", place)).json().get("locationType") == "zone":
                         error.reason = ZONAL
             raise
@@ -207,10 +210,12 @@ class GCSWire:
             raise Malformed("a copy that does not go on")
         return Step(own, field(reply, "rewriteToken"), now_copied, idle)
 
-    async def move(self, src: str, dst: str, options: WriteOptions) -> None:
-        """Rename an object, which is one step of the service."""
-        url = self.session.url(self._objects(src, "moveTo", "o", dst), **_conditions(options))
-        generation_of((await self.session.send("POST", url, {"Content-Length": "0"})).json())
+    async def move(self, src: str, dst: str, options: WriteOptions, etag: str | None) -> None:
+        """Rename an object, of this etag where one is given: one step of the service, and one try, since a second one
+        might take another object of the same name."""
+        conditions = {**_conditions(options), "ifSourceGenerationMatch": _generation(etag)}
+        url = self.session.url(self._objects(src, "moveTo", "o", dst), **conditions)
+        generation_of((await self.session.send("POST", url, {"Content-Length": "0"}, once=True)).json())
 
     async def delete(self, name: str, etag: str | None = None) -> None:
         url = self.session.url(self._objects(name), ifGenerationMatch=_generation(etag))
@@ -224,15 +229,16 @@ class GCSWire:
             raise Malformed("no answer to a delete")
 
     async def delete_many(self, names: Sequence[str]) -> Sequence[Failed]:
-        free, failed = asyncio.Semaphore(DELETES), []
+        failed: list[Failed] = []
 
         async def delete(name: str) -> None:
-            async with free:
-                try:
-                    await self.delete(name)
-                except Refused as error:
-                    if error.status != 404:
-                        failed.append(Failed(name, *verdict_on(error, self.where)))
+            try:
+                await self.delete(name)
+            except Refused as error:
+                error.container = not error.names_object  # A page of a web server does not say what is gone.
+                if error.status != 404 or error.container:
+                    refusal = verdict(error, self.where, name)
+                    failed.append(Failed(name, type(refusal), refusal.message))
 
         # No TaskGroup: where one fails before Python 3.13, the caller's task counts as being cancelled ever after.
         tasks = [asyncio.ensure_future(delete(name)) for name in names]
@@ -247,7 +253,7 @@ class GCSWire:
     # --- signed URLs
 
     async def unable_to_sign(self) -> str | None:
-        await self.session.login.ready()
+        await self.session.login.found()
         if self.session.login.anonymous:
             return "the store is anonymous"
         return None if self.session.login.signer else "they are not of a service account"
@@ -269,8 +275,8 @@ class GCSWire:
         resource = _packed(_properties(name, options))
         answer = await self._upload(url, headers, resource)
         place = answer.headers.get("Location", "")
-        if not place.startswith(("http://", "https://")):
-            raise Malformed("no Location of an upload")
+        if not self.session.is_own(place):
+            raise Malformed("no Location of an upload at this service")
         return Upload(name, place)
 
     async def part(self, upload: Upload, number: int, start: int, data: io.BytesIO) -> None:
@@ -286,9 +292,9 @@ class GCSWire:
                 return found
             raise
         resource = answer.json() if answer else {}
-        if resource.get("crc32c", upload.crc32c) != upload.crc32c:
+        if not vouched(resource, upload.name, upload.size, upload.crc32c):
             await self._take_back(upload.name, resource)
-            raise Malformed("another checksum than of what was sent")
+            raise Malformed("it is of something else than what was sent")
         return written(resource)
 
     async def _take_back(self, name: str, resource: Mapping[str, Any]) -> None:
@@ -302,7 +308,7 @@ class GCSWire:
             found = await self.resource(upload.name)
         except Refused:
             return None
-        same = found.get("crc32c") == upload.crc32c and str(found.get("size")) == str(upload.size)
+        same = vouched(found, upload.name, upload.size, upload.crc32c)
         return written(found) if same and (found.get("metadata") or {}) == self.kept(options.metadata) else None
 
     async def discard(self, upload: Upload) -> None:

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
 from remote_store._capabilities import Capability
 from remote_store._errors import (
     AlreadyExists,
+    BackendUnavailable,
     InvalidPath,
     NotFound,
     PreconditionFailed,
     RemoteStoreError,
     closed,
     etag_differs,
-    folder_missing,
     found_folder,
     is_container_missing,
-    not_empty,
     source_changed,
     target_exists,
     unsupported,
 )
 from remote_store._models import FileInfo, check_signing
-from remote_store._paths import below, join, spellable
+from remote_store._paths import join
 from remote_store.drivers.base import FILE, Driver, EntryKind, Page, Want, WriteOptions
+from remote_store.drivers.objects.deleting import delete, delete_folder
 from remote_store.drivers.objects.keys import KeyListing, Tokens
 from remote_store.drivers.objects.reading import ObjectReader
 from remote_store.drivers.objects.seeking import Seeker
-from remote_store.drivers.objects.wire import Listed, Meaning, Object, Sums, Wire, replaced
+from remote_store.drivers.objects.wire import Listed, Malformed, Meaning, Object, Sums, Wire, replaced
 from remote_store.drivers.objects.writing import ObjectSink
 from remote_store.io.ranges import RangeReader
 
@@ -128,6 +128,8 @@ class ObjectDriver(Driver):
         """Give the refusal of a request under the condition of `options` the class that fits it."""
         try:
             yield
+        except InvalidPath:
+            raise  # Of what is at the place more is known.
         except RemoteStoreError as error:
             meaning = self.wire.meaning(error)
             refused = meaning in (Meaning.CONDITION_FAILED, Meaning.CONFLICT)
@@ -154,8 +156,11 @@ class ObjectDriver(Driver):
         return await self._any_below(key, key)
 
     async def _any_below(self, key: str, folder: str) -> bool:
-        page = await self.call(key, self.wire.page, self._prefix(folder), None, one_level=False, most=1, detailed=False)
-        return bool(page.objects)
+        async with aclosing(self.pages(key, self._prefix(folder), most=1, detailed=False)) as pages:
+            async for page in pages:  # One may be empty and not the last.
+                if page.objects:
+                    return True
+        return False
 
     def _prefix(self, folder: str) -> str:
         """How the names of all objects below a folder begin."""
@@ -183,8 +188,11 @@ class ObjectDriver(Driver):
         except PreconditionFailed as error:
             is_folder = False
             if self.wire.meaning(error) is Meaning.MISSING:
-                with suppress(RemoteStoreError):  # The first verdict stands when the question fails.
+                try:
                     is_folder = await self.has_children(key)
+                except RemoteStoreError as probe:  # The first verdict stands when the question fails.
+                    if isinstance(probe, BackendUnavailable) and not self.decides(error):
+                        raise
             if is_folder:
                 raise found_folder(key, self.name) from error.__cause__
             raise
@@ -239,7 +247,7 @@ class ObjectDriver(Driver):
         """What our write stored, if an earlier try of it succeeded; raises `conflict` if another writer was first."""
         found = None
         with suppress(RemoteStoreError):
-            found = await self.info(key)
+            found = await self.info(key) if any(sums) else None
         if found is None or found.size != size or not sums.match(found):
             raise conflict
         if self.wire.kept(found.metadata) != self.wire.kept(metadata):
@@ -293,7 +301,7 @@ class ObjectDriver(Driver):
     async def _remove_moved(self, src: str, etag: str | None) -> None:
         """Delete the source of a move, unless it changed."""
         try:
-            await self._delete(src, self.object(src), etag)
+            await delete(self, src, self.object(src), etag)
         except RemoteStoreError as refusal:
             meaning = self.wire.meaning(refusal)
             if meaning not in (Meaning.CONDITION_FAILED, Meaning.CONFLICT, Meaning.UNABLE):
@@ -305,7 +313,7 @@ class ObjectDriver(Driver):
                 raise replaced("moved", src, self.name) from refusal.__cause__
             if meaning is not Meaning.UNABLE:
                 raise
-            await self._delete(src, self.object(src))
+            await delete(self, src, self.object(src))
 
     # --- signing
 
@@ -320,44 +328,12 @@ class ObjectDriver(Driver):
     async def remove(self, key: str) -> None:
         await self.call(key, self.wire.delete, self.object(key))
 
-    async def _delete(self, key: str, name: str, etag: str | None = None) -> None:
-        """Delete an object; one that is gone already counts as deleted."""
-        try:
-            await self.call(key, self.wire.delete, name, etag)
-        except NotFound as error:
-            if is_container_missing(error):
-                raise
-
     async def remove_folder(self, key: str, recursive: bool) -> None:
-        """Delete the objects below a folder, its marker included."""
-        marker, found = self.object(key) + "/", False
-        async for page in self._pages(key, marker, most=None if recursive else 2, detailed=False):
-            names = [entry.name for entry in page.objects]
-            found = found or bool(names)
-            if not recursive and any(name != marker for name in names):
-                raise not_empty(key, self.name)
-            await self._remove_all(key, names)
-        if not found:
-            raise folder_missing(key, self.name)
-
-    async def _remove_all(self, key: str, names: Sequence[str]) -> None:
-        """Delete objects below a folder, as many as can be together."""
-        together = [name for name in names if self.wire.in_batch(name)]
-        for name in names:
-            if not self.wire.in_batch(name):
-                await self._delete(key, name)
-        for start in range(0, len(together), self.wire.batch):
-            failed = await self.call(key, self.wire.delete_many, together[start : start + self.wire.batch])
-            if failed:
-                first = failed[0]
-                own = below(self.root, first.name.removesuffix("/"))
-                path = own if own and spellable(own) else key
-                message = f"{first.message} ({len(failed)} of {len(names)} objects)"
-                raise first.error(message, path=path, backend=self.name)
+        await delete_folder(self, key, recursive)
 
     # --- listing
 
-    async def _pages(
+    async def pages(
         self, key: str, prefix: str, *, one_level: bool = False, most: int | None = None, detailed: bool = True
     ) -> AsyncGenerator[Listed, None]:
         """Pages of a listing as the service gives them; one that leads back to where it was is an error."""
@@ -368,6 +344,9 @@ class ObjectDriver(Driver):
                 key, self.wire.page, prefix, token, one_level=one_level, most=most, detailed=detailed
             )
             with self.wire.errors(key):
+                names = [*page.folders, *(entry.name for entry in page.objects)]
+                if not all(name.startswith(prefix) for name in names):
+                    raise Malformed("a listing with names that nobody asked for")
                 firsts.check(page.objects[0].name if page.objects else None)
             yield page
             if (token := page.token) is None:
@@ -379,7 +358,7 @@ class ObjectDriver(Driver):
         self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""
     ) -> AsyncGenerator[Page, None]:
         listing = KeyListing(self.root, key, max_depth, want, self.name)
-        async for found in self._pages(key, self._prefix(key) + name_prefix, one_level=max_depth == 0):
+        async for found in self.pages(key, self._prefix(key) + name_prefix, one_level=max_depth == 0):
             page: Page = []
             for folder in found.folders:
                 listing.add(page, folder)

@@ -1,0 +1,65 @@
+"""What services reached by aiohttp have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ssl
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from remote_store.drivers.logs import redacted
+
+CONNECTIONS = 256
+"""aiohttp's 100 would let further calls wait while so many streams are open."""
+AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses after which a request is sent again, as the guides of the services say."""
+UNHEARD = frozenset({500, 502, 503, 504})
+"""Those of them after which it may have been carried out all the same."""
+
+
+def connector(ca_bundle: str | None) -> dict[str, Any]:
+    """Arguments of the connections."""
+    if ca_bundle is None:
+        return {"limit": CONNECTIONS}
+    return {"limit": CONNECTIONS, "ssl": ssl.create_default_context(cafile=ca_bundle)}
+
+
+def wait_told(retry_after: str) -> float:
+    """How long a service asks to wait, in either form of `Retry-After` (RFC 9110, 10.2.3) [s]."""
+    if retry_after.isdecimal():
+        return float(retry_after)
+    with suppress(ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(retry_after) - dt.datetime.now(dt.UTC)).total_seconds())
+    return 0.0
+
+
+def hide_secrets(error: BaseException | None) -> None:
+    """Hide in an error, and in what caused it, what gives access in the URLs that aiohttp tells."""
+    while error is not None:
+        error.args = tuple(redacted(each) if isinstance(each, str) else each for each in error.args)
+        if isinstance(message := getattr(error, "message", None), str):
+            error.__dict__["message"] = redacted(message)
+        if isinstance(error, OSError) and error.strerror:
+            error.strerror = redacted(str(error.strerror))
+        if isinstance(error, aiohttp.ClientResponseError):
+            url, method = error.request_info.real_url.with_query(None).with_user(None), error.request_info.method
+            error.request_info = aiohttp.RequestInfo(url, method, CIMultiDictProxy(CIMultiDict()), url)
+            error.args = (error.request_info, *error.args[1:])
+        error = error.__cause__ or error.__context__
+
+
+def let_go(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+    """Close the connections of a store that nobody closed, in the thread of their loop."""
+    connector = session.connector
+    session.detach()
+    if connector is not None and not connector.closed:
+        with suppress(RuntimeError):  # The loop ends.
+            if loop.is_running():
+                loop.call_soon_threadsafe(connector._close)
+            else:
+                connector._close()
