@@ -14,7 +14,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 MIB = 1 << 20
 PIECE = bytes(MIB)
@@ -27,12 +28,14 @@ CREATED = b"<InitiateMultipartUploadResult><UploadId>void</UploadId></InitiateMu
 COMPLETED = b"<CompleteMultipartUploadResult><ETag>00</ETag></CompleteMultipartUploadResult>"
 
 
-class Request(NamedTuple):
-    """A request without its body."""
+@dataclass
+class Request:
+    """A request, and of its body what describes an object."""
 
     method: str
     target: str
     head: str
+    described: bytes = b""
 
     def header(self, name: str, pattern: str) -> re.Match[str] | None:
         return re.search(rf"^{name}: {pattern}", self.head, re.IGNORECASE | re.MULTILINE)
@@ -83,7 +86,11 @@ async def swallow(reader: asyncio.StreamReader, request: Request) -> None:
         while (await reader.readline()).strip():
             pass
     elif length := request.header("Content-Length", r"(\d+)"):
-        await skip(reader, int(length[1]))
+        size = int(length[1])
+        if "uploadType=multipart" in request.target:  # What describes the object comes first.
+            request.described = await reader.readexactly(min(size, 1024))
+            size -= len(request.described)
+        await skip(reader, size)
 
 
 async def skip(reader: asyncio.StreamReader, size: int) -> None:
@@ -130,7 +137,22 @@ def google_answer(request: Request) -> tuple[bytes, bytes, bytes]:
     part = request.header("Content-Range", r"bytes \d+-(\d+)/\*")
     if part:
         return b"308 Resume Incomplete", f"Range: bytes=0-{part[1]}\r\n".encode(), b""
-    return b"200 OK", b"", b'{"name": "void", "size": "0", "generation": "%s"}' % STAMP
+    size, checksum = stored(request)
+    return b"200 OK", b"", b'{"size": "%d", "crc32c": "%s", "generation": "%s"}' % (size, checksum.encode(), STAMP)
+
+
+def stored(request: Request) -> tuple[int, str]:
+    """Size and checksum of what a request would store."""
+    last = request.header("Content-Range", r"bytes \S+/(\d+)")
+    if last:
+        told = request.header("X-Goog-Hash", "crc32c=(.*)\r")
+        return int(last[1]), told[1] if told else ""
+    length = request.header("Content-Length", r"(\d+)")
+    found = re.search(rb'"crc32c": "([^"]+)"', request.described)
+    if not (length and found):
+        return 0, ""
+    boundary, before = request.described.index(b"\r\n"), request.described.index(b"\r\n\r\n", found.end()) + 4
+    return int(length[1]) - before - boundary - 6, found[1].decode()
 
 
 def azure_answer(request: Request) -> tuple[bytes, bytes, bytes]:

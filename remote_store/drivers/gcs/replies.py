@@ -43,10 +43,9 @@ def written(resource: Mapping[str, Any]) -> dict[str, Any]:
     return {"etag": generation, "version_id": generation, "digest": digest(resource)}
 
 
-def vouched(resource: Mapping[str, Any], name: str, size: int, crc32c: str) -> bool:
-    """Whether a reply to a write is of just what was sent."""
-    told = resource.get("name"), str(resource.get("size")), resource.get("crc32c")
-    return told == (name, str(size), crc32c)
+def vouched(resource: Mapping[str, Any], size: int, crc32c: str) -> bool:
+    """Whether a reply to a write is of just the content that was sent."""
+    return (str(resource.get("size")), resource.get("crc32c")) == (str(size), crc32c)
 
 
 def generation_of(resource: Mapping[str, Any]) -> str:

@@ -168,7 +168,7 @@ class GCSWire:
         url = self.session.url(f"upload/{self._objects()}", uploadType="multipart", **_conditions(options))
         headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
         told = (await self._upload(url, headers, lambda: io.BytesIO(body))).json()
-        if not vouched(told, name, len(data), checksum):
+        if not vouched(told, len(data), checksum):
             raise Malformed("it is of something else than what was sent")
         return written(told)
 
@@ -292,7 +292,7 @@ class GCSWire:
                 return found
             raise
         resource = answer.json() if answer else {}
-        if not vouched(resource, upload.name, upload.size, upload.crc32c):
+        if not vouched(resource, upload.size, upload.crc32c):
             await self._take_back(upload.name, resource)
             raise Malformed("it is of something else than what was sent")
         return written(resource)
@@ -308,7 +308,7 @@ class GCSWire:
             found = await self.resource(upload.name)
         except Refused:
             return None
-        same = vouched(found, upload.name, upload.size, upload.crc32c)
+        same = vouched(found, upload.size, upload.crc32c)
         return written(found) if same and (found.get("metadata") or {}) == self.kept(options.metadata) else None
 
     async def discard(self, upload: Upload) -> None:
