@@ -241,13 +241,10 @@ class GCSWire:
                     failed.append(Failed(name, type(refusal), refusal.message))
 
         # No TaskGroup: where one fails before Python 3.13, the caller's task counts as being cancelled ever after.
-        tasks = [asyncio.ensure_future(delete(name)) for name in names]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        # Each goes on to its end, so that none is carried out after the failure is told.
+        for outcome in await asyncio.gather(*map(delete, names), return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
         return failed
 
     # --- signed URLs
