@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import aiohttp
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
@@ -74,7 +75,11 @@ IS_FOLDER = "IsFolder"
 """Our own code: a folder where a file is meant."""
 LISTING = re.compile(r"[?&](?:comp=list|resource=filesystem)(?:&|$)")
 """In the URL of a listing, which the service refuses with a code."""
+CARRIED = frozenset({"response", "model", "inner_exception", "exc_type", "exc_value", "exc_traceback", "exc_msg"})
+"""What errors of the SDK hold that is neither a text nor a number."""
 NO_CONTAINER = frozenset({"ContainerNotFound", "ContainerDisabled", "FilesystemNotFound"})
+
+E = TypeVar("E", bound=BaseException)
 
 
 class Container(Where):
@@ -95,6 +100,19 @@ def code_of(error: BaseException | None) -> str:
     return str(getattr(told, "value", told) or error.status_code or "")
 
 
+def alone(error: E) -> E:
+    """An error without what the SDK lets it carry: requests and replies, of which neither travels to other processes,
+    as Dask sends causes along, and of which a URL may hold a signature."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, HttpResponseError):
+            link.__dict__["error_code"] = code_of(link)
+        for name in CARRIED & link.__dict__.keys():
+            link.__dict__[name] = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
 @contextmanager
 def sdk_errors(where: Container, key: str) -> Iterator[None]:
     """Map what requests raise, and what reading their replies does."""
@@ -105,17 +123,17 @@ def sdk_errors(where: Container, key: str) -> Iterator[None]:
         raise
     except ClientAuthenticationError as error:
         if error.response is not None:
-            raise verdict(error, where, key) from error
+            raise verdict(error, where, key) from alone(error)
         message = f"{DENIED}: no usable credentials were found"
-        raise PermissionDenied(message, path=key, backend=where.backend) from error
+        raise PermissionDenied(message, path=key, backend=where.backend) from alone(error)
     except HttpResponseError as error:
         if error.status_code is None:
-            raise where.no_answer(error, key) from error
-        raise verdict(error, where, key) from error
+            raise where.no_answer(error, key) from alone(error)
+        raise verdict(error, where, key) from alone(error)
     except (AzureError, aiohttp.ClientError, TimeoutError) as error:
-        raise where.no_answer(error, key) from error
+        raise where.no_answer(error, key) from alone(error)
     except Malformed as error:
-        raise where.malformed(error, key) from error
+        raise where.malformed(error, key) from alone(error)
     except OSError as error:
         raise from_any_error(error, key, where.backend, place=str(where)) from error
 

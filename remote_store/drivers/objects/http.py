@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 
 from remote_store.drivers.logs import redacted
 
@@ -48,7 +48,8 @@ def hide_secrets(error: BaseException | None) -> None:
             error.strerror = redacted(str(error.strerror))
         if isinstance(error, aiohttp.ClientResponseError):
             url, method = error.request_info.real_url.with_query(None).with_user(None), error.request_info.method
-            error.request_info = aiohttp.RequestInfo(url, method, CIMultiDictProxy(CIMultiDict()), url)
+            none = CIMultiDict[str]()  # Not a proxy of it, which does not pickle.
+            error.request_info = aiohttp.RequestInfo(url, method, none, url)  # type: ignore[arg-type]
             error.args = (error.request_info, *error.args[1:])
         error = error.__cause__ or error.__context__
 
