@@ -77,6 +77,22 @@ STATUS_VERDICTS: dict[int, Verdict] = {
 }
 """HTTP status → error, where the service tells nothing else."""
 
+
+def by_status(status: int, stranger: str) -> tuple[type[RemoteStoreError], str]:
+    """What a status of HTTP means where a service tells nothing else: an error, and a message with places for `host`
+    and `code`; `stranger` is the one for what is no answer of such a service."""
+    kind, message = STATUS_VERDICTS.get(status, (RemoteStoreError, ""))
+    if 0 < status < 400:
+        return BackendUnavailable, stranger + " (status {code})"
+    if status == 429:
+        return kind, f"{UNREACHABLE} at {{host}}: {BUSY} ({{code}})"
+    if kind is BackendUnavailable:
+        return kind, f"{UNREACHABLE} at {{host}}: it answered {{code}}"
+    if kind is StorageFull:
+        return kind, f"{message}, says {{host}}"
+    return kind, (f"{message}: " if message else "") + "{host} answered {code}"
+
+
 FTP_VERDICTS: dict[int, Verdict] = {
     **dict.fromkeys((421, 425, 426), _LOST),
     450: _LOCKED,

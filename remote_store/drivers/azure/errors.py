@@ -23,7 +23,7 @@ from remote_store._errors import (
     found_folder,
     storage_full,
 )
-from remote_store.drivers.errors import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error
+from remote_store.drivers.errors import BUSY, DENIED, UNREACHABLE, by_status, from_any_error
 from remote_store.drivers.objects.where import Where, last_failure
 from remote_store.drivers.objects.wire import Malformed, Meaning
 
@@ -57,7 +57,7 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
         ("InvalidResourceName", "InvalidUri", "OutOfRangeInput"), (InvalidPath, "Path is not valid on this storage")
     ),
     "AccountLimitExceeded": (StorageFull, storage_full("", "").message + ", says {host}"),
-    "ConditionNotMet": (PreconditionFailed, "The stored file does not match if_match"),
+    **dict.fromkeys(("ConditionNotMet", "412"), (PreconditionFailed, "The stored file does not match if_match")),
 }  # fmt: skip
 """Error code → error: Blob Storage REST API, error codes."""
 MEANINGS = {
@@ -155,19 +155,8 @@ def verdict(error: HttpResponseError, where: Container, key: str) -> RemoteStore
 
 def verdict_on(code: str, status: int, where: Container) -> tuple[type[RemoteStoreError], str]:
     """The error that a code, or else a status, stands for, and what it says."""
-    kind, message = CODES.get(code) or _by_status(status)
+    kind, message = CODES.get(code) or by_status(status, NO_AZURE)
     return kind, message.format(host=where.host, code=code if re.fullmatch(r"\w{1,80}", code) else status)
-
-
-def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
-    kind, message = STATUS_VERDICTS.get(status, (RemoteStoreError, ""))
-    if status < 400:
-        return BackendUnavailable, NO_AZURE + " (status {code})"
-    if status == 412:
-        return CODES["ConditionNotMet"]
-    if kind is BackendUnavailable:
-        return kind, f"{UNREACHABLE} at {{host}}: it answered {{code}}"
-    return kind, (f"{message}: " if message else "") + "{host} answered {code}"
 
 
 def meaning(error: BaseException | None) -> Meaning:

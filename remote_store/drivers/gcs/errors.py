@@ -21,7 +21,7 @@ from remote_store._errors import (
     file_missing,
     storage_full,
 )
-from remote_store.drivers.errors import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error
+from remote_store.drivers.errors import BUSY, DENIED, UNREACHABLE, by_status, from_any_error
 from remote_store.drivers.gcs.credentials import Login
 from remote_store.drivers.gcs.session import Refused
 from remote_store.drivers.objects.where import Where, last_failure
@@ -64,7 +64,6 @@ STATUSES: dict[int, tuple[type[RemoteStoreError], str]] = {
     410: (BackendUnavailable, "The upload is gone, says {host}"),
     412: (PreconditionFailed, "The stored file does not match if_match"),
     413: (RemoteStoreError, "The content is larger than {host} takes"),
-    429: (BackendUnavailable, f"{UNREACHABLE} at {{host}}: {BUSY} ({{code}})"),
     501: (RemoteStoreError, "This service does not implement the request"),
 }
 """Status → error, where the reason tells nothing more."""
@@ -129,22 +128,13 @@ def verdict(error: Refused, where: Bucket, key: str) -> RemoteStoreError:
 
 def verdict_on(error: Refused, where: Bucket) -> tuple[type[RemoteStoreError], str]:
     """The error that a reason, or else a status, stands for, and what it says."""
-    kind, message = REASONS.get(error.reason) or STATUSES.get(error.status) or _by_status(error.status)
+    kind, message = REASONS.get(error.reason) or STATUSES.get(error.status) or by_status(error.status, NO_GCS)
     if (error.status, error.reason) == (400, "required"):  # Which field, only prose tells; requests lack no other.
         kind, message = PAYS
     if error.status in (401, 403) and where.login and where.login.found_none:
         message += NO_LOGIN
     code = error.reason if error.reason.isalnum() and len(error.reason) < 60 else str(error.status)
     return kind, message.format(host=where.host, code=code)
-
-
-def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
-    kind, message = STATUS_VERDICTS.get(status, (RemoteStoreError, ""))
-    if 300 <= status < 400:
-        return BackendUnavailable, NO_GCS + " (status {code})"
-    if kind is BackendUnavailable:
-        return kind, f"{UNREACHABLE} at {{host}}: it answered {{code}}"
-    return kind, (f"{message}: " if message else "") + "{host} answered {code}"
 
 
 def meaning(error: BaseException | None) -> Meaning:

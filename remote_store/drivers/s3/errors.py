@@ -23,7 +23,7 @@ from remote_store._errors import (
     file_missing,
     storage_full,
 )
-from remote_store.drivers.errors import BUSY, DENIED, STATUS_VERDICTS, UNREACHABLE, from_any_error
+from remote_store.drivers.errors import BUSY, DENIED, UNREACHABLE, by_status, from_any_error
 from remote_store.drivers.objects.where import Where, last_failure
 from remote_store.drivers.objects.wire import Malformed, Meaning
 from remote_store.drivers.s3.replies import NOT_S3, code_of, unreadable
@@ -207,15 +207,5 @@ def _region(error: sdk.ClientError) -> str:
 
 def verdict_on(code: str, status: int, where: Bucket) -> tuple[type[RemoteStoreError], str]:
     """The error that a code, or else a status, stands for, and what it says."""
-    kind, message = CODES.get(code) or _by_status(status)
+    kind, message = CODES.get(code) or by_status(status, NO_S3)
     return kind, message.format(host=where, code=code if re.fullmatch(r"[\w.-]{1,80}", code) else status)
-
-
-def _by_status(status: int) -> tuple[type[RemoteStoreError], str]:
-    """The meaning of a code that nobody knows."""
-    if status in (429, 507):
-        return CODES[str(status)]
-    kind, message = STATUS_VERDICTS.get(status, (RemoteStoreError, ""))
-    if kind is BackendUnavailable:
-        return CODES["500"]
-    return kind, (f"{message}: " if message else "") + "{host} answered {code}"
