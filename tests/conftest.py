@@ -31,7 +31,7 @@ PROFILE = {
     "phases": (hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink),
 }
 hypothesis.settings.register_profile("quick", max_examples=50, **PROFILE)
-hypothesis.settings.register_profile("full", max_examples=300, **PROFILE)
+hypothesis.settings.register_profile("full", max_examples=150, **PROFILE)
 hypothesis.settings.load_profile("quick")
 
 MOTO = pytest.StashKey["S3Server"]()
