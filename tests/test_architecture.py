@@ -27,8 +27,9 @@ OPEN = ("dict[str, Any]", "tuple[Any, ...]")
 
 
 def loaded_after(code: str, *arguments: str) -> set[str]:
-    """Top-level names of the modules that a fresh interpreter has after running `code`."""
-    program = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    """Top-level names of the modules that running `code` loads into a fresh interpreter."""
+    names = "{name.partition('.')[0] for name in sys.modules}"
+    program = f"import sys\nbefore = {names}\n{code}\nprint(*{names} - before)"  # Coverage loads some to begin with.
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -677,3 +677,56 @@ async def test_a_sync_store_works_inside_a_running_loop_but_not_on_its_own() -> 
     future = asyncio.run_coroutine_threadsafe(on_its_loop(), get_loop())
     with pytest.raises(RuntimeError, match="AsyncStore"):
         await asyncio.wrap_future(future)
+
+
+class Noting(Plain):
+    capabilities = CapabilitySet(Plain.capabilities | {Capability.USER_METADATA})
+
+
+class AsyncNoting(AsyncPlain):
+    capabilities = Noting.capabilities
+
+    async def write_atomic(self, path: str, content: Any, *, overwrite: bool = False, metadata: Any = None) -> Any:
+        self.noted = metadata
+        return await self.write(path, content, overwrite=overwrite)
+
+
+@pytest.mark.parametrize("seekable", [False, True])
+def test_a_writer_made_of_write_atomic_passes_metadata_on(seekable: bool) -> None:
+    backend = Noting()
+    with Store(backend).open_atomic("a", metadata={"k": "v"}, seekable=seekable) as file:
+        file.write(b"1")
+    assert backend.asked == [("write", {"overwrite": False, "metadata": {"k": "v"}})]
+
+
+@pytest.mark.parametrize("seekable", [False, True])
+async def test_an_async_writer_made_of_write_atomic_passes_metadata_on(seekable: bool) -> None:
+    backend = AsyncNoting()
+    async with AsyncStore(backend).open_atomic("a", metadata={"k": "v"}, seekable=seekable) as file:
+        await file.write(b"1")
+    assert backend.noted == {"k": "v"}
+
+
+def test_a_stream_that_seeks_itself_is_not_copied() -> None:
+    stream = io.BytesIO(b"123")
+
+    class Seeking(Plain):
+        def read(self, path: str) -> Any:
+            return stream
+
+    assert Seeking().read_seekable("a") is stream
+
+
+async def test_a_seekable_async_stream_is_iterated_and_refuses_once_it_is_closed() -> None:
+    async with AsyncStore(AsyncMemoryBackend()) as store:
+        await store.write("a", bytes(100 << 10))
+        async with await store.read_seekable("a") as stream:
+            assert [len(chunk) async for chunk in stream] == [64 << 10, 36 << 10]
+        for call in (stream.read, lambda: stream.seek(0)):
+            with pytest.raises(ValueError, match="closed"):
+                await call()
+
+
+def test_a_range_of_characters_that_is_none_is_refused_at_the_call() -> None:
+    with pytest.raises(ValueError, match="bad character class"):
+        Store(MemoryBackend()).glob("[z-a]")

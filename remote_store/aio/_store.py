@@ -10,7 +10,7 @@ from remote_store._backend import Backend
 from remote_store._errors import NotFound
 from remote_store._methods import check_keywords
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, SignedMethod, WriteResult, as_head
-from remote_store._paths import RemotePath, check_depth, check_range, file_key, key_of
+from remote_store._paths import RemotePath, check_range, file_key, key_of
 from remote_store._store_base import StoreBase, caller_errors
 from remote_store.aio._backend import AsyncBackend, AsyncWritableContent
 from remote_store.bridges.threads import SyncBackendAdapter
@@ -308,26 +308,17 @@ class AsyncStore(StoreBase[AsyncBackend]):
         self, path: Path = "", *, recursive: bool = False, pattern: str | None = None, max_depth: int | None = None
     ) -> AsyncItems[FileInfo]:
         """Files of a folder, lazily; arguments and errors as in `Store.list_files`."""
-        key = self._key_for("list_files", path)
-        check_depth(max_depth)
-        if max_depth is None:
-            return self._each(lambda: self._backend.list_files(key, recursive=recursive), pattern)
-        return self._each(lambda: self._backend.list_files(key, recursive=max_depth > 0, max_depth=max_depth), pattern)
+        return self._each(self._listing("list_files", path, max_depth, recursive=recursive), pattern)
 
     def list_folders(
         self, path: Path = "", *, pattern: str | None = None, max_depth: int | None = None
     ) -> AsyncItems[FolderEntry]:
         """Folders of a folder, lazily; arguments and errors as in `Store.list_files`."""
-        key = self._key_for("list_folders", path)
-        check_depth(max_depth)
-        if max_depth is None:
-            return self._each(lambda: self._backend.list_folders(key), pattern)
-        return self._each(lambda: self._backend.walk_folders(key, max_depth), pattern)
+        return self._each(self._listing("list_folders", path, max_depth), pattern)
 
     def iter_children(self, path: Path = "") -> AsyncItems[FileInfo | FolderEntry]:
         """Files and folders of a folder in one pass."""
-        key = self._key_for("iter_children", path)
-        return self._each(lambda: self._backend.iter_children(key), None)
+        return self._each(self._listing("iter_children", path), None)
 
     def glob(self, pattern: str) -> AsyncItems[FileInfo]:
         """Files whose path matches; patterns and errors as in `Store.glob`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from remote_store._capabilities import Capability, CapabilitySet
@@ -37,11 +37,15 @@ class Profile:
     deviations: tuple[str, ...] = ()
 
 
+TEMPORARY = ".~rs-"
+COPIED = "a move is a copy, then a delete"
+SIGNED = "a signed URL for PUT needs the header `x-ms-blob-type: BlockBlob` of whoever uses it"
+
 LOCAL = Profile(
     capabilities=CapabilitySet(
         set(Capability) - {Capability.CONDITIONAL_WRITE, Capability.WRITE_RESULT_NATIVE, Capability.SIGNED_URL}
     ),
-    temp_prefix=".~rs-",
+    temp_prefix=TEMPORARY,
     deviations=(
         "user metadata and content types need a file system with extended attributes",
         "exclusive creation needs a file system with hard links or renameat2",
@@ -69,20 +73,28 @@ GENERIC = Profile(
     deviations=(
         "a reader may see a part of a write; a failed one may leave a part or lose the old content",
         "two racing overwrite=False writers may both succeed",
-        "a move is a copy, then a delete",
+        COPIED,
     ),
 )
 
-AZURE = Profile(
+_FLAT = Profile(
     capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE}),
     flat=True,
     close_is_terminal=True,
     deviations=(
         "a write below a file passes, unless reject_write_under_file_ancestor looks first",
         "a write over a folder passes: one name may be both",
-        "a move is a copy, then a delete",
+    ),
+)
+"""What flat object stores have in common."""
+
+AZURE = replace(
+    _FLAT,
+    deviations=(
+        *_FLAT.deviations,
+        COPIED,
         "a copy that the service does not do at once, and that fails, has emptied the file that it was to replace",
-        "a signed URL for PUT needs the header `x-ms-blob-type: BlockBlob` of whoever uses it",
+        SIGNED,
     ),
 )
 
@@ -90,34 +102,21 @@ AZURE_HNS = Profile(
     capabilities=CapabilitySet(set(Capability)),
     close_is_terminal=True,
     judges_ends=True,
-    temp_prefix=".~rs-",
-    deviations=(
-        "a rename, which moves and large writes end with, replaces a file that somebody has leased",
-        "a signed URL for PUT needs the header `x-ms-blob-type: BlockBlob` of whoever uses it",
-    ),
+    temp_prefix=TEMPORARY,
+    deviations=("a rename, which moves and large writes end with, replaces a file that somebody has leased", SIGNED),
 )
 
-GCS = Profile(
-    capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE}),
-    flat=True,
-    close_is_terminal=True,
+GCS = replace(
+    _FLAT,
     deviations=(
-        "a write below a file passes, unless reject_write_under_file_ancestor looks first",
-        "a write over a folder passes: one name may be both",
+        *_FLAT.deviations,
         "a move is one step where the role may do it (storage.objects.move), else a copy, then a delete",
         "buckets of the Rapid storage class take no writes: their service takes them by gRPC alone",
     ),
 )
 
-S3 = Profile(
-    capabilities=CapabilitySet(set(Capability) - {Capability.ATOMIC_MOVE}),
-    flat=True,
+S3 = replace(
+    _FLAT,
     look_first=frozenset({"remove"}),
-    close_is_terminal=True,
-    deviations=(
-        "a write below a file passes, unless reject_write_under_file_ancestor looks first",
-        "a write over a folder passes: one name may be both",
-        "a move is a copy, then a delete",
-        "keys of user metadata come back in lower case",
-    ),
+    deviations=(*_FLAT.deviations, COPIED, "keys of user metadata come back in lower case"),
 )

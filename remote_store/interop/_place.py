@@ -124,10 +124,6 @@ class Place:
         """What is known of the kind of storage."""
         return by_name(self.backend_name)
 
-    def to(self, key: str) -> Place:
-        """Another key of the same store."""
-        return Place(self.store, key, self.prefix)
-
     async def call(self, verb: str, *args: Any, **options: Any) -> Any:
         """Call a method of the store on the key."""
         with self.errors:

@@ -179,6 +179,9 @@ async def test_find(ops: Ops) -> None:
     assert await ops.find("none") == await ops.find("a/none") == []
     with pytest.raises(ValueError, match="maxdepth"):
         await ops.find("", maxdepth=0)
+    with pytest.raises(ValueError, match="maxdepth"):
+        await ops.copy("a", "z", maxdepth=0)
+    assert not await ops.exists("z")
 
 
 async def walked(ops: Ops, path: str, **options: Any) -> list[Any]:

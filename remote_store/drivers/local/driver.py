@@ -108,8 +108,10 @@ class LocalDriver(LocalRoot):
         fd = self.locate(key)
         if fd is None:
             return None
-        with system.closing_fd(fd):
+        try:
             return self._describe(key, os.fstat(fd), f"/proc/self/fd/{fd}", True)
+        finally:
+            os.close(fd)
 
     def _describe(self, key: str, status: os.stat_result, path: str, follow: bool) -> FileInfo | FolderEntry:
         if not stat.S_ISREG(status.st_mode):
