@@ -315,12 +315,9 @@ async def test_a_put_whose_reply_was_lost_is_told_from_that_of_another(gcs: Plac
     content = b"mine" if theirs != "other content" else b"m1ne"
     metadata = {"who": "me" if theirs != "other metadata" else "another"}
     another = meanwhile(lambda: gcs.put("new", content, metadata=metadata))
-    with gcs.server.hooked(when(once(another), "POST", "multipart")):
-        if theirs == "the same":  # Nobody can tell, and nobody need.
-            await gcs.view.write("new", b"mine", **options)
-        else:
-            with pytest.raises(AlreadyExists if condition == "exclusive" else PreconditionFailed):
-                await gcs.view.write("new", b"mine", **options)
+    refused = pytest.raises(AlreadyExists if condition == "exclusive" else PreconditionFailed)
+    with gcs.server.hooked(when(once(another), "POST", "multipart")), refused:
+        await gcs.view.write("new", b"mine", **options)
     assert gcs.contents() == {"new": content}
 
 

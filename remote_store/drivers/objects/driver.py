@@ -28,6 +28,7 @@ from remote_store._paths import join
 from remote_store.drivers.base import FILE, Driver, EntryKind, Page, Want, WriteOptions
 from remote_store.drivers.objects.deleting import delete, delete_folder
 from remote_store.drivers.objects.keys import KeyListing, Tokens
+from remote_store.drivers.objects.marks import mark_of, marked
 from remote_store.drivers.objects.reading import ObjectReader
 from remote_store.drivers.objects.seeking import Seeker
 from remote_store.drivers.objects.wire import Listed, Malformed, Meaning, Object, Sums, Wire, replaced
@@ -225,6 +226,7 @@ class ObjectDriver(Driver):
     async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
         if len(data) > self.part_size:
             return await super().put(key, data, options)
+        options = marked(options)
         request = self.object(key), data, options
         lost = False
         try:
@@ -244,15 +246,23 @@ class ObjectDriver(Driver):
     async def own_write(
         self, key: str, sums: Sums, size: int, metadata: Mapping[str, str] | None, conflict: RemoteStoreError
     ) -> Mapping[str, Any]:
-        """What our write stored, if an earlier try of it succeeded; raises `conflict` if another writer was first."""
-        found = None
+        """What our write stored, if an earlier try of it succeeded; raises `conflict` if another writer was first.
+
+        The mark in its metadata tells; where there was none, its content and the rest of the metadata.
+        """
+        mark, found = mark_of(metadata), None
         with suppress(RemoteStoreError):
-            found = await self.info(key) if any(sums) else None
-        if found is None or found.size != size or not sums.match(found):
+            found = await self.call(key, self.wire.head, self.object(key)) if mark or any(sums) else None
+        if found is None:
             raise conflict
-        if self.wire.kept(found.metadata) != self.wire.kept(metadata):
+        if mark:
+            same = mark_of(found.metadata) == mark
+        else:
+            same = found.size == size and sums.match(found)
+            same = same and self.wire.kept(found.metadata) == self.wire.kept(metadata)
+        if not same:
             raise conflict
-        return {"etag": found.etag, "digest": found.digest, "version_id": found.extra.get("version_id")}
+        return {"etag": found.etag, "digest": found.digest, "version_id": (found.extra or {}).get("version_id")}
 
     async def open_write(self, key: str, options: WriteOptions) -> ObjectSink:
         return ObjectSink(self, key, options)
@@ -291,12 +301,12 @@ class ObjectDriver(Driver):
         lost, now = self.wire.lost_reply(conflict), None
         if source or lost:
             with suppress(RemoteStoreError):
-                now = await self.info(src)
+                now = await self.call(src, self.wire.head, self.object(src))
         if source and (isinstance(conflict, PreconditionFailed) or now is None or now.etag != source.etag):
             raise replaced("moved", src, self.name) from conflict.__cause__
         if now is None or not lost:
             raise conflict
-        await self.own_write(dst, Sums(now.etag, now.digest), now.size, now.metadata, conflict)
+        await self.own_write(dst, Sums(now.etag, now.digest), now.size or 0, now.metadata, conflict)
 
     async def _remove_moved(self, src: str, etag: str | None) -> None:
         """Delete the source of a move, unless it changed."""

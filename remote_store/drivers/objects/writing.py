@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from remote_store._errors import RemoteStoreError, target_exists
 from remote_store.drivers.base import FILE, Sink, WriteOptions
+from remote_store.drivers.objects.marks import marked
 from remote_store.drivers.objects.wire import Meaning
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class ObjectSink(Sink):
         if self._upload is None:
             if not self._options.replaces and await self._is_known():
                 raise target_exists(self._key, self._driver.name)
+            self._options = marked(self._options)
             self._upload = PartedUpload(self._driver, self._key, self._options)
         part, self._buffer = bytes(self._buffer), bytearray()
         with self._driver.judged(self._key, self._options):  # Some services judge before the end.
