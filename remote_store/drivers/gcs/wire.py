@@ -23,6 +23,7 @@ import google_crc32c
 from remote_store._errors import RemoteStoreError
 from remote_store._models import ContentDigest
 from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.gcs.credentials import in_daemon
 from remote_store.drivers.gcs.errors import REASONS, ZONAL, Bucket, meaning, service_errors, verdict
 from remote_store.drivers.gcs.replies import FIELDS, Crc32c, described, generation_of, vouched, whole, written
 from remote_store.drivers.gcs.session import Answer, Refused, Session
@@ -257,8 +258,10 @@ class GCSWire:
 
     async def sign(self, name: str, method: str, expires_in: int) -> str:
         signer = self.session.login.signer
-        return await asyncio.to_thread(
-            signed_url, signer, self.fs._location, self.container, name, method, expires_in, self.fs._get_params({})
+        return await in_daemon(
+            lambda: signed_url(
+                signer, self.fs._location, self.container, name, method, expires_in, self.fs._get_params({})
+            )
         )
 
     # --- uploads in parts
