@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
@@ -15,7 +14,6 @@ from remote_store._errors import (
     NotFound,
     PreconditionFailed,
     RemoteStoreError,
-    closed,
     etag_differs,
     found_folder,
     is_container_missing,
@@ -25,7 +23,8 @@ from remote_store._errors import (
 )
 from remote_store._models import FileInfo, check_signing
 from remote_store._paths import join
-from remote_store.drivers.base import FILE, Driver, EntryKind, Page, Want, WriteOptions
+from remote_store.drivers.base import FILE, EntryKind, Page, Want, WriteOptions
+from remote_store.drivers.objects.calls import CallingDriver
 from remote_store.drivers.objects.deleting import delete, delete_folder
 from remote_store.drivers.objects.keys import KeyListing, Tokens
 from remote_store.drivers.objects.marks import mark_of, marked
@@ -40,7 +39,7 @@ T = TypeVar("T")
 MIB = 1 << 20
 
 
-class ObjectDriver(Driver):
+class ObjectDriver(CallingDriver):
     """Objects below the prefix `root` of a container.
 
     Args:
@@ -66,12 +65,9 @@ class ObjectDriver(Driver):
         max_concurrency: int = 4,
         reject_write_under_file_ancestor: bool = False,
     ) -> None:
-        super().__init__(name, root)
-        self.wire, self.timeout = wire, timeout
+        super().__init__(wire, root, name, timeout)
         self.part_size, self.max_concurrency = part_size, max_concurrency
         self.reject_write_under_file_ancestor = reject_write_under_file_ancestor
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
 
     # --- naming
 
@@ -101,23 +97,6 @@ class ObjectDriver(Driver):
             raise InvalidPath(message, path=key, backend=self.name) from error
 
     # --- calls
-
-    def check_open(self, key: str) -> None:
-        if self._closed:
-            raise closed(key, self.name)
-
-    async def call(self, key: str, request: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """One request of the wire, for `key`, with the SDK's retries and within the deadline."""
-        with self.wire.errors(key):
-            self.check_open(key)
-            loop = asyncio.get_running_loop()
-            if self._loop is None:
-                self._loop = loop
-            elif self._loop is not loop:
-                raise RuntimeError("an AsyncStore belongs to the event loop that used it first; make one for each loop")
-            await self.wire.open()  # Takes its time, once, and sends nothing: no part of the deadline.
-            async with asyncio.timeout(self.timeout):
-                return await request(*args, **kwargs)
 
     async def conditional(self, key: str, options: WriteOptions, request: Callable[..., Awaitable[T]], *args: Any) -> T:
         """A request under the condition of `options`, whose refusal gets the class that fits it."""
@@ -381,8 +360,3 @@ class ObjectDriver(Driver):
 
     async def check(self) -> None:
         await self._any_below(".", "")
-
-    async def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            await self.wire.close(self.owned)

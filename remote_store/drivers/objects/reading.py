@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from remote_store._errors import BackendUnavailable, RemoteStoreError, etag_differs
+from remote_store.drivers.objects.calls import Deadline
 from remote_store.drivers.objects.wire import Checksum, Meaning, replaced
 from remote_store.io.streams import before_start
 
@@ -77,10 +77,15 @@ class ObjectReader:
             await self.open()
             return await self.read(size)
         self._driver.check_open(self._key)
-        with self._driver.wire.errors(self._key, self._ranged):
-            async with asyncio.timeout(self._driver.timeout):
-                # No more than was asked for, whatever the service sends.
-                data = await self._next(size if stop is None else min(size, stop - self.at))
+        try:
+            with self._driver.wire.errors(self._key, self._ranged):
+                async with Deadline(self._driver, self._driver.timeout):
+                    # No more than was asked for, whatever the service sends.
+                    data = await self._next(size if stop is None else min(size, stop - self.at))
+        except BackendUnavailable as error:
+            if (found := self._driver.told(self._key, error)) is error:
+                raise
+            raise found from error.__cause__
         self.at += len(data)
         if self._checksum is not None:
             self._checksum.update(data)
