@@ -105,7 +105,7 @@ GCS = Profile(
         "a write below a file passes, unless reject_write_under_file_ancestor looks first",
         "a write over a folder passes: one name may be both",
         "a move is one step where the role may do it (storage.objects.move), else a copy, then a delete",
-        "buckets of the Rapid storage class take no writes: their service takes them by gRPC alone",
+        "buckets of the Rapid storage class take no writes: their service takes them by gRPC alone [unproved]",
     ),
 )
 

@@ -24,6 +24,7 @@ from google.auth.transport.requests import Request
 from remote_store.drivers.gcs.options import METHODS
 
 T = TypeVar("T")
+AGENT = f"python-gcsfs/{gcsfs.__version__}"
 EARLY = 300.0
 """How long before they run out credentials are refreshed, as gcsfs does; half their life where that is short [s]."""
 NEAR = ("metadata.google.internal", "169.254.169.254")
@@ -104,10 +105,14 @@ class Login:
         """Whether they do so because none were found."""
         return self.anonymous and self._method is None and self._fs.credentials.token is None
 
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits until credentials are `ready`."""
+        return self._method is not None or self._left() <= self._early or self._looks_again
+
     async def ready(self) -> None:
         """Find credentials, and refresh them before they run out."""
-        if self._method is not None or self._left() <= self._early or self._looks_again:
-            await self._in_thread(self._prepare)
+        await self._in_thread(self._prepare)
 
     async def found(self) -> None:
         """Find credentials, and ask for no access token."""
@@ -195,7 +200,7 @@ class Login:
 
     def headers(self, more: Mapping[str, str]) -> dict[str, str]:
         """The headers of a request; nothing is refreshed for them."""
-        headers = {"User-Agent": f"python-gcsfs/{gcsfs.__version__}", **more}
+        headers = {"User-Agent": AGENT, **more}
         if not self.anonymous:
             self._fs.credentials.credentials.apply(headers)
         return headers

@@ -42,7 +42,7 @@ NO_SIGNING = (
 SIGNING_REFUSED = re.compile(r"""sign(?:Blob|_bytes).*["']code["']: ?40[134]\b""", re.DOTALL)
 """How google.auth tells of an answer to a request to sign, whatever it was, in prose alone."""
 ZONAL = "zonalBucket"
-"""Our own reason: Cloud Storage guide, Rapid Bucket."""
+"""Our own reason: Cloud Storage guide, Rapid Bucket [unproved]."""
 REASONS: dict[str, tuple[type[RemoteStoreError], str]] = {
     **dict.fromkeys(
         ("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"),

@@ -71,6 +71,7 @@ class GCSWire:
     def __init__(self, session: Session, bucket: str, backend: str) -> None:
         self.session, self.fs, self.container = session, session.fs, bucket
         self.resumes = session.retries
+        self._path = f"storage/v1/b/{quote(bucket, safe='')}/o"
         self.where = Bucket(bucket, backend, session.timeout, self.fs._location, session.login)
 
     async def open(self) -> None:
@@ -108,8 +109,7 @@ class GCSWire:
 
     def _objects(self, *names: str) -> str:
         """The path of the objects of the bucket, or of one, or of one action on some."""
-        steps = [quote(name, safe="") for name in names]
-        return "/".join((f"storage/v1/b/{quote(self.container, safe='')}/o", *steps))
+        return "/".join((self._path, *[quote(name, safe="") for name in names]))
 
     async def resource(self, name: str) -> Mapping[str, Any]:
         """All that the service tells of an object."""
@@ -372,6 +372,12 @@ class _Stream:
     def __init__(self, reply: Any) -> None:
         self._reply = reply
         self.read = reply.content.read
+
+    def at_hand(self, size: int) -> bytes:
+        """The same of what came whole already, without waiting; else `b""`."""
+        content = self._reply.content
+        whole = content.is_eof() and content.exception() is None
+        return bytes(content.read_nowait(size)) if whole else b""
 
     def close(self) -> None:
         self._reply.close()

@@ -90,7 +90,7 @@ class Body(NamedTuple):
 
     Args:
         stream: the content; `await read(size)` gives at most `size` bytes and `b""` at the end only, `close()` lets
-            go of the connection.
+            go of the connection. It may have `at_hand(size)`: the same without waiting, of what has come whole.
         size: of the whole object [bytes].
         etag: as in `Object`.
         ranged: whether the content begins where the request said; else it is the whole object.
