@@ -111,7 +111,7 @@ GCS = replace(
     deviations=(
         *_FLAT.deviations,
         "a move is one step where the role may do it (storage.objects.move), else a copy, then a delete",
-        "buckets of the Rapid storage class take no writes: their service takes them by gRPC alone",
+        "buckets of the Rapid storage class take no writes: their service takes them by gRPC alone [unproved]",
     ),
 )
 

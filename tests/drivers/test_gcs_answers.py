@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from helpers.gcs import PART, Place, every, gcs_place, on_part, pieces
+from helpers.gcs import PART, Place, gcs_place, on_part, pieces
+from helpers.works import CHANGES, READS, Work, every
 from servers.gcs import GcsServer
 from servers.gcs_answers import HTML, JSON, Answer, CarryOut, Request
 from servers.gcs_faults import (
@@ -35,9 +36,6 @@ from remote_store import (
     ResourceLocked,
     StorageFull,
 )
-from remote_store.certify.view import View
-
-Work = Callable[[View], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
@@ -52,36 +50,8 @@ async def hasty(request: pytest.FixtureRequest, gcs_server: GcsServer) -> AsyncI
 KEPT = {"key": b"1234", "folder/key": b"1"}
 
 
-async def read_on(view: View) -> None:
-    async with await view.read_seekable("key") as stream:
-        await stream.read(1)
-
-
-READS: dict[str, Work] = {
-    "exists": lambda view: view.exists("key"),
-    "is_file": lambda view: view.is_file("key"),
-    "is_folder": lambda view: view.is_folder("key"),
-    "get_file_info": lambda view: view.get_file_info("key"),
-    "head": lambda view: view.head("key"),
-    "read": lambda view: every(view.read("key")),
-    "read_bytes": lambda view: view.read_bytes("key"),
-    "read_range": lambda view: view.read_range("key", 1, 3),
-    "read_seekable": read_on,
-    "list_files": lambda view: every(view.list_files("")),
-    "list_folders": lambda view: every(view.list_folders("folder")),
-    "iter_children": lambda view: every(view.iter_children("")),
-    "glob": lambda view: every(view.glob("*")),
-    "get_folder_info": lambda view: view.get_folder_info("folder"),
-    "ping": lambda view: view.ping(),
-}
-CHANGES: dict[str, Work] = {
-    "delete": lambda view: view.delete("key", missing_ok=True),
-    "delete_folder": lambda view: view.delete_folder("folder", missing_ok=True),
-    "delete_folder recursive": lambda view: view.delete_folder("folder", recursive=True, missing_ok=True),
-    "copy": lambda view: view.copy("key", "new"),
-    "copy, overwrite": lambda view: view.copy("key", "new", overwrite=True),
-    "move": lambda view: view.move("key", "new"),
-    "move, overwrite": lambda view: view.move("key", "new", overwrite=True),
+WRITES: dict[str, Work] = {
+    **CHANGES,
     "write": lambda view: view.write("new", b"1"),
     "write, overwrite": lambda view: view.write("new", b"1", overwrite=True),
     "a long write": lambda view: view.write("new", view.stream(pieces(1))),
@@ -101,7 +71,7 @@ PAGES = {
 
 @pytest.mark.parametrize("name", PAGES)
 async def test_what_is_no_cloud_storage_is_an_error_that_says_so(hasty: Place, name: str) -> None:
-    for verb, work in {**READS, **CHANGES}.items():
+    for verb, work in {**READS, **WRITES}.items():
         if name == "nothing, 200" and verb.startswith(("delete", "move")):
             continue  # A delete has no answer beyond its status.
         with hasty.server.hooked(instead(PAGES[name])), pytest.raises(RemoteStoreError) as caught:
@@ -117,7 +87,7 @@ async def test_no_redirect_leads_elsewhere(hasty: Place, status: int) -> None:
     """Whoever is there would get the access token."""
     there = {**HTML, "Location": f"{hasty.server.endpoint}/storage/v1/elsewhere"}
     with hasty.server.hooked(instead(Answer(status, b"<html>", there))):
-        for verb, work in {**READS, **CHANGES}.items():
+        for verb, work in {**READS, **WRITES}.items():
             with pytest.raises(BackendUnavailable):
                 pytest.fail(f"{verb} gave {await work(hasty.view)!r}")
     assert hasty.asked("elsewhere") == 0
@@ -182,7 +152,7 @@ async def test_a_reply_that_lacks_what_it_must_have_is_an_error(
     hasty.put("key", b"1234", metadata={"a": "b"})
     for verb in verbs:
         with hasty.server.hooked(changed(**fields)), pytest.raises(RemoteStoreError) as caught:
-            pytest.fail(f"{verb} gave {await {**READS, **CHANGES}[verb](hasty.view)!r}")
+            pytest.fail(f"{verb} gave {await {**READS, **WRITES}[verb](hasty.view)!r}")
         assert type(caught.value) is BackendUnavailable, (verb, caught.value)
         assert "is malformed" in str(caught.value)
         await hasty.view.delete("new", missing_ok=True)
@@ -267,20 +237,20 @@ async def test_a_refusal_has_its_class(
     hasty: Place, verb: str, answer: Answer, error: type[RemoteStoreError], says: str
 ) -> None:
     with hasty.server.hooked(instead(answer)), pytest.raises(RemoteStoreError, match=says) as caught:
-        await {**READS, **CHANGES}[verb](hasty.view)
+        await {**READS, **WRITES}[verb](hasty.view)
     assert type(caught.value) is error
     assert caught.value.path in ("key", "new", "", ".")
     assert "script" not in str(caught.value)
     assert hasty.contents() == KEPT
 
 
-@pytest.mark.parametrize("verb", CHANGES)
+@pytest.mark.parametrize("verb", WRITES)
 async def test_a_retention_policy_and_a_hold_keep_what_is_there(hasty: Place, verb: str) -> None:
     for key in KEPT:
         hasty.put(key, KEPT[key], temporaryHold=True)
     if verb.endswith(("recursive", "delete", "move", "move, overwrite")):
         with pytest.raises(ResourceLocked, match="objectUnderActiveHold"):
-            await CHANGES[verb](hasty.view)
+            await WRITES[verb](hasty.view)
         assert hasty.contents() == KEPT
     for key in KEPT:
         hasty.server.bucket().live[hasty.name(key)].properties.clear()
@@ -293,7 +263,7 @@ async def test_a_payer_is_named_where_one_is_wanted(gcs_server: GcsServer) -> No
                 await place.view.write("key", b"1")
         for more in ({"requester_pays": "payer"}, {"requester_pays": True, "project": "payer"}):
             async with gcs_place("async", gcs_server, **more) as place:
-                for work in CHANGES.values():
+                for work in WRITES.values():
                     place.put("key", b"1234")
                     place.put("folder/key", b"1")
                     try:
@@ -331,7 +301,7 @@ async def test_a_missing_object_is_missing_whatever_the_body(hasty: Place, body:
 @pytest.mark.parametrize("body", ["a page", "nothing"])
 async def test_a_missing_bucket_is_told_by_json_alone(hasty: Place, body: str) -> None:
     with hasty.server.hooked(instead(NOT_FOUND[body])):
-        for work in (*READS.values(), *CHANGES.values()):
+        for work in (*READS.values(), *WRITES.values()):
             with pytest.raises(BackendUnavailable, match="does not answer like Google Cloud Storage"):
                 await work(hasty.view)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import google_crc32c
 import pytest
-from helpers.gcs import PART, Place, every, gcs_place, pieces
+from helpers.gcs import PART, Place, gcs_place, pieces
+from helpers.works import every
 from servers.gcs import BUCKET, GcsServer
 from servers.gcs_answers import CarryOut, Request
 from servers.gcs_faults import DENIED, Answer, instead, matching, when

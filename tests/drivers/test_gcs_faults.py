@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from helpers.gcs import PART, Place, every, gcs_place, on_part, pieces, unreachable
+from helpers.gcs import PART, Place, gcs_place, on_part, pieces, unreachable
+from helpers.works import every
 from servers.gcs import GcsServer
 from servers.gcs_answers import CarryOut, Hook, Request
 from servers.gcs_faults import (

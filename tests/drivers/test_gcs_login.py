@@ -19,7 +19,7 @@ import google.oauth2.service_account
 import pytest
 import requests
 from helpers.gcs import gcs_place, gcs_view
-from helpers.processes import Fork, in_new_process
+from helpers.processes import Fork, in_new_process, run_script
 from servers.gcs import BUCKET, GcsServer
 from servers.gcs_answers import json_answer
 from servers.gcs_faults import UNAUTHORIZED, in_turn, instead, page, refusal, when
@@ -145,6 +145,59 @@ async def test_where_none_are_found_requests_carry_none_and_errors_say_so(server
             with pytest.raises(PermissionDenied) as caught:
                 await place.view.read_bytes("key")
             assert "were found" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", [*rarely("sync"), "async"])
+async def test_credentials_that_were_not_found_are_looked_for_again(
+    server: GcsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Somebody may log in meanwhile; but while requests without credentials are answered, nobody looks."""
+    monkeypatch.setattr("remote_store.drivers.gcs.credentials.LOOKING", 0)
+    async with gcs_place(mode, server, token=None) as place:
+        with server.having(token=None):
+            await place.view.write("key", b"1")
+            monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(in_file(server, tmp_path)))
+            await place.view.write("key", b"2", overwrite=True)
+            assert tokens(server) == 0
+        with pytest.raises(PermissionDenied, match="no credentials were found"):
+            await place.view.read_bytes("key")
+        assert await place.view.read_bytes("key") == b"2"
+    assert tokens(server) == 1
+
+
+async def test_looking_again_for_credentials_waits_by_what_looking_takes(
+    server: GcsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Any] = []
+    monkeypatch.setattr("remote_store.drivers.gcs.credentials.LOOKING", 1e9)
+    monkeypatch.setattr("gcsfs.credentials.GoogleCredentials._connect_google_default", lambda self: looked.append(1))
+    async with gcs_place("async", server, token=None) as place:
+        for _ in range(3):
+            with pytest.raises(PermissionDenied):
+                await place.view.read_bytes("key")
+    assert len(looked) == 1
+
+
+SILENT = """
+import json, sys, time
+from remote_store import BackendUnavailable, Store
+from remote_store.backends import GCSBackend
+import google.auth
+begun = []
+def never(*args, **options):
+    begun.append(1)
+    time.sleep(3600)
+google.auth.default = never
+with Store(GCSBackend("bucket", timeout=0.2, retries=0)) as store:
+    try:
+        store.exists("key")
+    except BackendUnavailable:
+        print("told", len(begun))
+"""
+
+
+def test_the_end_of_a_program_does_not_wait_for_credentials() -> None:
+    assert run_script(SILENT) == ("told 1\n", "")
 
 
 async def test_a_way_that_leads_nowhere_is_told(server: GcsServer) -> None:

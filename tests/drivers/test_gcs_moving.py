@@ -146,6 +146,22 @@ async def test_where_a_move_is_refused_it_is_copied_and_deleted(gcs: Place, reas
     await gcs.works()
 
 
+async def test_a_refused_move_tells_nothing_of_other_folders(gcs: Place) -> None:
+    """Roles may hold for some folders only."""
+
+    def hook(request: Request, carry_out: CarryOut) -> Answer | None:
+        return DENIED if "moveTo" in request.path and "secret" in request.path.partition("moveTo")[0] else None
+
+    for key in ("secret/a", "open/a", "open/b"):
+        gcs.put(key, b"1")
+    with gcs.server.hooked(hook):
+        await gcs.view.move("secret/a", "new/a")
+        await gcs.view.move("open/a", "new/b")
+        await gcs.view.move("open/b", "new/c")
+    assert gcs.asked("rewriteTo") == 1
+    assert gcs.asked("moveTo") == 3
+
+
 async def test_in_steps_too(gcs: Place) -> None:
     gcs.put("key", OLD)
     with gcs.server.having(rewrite_step=MIB), gcs.server.hooked(moving(instead(DENIED))):
@@ -315,12 +331,9 @@ async def test_a_put_whose_reply_was_lost_is_told_from_that_of_another(gcs: Plac
     content = b"mine" if theirs != "other content" else b"m1ne"
     metadata = {"who": "me" if theirs != "other metadata" else "another"}
     another = meanwhile(lambda: gcs.put("new", content, metadata=metadata))
-    with gcs.server.hooked(when(once(another), "POST", "multipart")):
-        if theirs == "the same":  # Nobody can tell, and nobody need.
-            await gcs.view.write("new", b"mine", **options)
-        else:
-            with pytest.raises(AlreadyExists if condition == "exclusive" else PreconditionFailed):
-                await gcs.view.write("new", b"mine", **options)
+    refused = pytest.raises(AlreadyExists if condition == "exclusive" else PreconditionFailed)
+    with gcs.server.hooked(when(once(another), "POST", "multipart")), refused:
+        await gcs.view.write("new", b"mine", **options)
     assert gcs.contents() == {"new": content}
 
 

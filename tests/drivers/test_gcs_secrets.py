@@ -15,13 +15,14 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import aiohttp
 import pytest
+from google.auth.exceptions import TransportError
 from helpers.gcs import PART, Place, gcs_place, gcs_view, on_part, pieces
 from servers.gcs import BUCKET, GcsServer
 from servers.gcs_answers import Hook
 from servers.gcs_faults import GONE, UNAUTHORIZED, half_body, hang, instead, page, reset_after, reset_before, when
 from servers.gcs_login import service_account, user
 
-from remote_store import BackendUnavailable, CapabilityNotSupported, RemoteStoreError, Store
+from remote_store import BackendUnavailable, CapabilityNotSupported, PermissionDenied, RemoteStoreError, Store
 from remote_store.backends import GCSBackend
 
 WEEK = 7 * 24 * 3600
@@ -119,6 +120,29 @@ async def test_credentials_that_cannot_sign_are_a_missing_capability(
             with pytest.raises(CapabilityNotSupported, match="not supported by these credentials") as caught:
                 await view.child("d").sign("f", **wrong)
             assert (caught.value.capability, caught.value.path) == ("signed_url", "f")
+
+
+SIGNING = {
+    "impersonated": "Error calling sign_bytes: {'error': {'code': %d, 'message': 'no', 'status': 'X'}}",
+    "of a machine": 'Error calling the IAM signBlob API: b\'{\\n  "error": {\\n    "code": %d,\\n "status": "X"}}\'',
+}
+
+
+@pytest.mark.parametrize("kind", SIGNING)
+@pytest.mark.parametrize("status", [403, 404, 400, 500])
+async def test_credentials_that_may_not_sign_are_told_from_an_outage(
+    gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch, kind: str, status: int
+) -> None:
+    def refused(self: Any, message: bytes) -> bytes:
+        raise TransportError(SIGNING[kind] % status)
+
+    monkeypatch.setattr("google.oauth2.service_account.Credentials.sign_bytes", refused)
+    async with gcs_view("async", gcs_server, "p", token=account(gcs_server)) as view:
+        with pytest.raises(RemoteStoreError) as caught:
+            await view.sign("f")
+    denied = status in (403, 404)
+    assert type(caught.value) is (PermissionDenied if denied else BackendUnavailable)
+    assert ("iam.serviceAccounts.signBlob" in str(caught.value)) == denied
 
 
 @pytest.mark.parametrize("expires_in", [0, -1, WEEK + 1, 1.5, True, "60", None])

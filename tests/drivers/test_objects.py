@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.dictwire import Act, AsyncDictBackend, DictDriver, DictError, DictWire, dict_view
+from helpers.dictfaults import PART, Hooked, parts, put, refuse, verbs
+from helpers.dictwire import Act, AsyncDictBackend, DictDriver, DictWire, dict_view
 
 from remote_store import (
     AlreadyExists,
@@ -27,11 +28,8 @@ from remote_store import (
 )
 from remote_store.aio import AsyncStore
 from remote_store.certify.view import View
-from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects import wire as wire_module
 from remote_store.drivers.objects.wire import Failed, Listed, Meaning, Object
-
-PART = 100
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -51,46 +49,8 @@ async def view(kind: str, wire: DictWire) -> AsyncIterator[View]:
         yield view
 
 
-def parts(view: View, count: int = 3, end: bytes = b"end") -> Any:
-    return view.stream([*(bytes([number]) * PART for number in range(count)), end])
-
-
 async def every(items: Any) -> list[Any]:
     return [item async for item in items]
-
-
-def verbs(wire: DictWire) -> list[str]:
-    return [request.partition(" ")[0] for request in wire.requests]
-
-
-class Hooked:
-    """Does something with the requests of one verb, and counts them.
-
-    Args:
-        wire: the service.
-        verb: of the requests.
-        work: given their number, from 1, and what carries them out.
-    """
-
-    def __init__(self, wire: DictWire, verb: str, work: Callable[[int, Act], Any]) -> None:
-        self._verb, self._work = verb, work
-        self.asked = 0
-        wire.hook = self
-
-    async def __call__(self, verb: str, name: str, act: Act) -> Any:
-        if verb != self._verb:
-            return act()
-        self.asked += 1
-        return self._work(self.asked, act)
-
-
-def refuse(meaning: Meaning, *, lost: bool = False, error: type[RemoteStoreError] = RemoteStoreError) -> Any:
-    raise DictError(meaning, error, lost=lost)
-
-
-def put(wire: DictWire, name: str, data: bytes, **metadata: str) -> None:
-    """What another writer stores meanwhile."""
-    wire.store(name, data, WriteOptions(True, metadata or None))
 
 
 # --- requests
@@ -136,166 +96,6 @@ async def test_calls_send_these_requests(view: View, wire: DictWire, call: str) 
     with pytest.raises(REFUSED[call]) if call in REFUSED else nullcontext():
         await work(view)
     assert verbs(wire) == sent.split()
-
-
-# --- a write whose reply was lost
-
-
-def unheard(meaning: Meaning, instead: Callable[[], object] | None = None) -> Callable[[int, Act], Any]:
-    """Carries the first request out, or does something instead, and then refuses it as if it were tried again."""
-
-    def work(number: int, act: Act) -> Any:
-        (instead or act)()
-        refuse(meaning, lost=True)
-
-    return work
-
-
-REFUSALS = [Meaning.CONDITION_FAILED, Meaning.CONFLICT]
-
-
-async def options_of(view: View, how: str) -> dict[str, Any]:
-    if how == "create":
-        return {}
-    return {"if_match": (await view.write("key", b"old")).etag}
-
-
-@pytest.mark.parametrize("how", ["create", "if_match"])
-@pytest.mark.parametrize("meaning", REFUSALS)
-@pytest.mark.parametrize("verb", ["put", "complete"])
-async def test_the_echo_of_an_own_write_is_success(
-    view: View, wire: DictWire, verb: str, meaning: Meaning, how: str
-) -> None:
-    options = await options_of(view, how)
-    Hooked(wire, verb, unheard(meaning))
-    result = await view.write("key", parts(view) if verb == "complete" else b"mine", metadata={"a": "b"}, **options)
-    wire.hook = None
-    info = await view.get_file_info("key")
-    assert (result.etag, result.digest, result.size) == (info.etag, info.digest, info.size)
-    assert info.metadata == {"a": "b"}
-    assert wire.uploads == {}
-
-
-async def test_an_upload_that_is_gone_because_it_was_completed_is_success(view: View, wire: DictWire) -> None:
-    Hooked(wire, "complete", unheard(Meaning.NO_UPLOAD))
-    await view.write("key", parts(view), overwrite=True)
-    assert await view.read_bytes("key") == wire.blobs["key"].data
-    Hooked(wire, "complete", lambda number, act: refuse(Meaning.NO_UPLOAD, lost=True))
-    with pytest.raises(RemoteStoreError, match="NO_UPLOAD"):
-        await view.write("other", parts(view), overwrite=True)
-    assert "other" not in wire.blobs
-
-
-@pytest.mark.parametrize("how", ["create", "if_match"])
-@pytest.mark.parametrize("theirs", [{"data": b"other"}, {"data": b"mine", "who": "other"}, {"data": b"eniM"}])
-async def test_a_write_of_others_stays_a_conflict_when_a_reply_is_lost(
-    view: View, wire: DictWire, theirs: dict[str, Any], how: str
-) -> None:
-    options = await options_of(view, how)
-    Hooked(wire, "put", unheard(Meaning.CONDITION_FAILED, lambda: put(wire, "key", **theirs)))
-    with pytest.raises(PreconditionFailed if options else AlreadyExists) as caught:
-        await view.write("key", b"mine", **options)
-    assert (caught.value.path, caught.value.backend) == ("key", "dict")
-    assert wire.blobs["key"].data == theirs["data"]
-    Hooked(wire, "complete", unheard(Meaning.CONDITION_FAILED, lambda: put(wire, "long", b"theirs")))
-    with pytest.raises(AlreadyExists):
-        await view.write("long", parts(view))
-    assert wire.blobs["long"].data == b"theirs"
-    assert wire.uploads == {}
-
-
-@pytest.mark.parametrize("verb", ["put", "complete"])
-async def test_an_equal_file_is_a_conflict_where_no_reply_was_lost(view: View, wire: DictWire, verb: str) -> None:
-    def work(number: int, act: Act) -> Any:
-        act()
-        refuse(Meaning.CONDITION_FAILED)
-
-    Hooked(wire, verb, work)
-    wire.requests.clear()
-    with pytest.raises(AlreadyExists):
-        await view.write("key", parts(view) if verb == "complete" else b"mine")
-    assert verbs(wire)[-1] in (verb, "discard")  # Nobody looked.
-
-
-async def test_a_conflict_stands_where_nobody_may_look(view: View, wire: DictWire) -> None:
-    async def hook(verb: str, name: str, act: Act) -> Any:
-        if verb == "head":
-            refuse(Meaning.OTHER, error=PermissionDenied)
-        reply = act()
-        return reply if verb != "put" else refuse(Meaning.CONDITION_FAILED, lost=True)
-
-    wire.hook = hook
-    with pytest.raises(AlreadyExists):
-        await view.write("key", b"mine")
-
-
-@pytest.mark.parametrize("verb", ["copy", "move"])
-@pytest.mark.parametrize("meaning", REFUSALS)
-async def test_the_echo_of_an_own_copy_is_success(view: View, wire: DictWire, verb: str, meaning: Meaning) -> None:
-    await view.write("src", b"mine", metadata={"a": "b"})
-    Hooked(wire, "copy", unheard(meaning))
-    await getattr(view, verb)("src", "dst")
-    assert wire.blobs["dst"].data == b"mine"
-    assert ("src" in wire.blobs) == (verb == "copy")
-
-
-@pytest.mark.parametrize("verb", ["copy", "move"])
-async def test_a_target_of_others_stays_a_conflict_when_the_reply_to_a_copy_is_lost(
-    view: View, wire: DictWire, verb: str
-) -> None:
-    await view.write("src", b"mine")
-    for lost in (False, True):
-        wire.blobs.pop("dst", None)
-
-        def work(number: int, act: Act, lost: bool = lost) -> Any:
-            put(wire, "dst", b"theirs")
-            refuse(Meaning.CONDITION_FAILED, lost=lost)
-
-        Hooked(wire, "copy", work)
-        with pytest.raises(AlreadyExists) as caught:
-            await getattr(view, verb)("src", "dst")
-        assert caught.value.path == "dst"
-        assert {name: blob.data for name, blob in wire.blobs.items()} == {"src": b"mine", "dst": b"theirs"}
-
-
-# --- a conflict with a request under way
-
-
-async def test_a_conflict_is_tried_once_more(view: View, wire: DictWire) -> None:
-    hooked = Hooked(wire, "put", lambda number, act: refuse(Meaning.CONFLICT) if number == 1 else act())
-    assert (await view.write("key", b"x")).size == 1
-    assert hooked.asked == 2
-
-
-@pytest.mark.parametrize("second", REFUSALS)
-async def test_a_second_refusal_is_the_answer(view: View, wire: DictWire, second: Meaning) -> None:
-    for options, error in (({}, AlreadyExists), ({"if_match": "e0"}, PreconditionFailed)):
-        hooked = Hooked(wire, "put", lambda number, act: refuse(Meaning.CONFLICT if number == 1 else second))
-        with pytest.raises(error):
-            await view.write("key", b"x", **options)
-        assert hooked.asked == 2
-    assert wire.blobs == {}
-
-
-async def test_a_write_that_meets_its_own_first_try_half_way_is_success(view: View, wire: DictWire) -> None:
-    def work(number: int, act: Act) -> Any:
-        if number == 1:
-            act()
-            refuse(Meaning.CONFLICT, lost=True)
-        return act()  # Which refuses, of course, and knows nothing of the try before.
-
-    Hooked(wire, "put", work)
-    assert (await view.write("key", b"mine")).etag == wire.blobs["key"].etag
-
-
-async def test_a_missing_target_of_a_conditional_write_is_a_failed_precondition(view: View, wire: DictWire) -> None:
-    for content in (b"x", parts(view)):
-        with pytest.raises(PreconditionFailed, match="if_match"):
-            await view.write("key", content, if_match="e0")
-    assert wire.uploads == {}
-    wire.exists = False
-    with pytest.raises(NotFound, match="box"):
-        await view.write("key", b"x", if_match="e0")
 
 
 # --- moving

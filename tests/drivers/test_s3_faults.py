@@ -289,12 +289,12 @@ async def test_the_echo_of_an_own_create_is_no_conflict(place: Place, moto_serve
 
 
 async def test_a_file_that_was_there_stays_a_conflict_when_a_reply_is_lost(place: Place, moto_server: S3Server) -> None:
-    await place.view.write("key", b"theirs")
+    await place.view.write("key", b"mine")  # Equal bytes of another writer.
     place.proxy.arm(LOST)
     with pytest.raises(AlreadyExists):
         await place.view.write("key", b"mine")
     assert times_executed(moto_server, place, "PUT") == 3
-    assert place.content("key") == b"theirs"
+    assert place.content("key") == b"mine"
 
 
 async def test_the_echo_of_an_own_replacement_is_no_failed_precondition(place: Place, moto_server: S3Server) -> None:

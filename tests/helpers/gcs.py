@@ -116,11 +116,6 @@ def pieces(count: int) -> list[bytes]:
     return [bytes([number + 1]) * PART for number in range(count)] + [b"."]
 
 
-async def every(items: Any) -> list[Any]:
-    """All that an asynchronous iterator gives."""
-    return [item async for item in items]
-
-
 def unreachable(error: BaseException, path: str | Iterable[str] = "key") -> None:
     """The error is one of a service that gave no usable answer."""
     assert type(error) is BackendUnavailable, error

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import datetime as dt
 import math
 import os
+import threading
+import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import gcsfs
 import google.auth.credentials
@@ -19,10 +23,38 @@ from google.auth.transport.requests import Request
 
 from remote_store.drivers.gcs.options import METHODS
 
+T = TypeVar("T")
+AGENT = f"python-gcsfs/{gcsfs.__version__}"
 EARLY = 300.0
 """How long before they run out credentials are refreshed, as gcsfs does; half their life where that is short [s]."""
 NEAR = ("metadata.google.internal", "169.254.169.254")
 """Hosts that a proxy does not know: where Google's machines get their tokens."""
+
+
+LOOKING = 10
+"""Credentials that were not found are looked for again, once refused, after so many times as long as looking took."""
+
+
+async def in_daemon(work: Callable[[], T]) -> T:
+    """What a thread gives that the end of the program does not wait for: google.auth tries long, without a deadline."""
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    outcome: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if not outcome.done():  # Else whoever waited was cancelled.
+            outcome.set_result(result) if error is None else outcome.set_exception(error)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, raised = None, None
+        try:
+            result = context.run(work)
+        except BaseException as error:
+            raised = error
+        with suppress(RuntimeError):  # The loop is closed.
+            loop.call_soon_threadsafe(settle, result, raised)
+
+    threading.Thread(target=run, name="remote_store-gcs-login", daemon=True).start()
+    return await outcome
 
 
 def known(token: Any) -> Any:
@@ -59,6 +91,7 @@ class Login:
     ) -> None:
         self._fs, self._method = fs, method
         self._timeout, self._proxy, self._ca_bundle = timeout, proxy, ca_bundle
+        self._chain, self._refused, self._look = method, False, math.inf
         self._early = EARLY
         self._working: asyncio.Future[None] | None = None
 
@@ -72,19 +105,24 @@ class Login:
         """Whether they do so because none were found."""
         return self.anonymous and self._method is None and self._fs.credentials.token is None
 
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits until credentials are `ready`."""
+        return self._method is not None or self._left() <= self._early or self._looks_again
+
     async def ready(self) -> None:
         """Find credentials, and refresh them before they run out."""
-        if self._method is not None or self._left() <= self._early:
-            await self._in_thread(self._prepare)
+        await self._in_thread(self._prepare)
 
     async def found(self) -> None:
         """Find credentials, and ask for no access token."""
-        if self._method is not None:
+        if self._method is not None or self._looks_again:
             await self._in_thread(self._find)
 
     async def renew(self, used: str) -> bool:
         """Get another access token than the one that was refused; whether there is one."""
         if self.anonymous:
+            self._refused = True
             return False
         if self._bearer() == used:
             try:
@@ -98,9 +136,14 @@ class Login:
     async def _in_thread(self, work: Callable[[], None]) -> None:
         """Let a thread work while others wait, at most one: it may outlive the deadlines of those who wait for it."""
         if self._working is None or self._working.done():
-            self._working = asyncio.ensure_future(asyncio.to_thread(work))
+            self._working = asyncio.ensure_future(in_daemon(work))
             self._working.add_done_callback(lambda done: done.cancelled() or done.exception())  # Nobody may wait.
         await asyncio.shield(self._working)
+
+    @property
+    def _looks_again(self) -> bool:
+        """Whether it is time to look again for credentials that were not found, since requests without are refused."""
+        return self._refused and self.found_none and time.monotonic() >= self._look
 
     def _prepare(self) -> None:
         self._find()
@@ -113,14 +156,17 @@ class Login:
                     raise
 
     def _find(self) -> None:
-        if self._method is not None:
+        method, begun = self._chain if self._looks_again else self._method, time.monotonic()
+        if method is not None:
             found = copy.copy(self._fs.credentials)
-            found.token, found.heads = self._method[0], {}
+            found.token, found.heads = method[0], {}
             try:
                 found.connect(method=found.token)
             except ValueError as error:
                 raise auth.DefaultCredentialsError(error) from error
-            self._fs.credentials, self._method = found, None
+            self._fs.credentials, self._method, self._refused = found, None, False
+            if self._chain is not None:
+                self._look = time.monotonic() + LOOKING * (time.monotonic() - begun)
 
     def _refresh(self) -> None:
         request, own = _Request(), self._fs.credentials
@@ -154,7 +200,7 @@ class Login:
 
     def headers(self, more: Mapping[str, str]) -> dict[str, str]:
         """The headers of a request; nothing is refreshed for them."""
-        headers = {"User-Agent": f"python-gcsfs/{gcsfs.__version__}", **more}
+        headers = {"User-Agent": AGENT, **more}
         if not self.anonymous:
             self._fs.credentials.credentials.apply(headers)
         return headers

@@ -25,6 +25,9 @@ from remote_store.drivers.objects.driver import ObjectDriver
 from remote_store.drivers.objects.wire import Meaning
 from remote_store.drivers.profiles import GCS
 
+MOST_REMEMBERED = 1000
+"""Pairs of folders between which renames were refused."""
+
 
 class GCSDriver(ObjectDriver):
     """Objects below the prefix `root` of a bucket.
@@ -45,7 +48,7 @@ class GCSDriver(ObjectDriver):
         # The parts of a resumable upload go one after another.
         wire = GCSWire(session, bucket, name)
         super().__init__(wire, root, name=name, timeout=session.timeout, max_concurrency=1, **options)
-        self._moves = True
+        self._unmoved: set[tuple[str, str]] = set()
 
     def details(self) -> dict[str, Any]:
         endpoint = redact(self.fs._endpoint or "")
@@ -56,10 +59,14 @@ class GCSDriver(ObjectDriver):
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
         """Rename an object; copy and delete it where the role, or the service, does not let it be renamed."""
-        if self._moves and await self._renamed(src, dst, WriteOptions(overwrite)):
+        folders = src.rpartition("/")[0], dst.rpartition("/")[0]
+        if folders not in self._unmoved and await self._renamed(src, dst, WriteOptions(overwrite)):
             return
         await super().move(src, dst, overwrite)
-        self._moves = False  # It would be refused again.
+        # It would be refused again, though only there: a role may hold for some folders.
+        if len(self._unmoved) >= MOST_REMEMBERED:
+            self._unmoved.clear()
+        self._unmoved.add(folders)
 
     async def _renamed(self, src: str, dst: str, options: WriteOptions) -> bool:
         """Whether an object was renamed; raises what is wrong with either end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,8 +35,14 @@ PAYS = (
     PermissionDenied,
     f"{DENIED}: {{host}} wants to know who pays for the requests; pass requester_pays='the project that pays'",
 )
+NO_SIGNING = (
+    f"{DENIED}: the credentials may not sign; their role lacks iam.serviceAccounts.signBlob, which Service Account"
+    " Token Creator has"
+)
+SIGNING_REFUSED = re.compile(r"""sign(?:Blob|_bytes).*["']code["']: ?40[134]\b""", re.DOTALL)
+"""How google.auth tells of an answer to a request to sign, whatever it was, in prose alone."""
 ZONAL = "zonalBucket"
-"""Our own reason: Cloud Storage guide, Rapid Bucket."""
+"""Our own reason: Cloud Storage guide, Rapid Bucket [unproved]."""
 REASONS: dict[str, tuple[type[RemoteStoreError], str]] = {
     **dict.fromkeys(
         ("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"),
@@ -101,6 +108,8 @@ def service_errors(where: Bucket, key: str) -> Iterator[None]:
     except Refused as error:
         raise verdict(error, where, key) from error
     except auth.GoogleAuthError as error:
+        if isinstance(error, auth.TransportError) and SIGNING_REFUSED.search(str(error)):
+            raise PermissionDenied(NO_SIGNING, path=key, backend=where.backend) from error
         if isinstance(error, auth.TransportError) or error.retryable:
             raise where.no_answer(error, key) from error
         message = f"{DENIED}: no usable credentials ({type(error.__cause__ or error).__name__})"

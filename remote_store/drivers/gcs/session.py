@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -177,19 +178,24 @@ class Session:
     def url(self, path: str, **parameters: str | int | None) -> str:
         """The URL of a path, which is quoted already; with `userProject` where requests have one."""
         query = urlencode(self.fs._get_params(parameters), quote_via=quote)
-        return f"{self._location}/{path}" + (f"?{query}" if query else "")
+        return f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
 
-    @property
+    @cached_property
     def _location(self) -> str:
         """The service, without a slash at the end."""
         location: str = self.fs._location
         return location.rstrip("/")
 
+    @cached_property
+    def _base(self) -> str:
+        """How URLs of the service begin."""
+        return f"{self._location}/"
+
     def is_own(self, url: str) -> bool:
         """Whether a URL leads to the service, or to one of Google's own hosts."""
         parts = urlsplit(url)
         google = parts.scheme == "https" and (parts.hostname or "").endswith(".googleapis.com")
-        return google or url.startswith(f"{self._location}/")
+        return google or url.startswith(self._base)
 
     async def send(
         self,
@@ -243,9 +249,10 @@ class Session:
 
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], data: Any) -> aiohttp.ClientResponse:
         """One try, and one more with a new access token where the first was refused."""
-        await self.login.ready()
+        if self.login.waits:
+            await self.login.ready()
         for last in (False, True):
-            whole = self.login.headers(headers) if url.startswith(f"{self._location}/") else dict(headers)
+            whole = self.login.headers(headers) if url.startswith(self._base) else dict(headers)
             if self._session.closed:
                 raise aiohttp.ClientConnectionError("closed")
             try:

@@ -23,6 +23,7 @@ import google_crc32c
 from remote_store._errors import RemoteStoreError
 from remote_store._models import ContentDigest
 from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.gcs.credentials import in_daemon
 from remote_store.drivers.gcs.errors import REASONS, ZONAL, Bucket, meaning, service_errors, verdict
 from remote_store.drivers.gcs.replies import FIELDS, Crc32c, described, generation_of, vouched, whole, written
 from remote_store.drivers.gcs.session import Answer, Refused, Session
@@ -70,6 +71,7 @@ class GCSWire:
     def __init__(self, session: Session, bucket: str, backend: str) -> None:
         self.session, self.fs, self.container = session, session.fs, bucket
         self.resumes = session.retries
+        self._path = f"storage/v1/b/{quote(bucket, safe='')}/o"
         self.where = Bucket(bucket, backend, session.timeout, self.fs._location, session.login)
 
     async def open(self) -> None:
@@ -107,8 +109,7 @@ class GCSWire:
 
     def _objects(self, *names: str) -> str:
         """The path of the objects of the bucket, or of one, or of one action on some."""
-        steps = [quote(name, safe="") for name in names]
-        return "/".join((f"storage/v1/b/{quote(self.container, safe='')}/o", *steps))
+        return "/".join((self._path, *[quote(name, safe="") for name in names]))
 
     async def resource(self, name: str) -> Mapping[str, Any]:
         """All that the service tells of an object."""
@@ -257,8 +258,10 @@ class GCSWire:
 
     async def sign(self, name: str, method: str, expires_in: int) -> str:
         signer = self.session.login.signer
-        return await asyncio.to_thread(
-            signed_url, signer, self.fs._location, self.container, name, method, expires_in, self.fs._get_params({})
+        return await in_daemon(
+            lambda: signed_url(
+                signer, self.fs._location, self.container, name, method, expires_in, self.fs._get_params({})
+            )
         )
 
     # --- uploads in parts
@@ -369,6 +372,12 @@ class _Stream:
     def __init__(self, reply: Any) -> None:
         self._reply = reply
         self.read = reply.content.read
+
+    def at_hand(self, size: int) -> bytes:
+        """The same of what came whole already, without waiting; else `b""`."""
+        content = self._reply.content
+        whole = content.is_eof() and content.exception() is None
+        return bytes(content.read_nowait(size)) if whole else b""
 
     def close(self) -> None:
         self._reply.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
@@ -15,7 +14,6 @@ from remote_store._errors import (
     NotFound,
     PreconditionFailed,
     RemoteStoreError,
-    closed,
     etag_differs,
     found_folder,
     is_container_missing,
@@ -25,9 +23,11 @@ from remote_store._errors import (
 )
 from remote_store._models import FileInfo, check_signing
 from remote_store._paths import join
-from remote_store.drivers.base import FILE, Driver, EntryKind, Page, Want, WriteOptions
+from remote_store.drivers.base import FILE, EntryKind, Page, Want, WriteOptions
+from remote_store.drivers.objects.calls import CallingDriver
 from remote_store.drivers.objects.deleting import delete, delete_folder
 from remote_store.drivers.objects.keys import KeyListing, Tokens
+from remote_store.drivers.objects.marks import mark_of, marked
 from remote_store.drivers.objects.reading import ObjectReader
 from remote_store.drivers.objects.seeking import Seeker
 from remote_store.drivers.objects.wire import Listed, Malformed, Meaning, Object, Sums, Wire, replaced
@@ -39,7 +39,7 @@ T = TypeVar("T")
 MIB = 1 << 20
 
 
-class ObjectDriver(Driver):
+class ObjectDriver(CallingDriver):
     """Objects below the prefix `root` of a container.
 
     Args:
@@ -65,12 +65,9 @@ class ObjectDriver(Driver):
         max_concurrency: int = 4,
         reject_write_under_file_ancestor: bool = False,
     ) -> None:
-        super().__init__(name, root)
-        self.wire, self.timeout = wire, timeout
+        super().__init__(wire, root, name, timeout)
         self.part_size, self.max_concurrency = part_size, max_concurrency
         self.reject_write_under_file_ancestor = reject_write_under_file_ancestor
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
 
     # --- naming
 
@@ -100,23 +97,6 @@ class ObjectDriver(Driver):
             raise InvalidPath(message, path=key, backend=self.name) from error
 
     # --- calls
-
-    def check_open(self, key: str) -> None:
-        if self._closed:
-            raise closed(key, self.name)
-
-    async def call(self, key: str, request: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """One request of the wire, for `key`, with the SDK's retries and within the deadline."""
-        with self.wire.errors(key):
-            self.check_open(key)
-            loop = asyncio.get_running_loop()
-            if self._loop is None:
-                self._loop = loop
-            elif self._loop is not loop:
-                raise RuntimeError("an AsyncStore belongs to the event loop that used it first; make one for each loop")
-            await self.wire.open()  # Takes its time, once, and sends nothing: no part of the deadline.
-            async with asyncio.timeout(self.timeout):
-                return await request(*args, **kwargs)
 
     async def conditional(self, key: str, options: WriteOptions, request: Callable[..., Awaitable[T]], *args: Any) -> T:
         """A request under the condition of `options`, whose refusal gets the class that fits it."""
@@ -225,6 +205,7 @@ class ObjectDriver(Driver):
     async def put(self, key: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
         if len(data) > self.part_size:
             return await super().put(key, data, options)
+        options = marked(options)
         request = self.object(key), data, options
         lost = False
         try:
@@ -244,15 +225,23 @@ class ObjectDriver(Driver):
     async def own_write(
         self, key: str, sums: Sums, size: int, metadata: Mapping[str, str] | None, conflict: RemoteStoreError
     ) -> Mapping[str, Any]:
-        """What our write stored, if an earlier try of it succeeded; raises `conflict` if another writer was first."""
-        found = None
+        """What our write stored, if an earlier try of it succeeded; raises `conflict` if another writer was first.
+
+        The mark in its metadata tells; where there was none, its content and the rest of the metadata.
+        """
+        mark, found = mark_of(metadata), None
         with suppress(RemoteStoreError):
-            found = await self.info(key) if any(sums) else None
-        if found is None or found.size != size or not sums.match(found):
+            found = await self.call(key, self.wire.head, self.object(key)) if mark or any(sums) else None
+        if found is None:
             raise conflict
-        if self.wire.kept(found.metadata) != self.wire.kept(metadata):
+        if mark:
+            same = mark_of(found.metadata) == mark
+        else:
+            same = found.size == size and sums.match(found)
+            same = same and self.wire.kept(found.metadata) == self.wire.kept(metadata)
+        if not same:
             raise conflict
-        return {"etag": found.etag, "digest": found.digest, "version_id": found.extra.get("version_id")}
+        return {"etag": found.etag, "digest": found.digest, "version_id": (found.extra or {}).get("version_id")}
 
     async def open_write(self, key: str, options: WriteOptions) -> ObjectSink:
         return ObjectSink(self, key, options)
@@ -291,12 +280,12 @@ class ObjectDriver(Driver):
         lost, now = self.wire.lost_reply(conflict), None
         if source or lost:
             with suppress(RemoteStoreError):
-                now = await self.info(src)
+                now = await self.call(src, self.wire.head, self.object(src))
         if source and (isinstance(conflict, PreconditionFailed) or now is None or now.etag != source.etag):
             raise replaced("moved", src, self.name) from conflict.__cause__
         if now is None or not lost:
             raise conflict
-        await self.own_write(dst, Sums(now.etag, now.digest), now.size, now.metadata, conflict)
+        await self.own_write(dst, Sums(now.etag, now.digest), now.size or 0, now.metadata, conflict)
 
     async def _remove_moved(self, src: str, etag: str | None) -> None:
         """Delete the source of a move, unless it changed."""
@@ -371,8 +360,3 @@ class ObjectDriver(Driver):
 
     async def check(self) -> None:
         await self._any_below(".", "")
-
-    async def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            await self.wire.close(self.owned)

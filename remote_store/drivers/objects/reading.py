@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from remote_store._errors import BackendUnavailable, RemoteStoreError, etag_differs
+from remote_store.drivers.objects.calls import Deadline
 from remote_store.drivers.objects.wire import Checksum, Meaning, replaced
 from remote_store.io.streams import before_start
 
@@ -35,6 +36,7 @@ class ObjectReader:
         self._size: int | None = None
         self._etag = etag
         self._body: Any = None
+        self._at_hand: Callable[[int], bytes] | None = None
         self._ranged = False
         self._checksum: Checksum | None = None
         self._resumes = driver.wire.resumes
@@ -66,6 +68,7 @@ class ObjectReader:
             message = "This service ignores ranges, so a file can only be read from front to back"
             raise RemoteStoreError(message, path=key, backend=driver.name)
         self._body, self._size, self._etag, self._ranged = body.stream, body.size, body.etag, body.ranged
+        self._at_hand = getattr(body.stream, "at_hand", None)
         if not ranged:
             self._checksum = body.checksum
 
@@ -77,10 +80,24 @@ class ObjectReader:
             await self.open()
             return await self.read(size)
         self._driver.check_open(self._key)
-        with self._driver.wire.errors(self._key, self._ranged):
-            async with asyncio.timeout(self._driver.timeout):
-                # No more than was asked for, whatever the service sends.
-                data = await self._next(size if stop is None else min(size, stop - self.at))
+        # No more than was asked for, whatever the service sends.
+        most = size if stop is None else min(size, stop - self.at)
+        data = self._at_hand(most) if self._at_hand else b""
+        return self._checked(data or await self._wait(most))
+
+    async def _wait(self, size: int) -> bytes:
+        """The next bytes, within their deadline."""
+        try:
+            with self._driver.wire.errors(self._key, self._ranged):
+                async with Deadline(self._driver, self._driver.timeout):
+                    return await self._next(size)
+        except BackendUnavailable as error:
+            if (found := self._driver.told(self._key, error)) is error:
+                raise
+            raise found from error.__cause__
+
+    def _checked(self, data: bytes) -> bytes:
+        """Bytes that were read, unless they are not all or not the right ones."""
         self.at += len(data)
         if self._checksum is not None:
             self._checksum.update(data)
@@ -133,4 +150,4 @@ class ObjectReader:
     async def close(self) -> None:
         if self._body is not None:
             self._body.close()
-            self._body = None
+            self._body = self._at_hand = None

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from remote_store._errors import PreconditionFailed, RemoteStoreError
 from remote_store._models import UNKNOWN_TIME, ContentDigest, FileInfo, file_info
 from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.objects.marks import unmarked
 
 
 class Meaning(Enum):
@@ -52,7 +53,7 @@ class Object(NamedTuple):
         modified_at: time of the last change, in UTC.
         etag: names this content of the object in conditions; unquoted.
         content_type: media type.
-        metadata: of the user.
+        metadata: of the user, and the mark of a write under a condition.
         extra: more facts for a `FileInfo`.
         digest: checksum of the whole content, where the service vouches for it.
         reply: the service's own words, for its own driver.
@@ -70,7 +71,7 @@ class Object(NamedTuple):
 
     def info(self, key: str) -> FileInfo:
         """The same as a `FileInfo` with this key."""
-        told = self.modified_at, self.etag, self.content_type, self.metadata, self.extra, self.digest
+        told = self.modified_at, self.etag, self.content_type, unmarked(self.metadata), self.extra, self.digest
         return file_info(key, self.size or 0, *told)
 
 
@@ -89,7 +90,7 @@ class Body(NamedTuple):
 
     Args:
         stream: the content; `await read(size)` gives at most `size` bytes and `b""` at the end only, `close()` lets
-            go of the connection.
+            go of the connection. It may have `at_hand(size)`: the same without waiting, of what has come whole.
         size: of the whole object [bytes].
         etag: as in `Object`.
         ranged: whether the content begins where the request said; else it is the whole object.
@@ -131,7 +132,7 @@ class Sums(NamedTuple):
     etag: str | None = None
     digest: ContentDigest | None = None
 
-    def match(self, found: FileInfo) -> bool:
+    def match(self, found: Object) -> bool:
         """Whether an object has one of these."""
         return (self.etag is not None and self.etag == found.etag) or (
             self.digest is not None and self.digest == found.digest

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from remote_store._errors import RemoteStoreError, target_exists
 from remote_store.drivers.base import FILE, Sink, WriteOptions
+from remote_store.drivers.objects.marks import marked
 from remote_store.drivers.objects.wire import Meaning
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class ObjectSink(Sink):
         if self._upload is None:
             if not self._options.replaces and await self._is_known():
                 raise target_exists(self._key, self._driver.name)
+            self._options = marked(self._options)
             self._upload = PartedUpload(self._driver, self._key, self._options)
         part, self._buffer = bytes(self._buffer), bytearray()
         with self._driver.judged(self._key, self._options):  # Some services judge before the end.
@@ -88,6 +90,7 @@ class PartedUpload:
         self._upload: Any = None
         self._parts: list[asyncio.Task[Any]] = []
         self._running: set[asyncio.Task[Any]] = set()
+        self._discarding: asyncio.Future[None] | None = None
 
     @property
     def part_size(self) -> int:
@@ -101,12 +104,16 @@ class PartedUpload:
 
     async def start(self, size: int, request: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Begin a part of `size` bytes, which `request(upload, number, start, *args)` sends."""
+        self._driver.check_open(self._key)
         if self._created is None:
             # Shielded, because a caller who is cancelled now must still learn the upload in order to discard it.
-            self._created = asyncio.ensure_future(self._driver.call(self._key, self._create))
+            self._driver.uploads.add(self)
+            self._created = asyncio.ensure_future(self._driver.last_call(self._key, self._create))
             self._upload = await asyncio.shield(self._created)
+            self._driver.check_open(self._key)
         while len(self._running) >= self._driver.max_concurrency:
             done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            self._driver.check_open(self._key)  # Which cancels parts, and not their writer.
             for part in done:
                 part.result()
         place = self._upload, len(self._parts) + 1, self._size
@@ -122,6 +129,9 @@ class PartedUpload:
             await self.send(last)
             last = b""
         self._size += len(last)
+        if self._parts:
+            await asyncio.wait(self._parts, return_when=asyncio.FIRST_EXCEPTION)
+        driver.check_open(self._key)
         parts = await asyncio.gather(*self._parts)
         try:
             result = await driver.conditional(
@@ -134,11 +144,12 @@ class PartedUpload:
             sums = wire.sums_of_parts(parts)
             result = await driver.own_write(self._key, sums, self._size, self._options.metadata, error)
         self._created = None
+        driver.uploads.discard(self)
         return result
 
     async def abort(self) -> None:
         """Stop what is in flight and discard what arrived, however often the caller is cancelled meanwhile."""
-        discarding = asyncio.ensure_future(self._discard())
+        discarding = self._discarding = self._discarding or asyncio.ensure_future(self._discard())
         cancelled: asyncio.CancelledError | None = None
         while not discarding.done():
             try:
@@ -153,9 +164,9 @@ class PartedUpload:
             task.cancel()
         await asyncio.gather(*self._parts, return_exceptions=True)
         created, self._created = self._created, None
-        if created is None:
-            return
-        await asyncio.wait([created])
-        if not created.cancelled() and created.exception() is None:
-            with suppress(RemoteStoreError):
-                await self._driver.call(self._key, self._driver.wire.discard, created.result())
+        if created is not None:
+            await asyncio.wait([created])
+            if not created.cancelled() and created.exception() is None:
+                with suppress(RemoteStoreError):
+                    await self._driver.last_call(self._key, self._driver.wire.discard, created.result())
+        self._driver.uploads.discard(self)
