@@ -92,7 +92,8 @@ AZURE_HNS = Profile(
     judges_ends=True,
     temp_prefix=".~rs-",
     deviations=(
-        "a rename, which moves and large writes end with, replaces a file that somebody has leased",
+        "a large write, which ends with a rename, replaces a file that somebody has leased; so does a move of a file "
+        "that is leased after it was looked at",
         "a signed URL for PUT needs the header `x-ms-blob-type: BlockBlob` of whoever uses it",
     ),
 )

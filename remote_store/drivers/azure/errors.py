@@ -159,6 +159,11 @@ def verdict_on(code: str, status: int, where: Container) -> tuple[type[RemoteSto
     return kind, message.format(host=where.host, code=code if re.fullmatch(r"\w{1,80}", code) else status)
 
 
+def locked(key: str, backend: str) -> ResourceLocked:
+    """The error for a file that somebody has leased, as its lease would refuse a write."""
+    return ResourceLocked(LOCKED[1].format(code="LeaseIdMissing"), path=key, backend=backend)
+
+
 def meaning(error: BaseException | None) -> Meaning:
     """What an error of the SDK says about the request."""
     return MEANINGS.get(code_of(error), Meaning.OTHER)

@@ -31,6 +31,8 @@ PIECE = 256 << 10
 FOLDER = "hdi_isfolder"
 RESERVED = frozenset({FOLDER, "is_directory"})
 """Names of metadata that mark folders: Data Lake Storage guide, known issues; adlfs."""
+LEASED = "locked"
+"""What `Object.reply` is of a file that somebody has leased: Blob Storage REST API, x-ms-lease-status."""
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """What Azure keeps as a name of metadata: Blob Storage REST API, naming and referencing metadata."""
 
@@ -319,6 +321,7 @@ def _described(found: BlobProperties, name: str, metadata: bool = True) -> Objec
         {key: from_header(value) for key, value in told.items() if key.lower() not in RESERVED} if metadata else None,
         {"version_id": version} if version else {},
         ContentDigest("md5", bytes(settings.content_md5).hex()) if settings.content_md5 else None,
+        found.lease.status,
     )
 
 
