@@ -253,15 +253,18 @@ class AzureTreeDriver(AzureDriver):
 
     async def _ends(self, src: str, dst: str, overwrite: bool) -> Object:
         """Look at both ends of a transfer together; gives the source, or raises what is wrong, its own faults first."""
-        try:
-            source, target = await asyncio.gather(self._look(src), self._look(dst))
-        except NotFound as error:
-            error.path = src
-            raise
+        # Both come to an end, so that no question is open once one has failed.
+        ends: tuple[Object | BaseException | None, Object | BaseException | None]
+        ends = await asyncio.gather(self._look(src), self._look(dst), return_exceptions=True)
+        source, target = ends
+        if isinstance(source, BaseException):
+            raise source
         if source is None:
             raise file_missing(src, self.name)
         if is_folder(source):
             raise found_folder(src, self.name)
+        if isinstance(target, BaseException):
+            raise target
         if target is not None and is_folder(target):
             raise found_folder(dst, self.name)
         if target is not None and not overwrite:
