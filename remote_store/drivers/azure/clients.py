@@ -20,6 +20,7 @@ from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.filedatalake.aio import DataLakeServiceClient, FileSystemClient
 
+from remote_store.drivers.azure.errors import CHANGED, code_of
 from remote_store.drivers.objects.http import AGAIN, CONNECTIONS, UNHEARD, hide_secrets, let_go, wait_told
 from remote_store.drivers.objects.tries import Tries, Try
 from remote_store.drivers.objects.wire import Malformed
@@ -36,7 +37,8 @@ def judged(error: Exception) -> Try:
         refused = kinds(getattr(error, "inner_exception", None)) & {"ClientConnectorError"}
         return Try(again=not isinstance(error, asyncio.CancelledError), unheard=not refused)
     wait = wait_told(str(error.response.headers.get("Retry-After", ""))) if error.response else 0
-    return Try(error.status_code in AGAIN, error.status_code in UNHEARD, f"answered {error.status_code}", wait)
+    again = error.status_code in AGAIN or code_of(error) == CHANGED
+    return Try(again, error.status_code in UNHEARD, f"answered {error.status_code}", wait)
 
 
 def check_reply(reply: Any) -> None:

@@ -29,6 +29,7 @@ from remote_store.drivers.objects.wire import Malformed, Meaning
 
 NO_AZURE = "{host} does not answer like Azure Blob Storage"
 DISABLED = "AccountIsDisabled"
+CHANGED = "Md5Mismatch"
 LOCKED = (ResourceLocked, "The file is leased, archived or protected ({code})")
 CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
     **dict.fromkeys(
@@ -52,6 +53,7 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
     ),
     DISABLED: (PermissionDenied, f"{DENIED}: the account is disabled, says {{host}}"),
     "ServerBusy": (BackendUnavailable, f"{UNREACHABLE} at {{host}}: {BUSY} ({{code}})"),
+    CHANGED: (BackendUnavailable, "The content changed on its way to {host} ({code})"),
     "InvalidBlockList": (BackendUnavailable, "Another writer of the file discarded the blocks of this upload"),
     **dict.fromkeys(
         ("InvalidResourceName", "InvalidUri", "OutOfRangeInput"), (InvalidPath, "Path is not valid on this storage")

@@ -34,16 +34,8 @@ from remote_store._models import FileInfo, FolderEntry, folder_entry
 from remote_store._paths import below, spellable
 from remote_store.drivers.azure.driver import AzureDriver
 from remote_store.drivers.azure.errors import IS_FOLDER, code_of, locked
-from remote_store.drivers.azure.wire import (
-    LEASED,
-    UNCHANGED_SOURCE,
-    AzureWire,
-    Upload,
-    matching,
-    quoted,
-    refusal,
-    unquoted,
-)
+from remote_store.drivers.azure.replies import LEASED, unquoted
+from remote_store.drivers.azure.wire import UNCHANGED_SOURCE, AzureWire, Upload, matching, quoted, refusal
 from remote_store.drivers.base import FILE, FOLDER, EntryKind, Page, Want, WriteOptions, warn_unspellable
 from remote_store.drivers.objects.keys import Tokens
 from remote_store.drivers.objects.wire import Body, Malformed, Object, replaced
