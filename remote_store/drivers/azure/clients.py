@@ -20,7 +20,7 @@ from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.filedatalake.aio import DataLakeServiceClient, FileSystemClient
 
-from remote_store.drivers.azure.errors import CHANGED, code_of
+from remote_store.drivers.azure.errors import CHANGED, Closed, code_of
 from remote_store.drivers.objects.http import AGAIN, CONNECTIONS, UNHEARD, hide_secrets, let_go, wait_told
 from remote_store.drivers.objects.tries import Tries, Try
 from remote_store.drivers.objects.wire import Malformed
@@ -47,6 +47,12 @@ def check_reply(reply: Any) -> None:
     if response.status_code < 300 and not response.headers.get("x-ms-request-id"):
         response.internal_response.close()
         raise Malformed("it has no x-ms-request-id")
+
+
+def _task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 (in a coroutine)
+    return task
 
 
 def _refused(error: BaseException | None) -> HttpResponseError | None:
@@ -82,6 +88,8 @@ class Clients:
         self.service: BlobServiceClient | None = None
         self.container: ContainerClient = None  # Made by `open`.
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+        self._waiting: set[asyncio.Task[Any]] = set()
 
     def open(self) -> None:
         """Make the clients, which sends nothing."""
@@ -117,7 +125,13 @@ class Clients:
         return service.get_file_system_client(self.name)
 
     async def close(self, owned: bool) -> None:
-        """Let go of the connections; of the filesystem and the credentials it made, too, where nobody else has them."""
+        """Let go of the connections; of the filesystem and the credentials it made, too, where nobody else has them.
+
+        Requests under way end, and so do waits before further tries.
+        """
+        self._closed = True
+        for task in self._waiting:
+            task.cancel()
         if self._session is not None:
             await self._session.close()
         if owned:
@@ -127,19 +141,48 @@ class Clients:
                 await asyncio.to_thread(self.fs.sync_credential.close)
 
     async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Send a request until it is answered well, at most as often as it may be."""
+        """Send a request until it is answered well, at most as often as it may be.
+
+        Raises:
+            Closed: before it was.
+        """
+        try:
+            return await self._tried(request)
+        except (Exception, asyncio.CancelledError) as error:
+            # Who waited for a connection is told by a CancelledError, too, that there are none any more.
+            cancelled = isinstance(error, asyncio.CancelledError) and _task().cancelling()
+            if self._closed and not cancelled:
+                raise Closed from error
+            raise
+
+    async def _tried(self, request: Callable[[], Awaitable[T]]) -> T:
         tries = Tries(self.retries, self.timeout, judged)
         while True:
             try:
                 return await request()
             except (AzureError, aiohttp.ClientError, OSError) as error:
                 hide_secrets(error)
-                await tries.again(error)
+                await self._again(tries, error)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 refused = _refused(error)
                 if refused is None:
                     raise Malformed("it cannot be read") from error
-                await tries.again(refused)
+                await self._again(tries, refused)
+
+    async def _again(self, tries: Tries, error: Exception) -> None:
+        """Wait before another try, unless there is none."""
+        if self._closed:
+            raise error
+        task = _task()
+        self._waiting.add(task)
+        try:
+            await tries.again(error)
+        except asyncio.CancelledError:
+            if self._closed and not task.uncancel():  # Cancelled by `close` alone.
+                raise error from None
+            raise
+        finally:
+            self._waiting.discard(task)
 
     # --- signed URLs
 

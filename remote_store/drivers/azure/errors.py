@@ -18,6 +18,7 @@ from remote_store._errors import (
     RemoteStoreError,
     ResourceLocked,
     StorageFull,
+    closed,
     container_missing,
     file_missing,
     found_folder,
@@ -84,6 +85,10 @@ NO_CONTAINER = frozenset({"ContainerNotFound", "ContainerDisabled", "FilesystemN
 E = TypeVar("E", bound=BaseException)
 
 
+class Closed(Exception):
+    """The store was closed before a request was answered."""
+
+
 class Container(Where):
     """A container."""
 
@@ -134,6 +139,8 @@ def sdk_errors(where: Container, key: str) -> Iterator[None]:
         raise verdict(error, where, key) from alone(error)
     except (AzureError, aiohttp.ClientError, TimeoutError) as error:
         raise where.no_answer(error, key) from alone(error)
+    except Closed as error:
+        raise closed(key, where.backend) from alone(error)
     except Malformed as error:
         raise where.malformed(error, key) from alone(error)
     except OSError as error:
