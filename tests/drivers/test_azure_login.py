@@ -111,10 +111,13 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
 async def used(mode: str, server: AzureServer, container: str, **options: Any) -> None:
     """Each kind of request."""
     prefix = server.fresh_prefix()
+    server.requests.clear()
     async with azure_view(mode, server, prefix, container, connection_string=None, **options) as view:
         await view.write("d/key", b"1")
         await view.write("long", view.stream([bytes(3000)]))
         await view.copy("d/key", "copy")
+        await view.copy("d/key", "copy", overwrite=True)
+        assert sum("PUT" in request and "/copy" in request for request in server.requests) == 2  # At once.
         await view.move("copy", "moved")
         assert await view.read_bytes("moved") == b"1"
         assert len([one async for one in view.list_files("", recursive=True)]) == 3

@@ -27,6 +27,10 @@ from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.reasons import kinds
 
 T = TypeVar("T")
+SCOPE = "https://storage.azure.com/.default"
+"""Of tokens for any account: Microsoft Entra ID guide, authorize access to blobs."""
+SPARE = 900
+"""How much longer a signature is good for than its request may take, because clocks differ [s]."""
 
 
 def judged(error: Exception) -> Try:
@@ -191,6 +195,18 @@ class Clients:
         """Whether there is an account key, or credentials that may get a key for a time."""
         credential = self.fs.service_client.credential
         return hasattr(credential, "account_key") or hasattr(credential, "get_token")
+
+    async def readable(self, name: str) -> tuple[str | None, str | None]:
+        """A URL by which the service itself may read a blob, and what it shows there; None where there is no such URL.
+
+        It does not use the login of the request for that (Blob Storage REST API, Copy Blob From URL).
+        """
+        credential, url = self.fs.service_client.credential, str(self.container.get_blob_client(name).url)
+        if hasattr(credential, "account_key"):
+            return await self.sign(name, "GET", int(self.timeout) + SPARE), None
+        if hasattr(credential, "get_token"):
+            return url, f"Bearer {(await credential.get_token(SCOPE)).token}"
+        return (url if "sig=" in url.partition("?")[2] else None), None
 
     async def sign(self, name: str, method: str, expires_in: int) -> str:
         """A URL by which whoever has it reads or writes a blob for that long [s]."""

@@ -11,6 +11,7 @@ from typing import Any
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 
+from remote_store.drivers.azure.errors import is_final
 from remote_store.drivers.objects.wire import Malformed
 
 POLL = 0.2
@@ -33,6 +34,28 @@ class Copying:
 
     id: str
     wait: float
+
+
+async def at_once(ask: Ask, blob: Any, address: str, login: str | None, **conditions: Any) -> bool:
+    """Copy what is at an address in one step, which replaces a blob whole or not at all; whether that can be done.
+
+    The service does so up to a size (256 MiB: Blob Storage REST API, Copy Blob From URL) from where it may read.
+
+    Args:
+        address: that lets whoever has it read, unless `login` does.
+        login: lets the service read there.
+    """
+    try:
+        done = await ask(
+            lambda: blob.start_copy_from_url(address, requires_sync=True, source_authorization=login, **conditions)
+        )
+    except HttpResponseError as error:
+        if is_final(error):
+            raise
+        return False
+    if done.get("copy_status") != "success":
+        raise Malformed("a copy at once that is not done")
+    return True
 
 
 async def begin(ask: Ask, blob: Any, address: str, **conditions: Any) -> Copying | None:

@@ -176,3 +176,11 @@ def locked(key: str, backend: str) -> ResourceLocked:
 def meaning(error: BaseException | None) -> Meaning:
     """What an error of the SDK says about the request."""
     return MEANINGS.get(code_of(error), Meaning.OTHER)
+
+
+def is_final(error: HttpResponseError) -> bool:
+    """Whether the refusal of a copy is not of its way, which another might do without: of a condition or a lease, of
+    what is not there, or because the service is not well."""
+    code, status = code_of(error), error.status_code or 500
+    locked = CODES.get(code, (None, ""))[0] is ResourceLocked
+    return locked or code in MEANINGS or code in NO_CONTAINER or status >= 500 or status == 429

@@ -174,8 +174,12 @@ class AzureWire:
         blob, address = self._blob(dst), self._blob(src).url
         if step is not None:
             return await copies.poll(self.clients.ask, blob, step)
-        pinned = {"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {}
-        return await copies.begin(self.clients.ask, blob, address, **matching(options), **pinned)
+        conditions = {**matching(options), **({"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {})}
+        if options.replaces:  # A copy that goes on has emptied what it replaces, and may fail then.
+            readable, login = await self.clients.readable(src)
+            if readable and await copies.at_once(self.clients.ask, blob, readable, login, **conditions):
+                return None
+        return await copies.begin(self.clients.ask, blob, address, **conditions)
 
     async def delete(self, name: str, etag: str | None = None) -> None:
         condition = {"etag": quoted(etag), "match_condition": MatchConditions.IfNotModified} if etag else {}
