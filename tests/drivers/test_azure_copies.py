@@ -5,22 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from helpers.azure import Place, azure_place, copying, meanwhile
+from helpers.azure import Place, azure_place, copying, meanwhile, pieces
 from servers.azure import AzureServer
-from servers.azure_faults import (
-    BUSY,
-    first,
-    in_turn,
-    instead,
-    once,
-    reset_after,
-    when,
-)
-from servers.double_answers import CarryOut, Request
+from servers.azure_faults import BUSY, done_then, first, in_turn, instead, once, reset_after, when
+from servers.azure_items import Copy
+from servers.double_answers import CarryOut, Hook, Request
 
-from remote_store import (
-    BackendUnavailable,
-)
+from remote_store import AlreadyExists, BackendUnavailable
 
 
 @pytest.mark.parametrize("polls", [1, 5])
@@ -154,3 +145,30 @@ async def test_a_copy_whose_reply_was_lost_is_done(az: Place, polls: int, overwr
         await az.view.copy("key", "new", overwrite=overwrite)
     assert az.contents() == {"key": b"content", "new": b"content"}
     await az.works()
+
+
+@pytest.mark.parametrize("lost", [reset_after, done_then(BUSY)], ids=["reset", "503"])
+async def test_a_copy_of_blocks_whose_reply_was_lost_is_done(blobs: Place, lost: Hook) -> None:
+    """They have no checksum to tell it by."""
+    await blobs.view.write("key", blobs.view.stream(pieces(2)))
+    with blobs.server.hooked(copying(once(lost))):
+        await blobs.view.copy("key", "new")
+    assert blobs.contents()["new"] == b"".join(pieces(2))
+    with pytest.raises(AlreadyExists):
+        await blobs.view.copy("key", "new")
+
+
+@pytest.mark.parametrize("theirs", ["a write", "a copy of another"])
+async def test_what_another_made_while_a_reply_was_lost_is_told(blobs: Place, theirs: str) -> None:
+    await blobs.view.write("key", blobs.view.stream(pieces(2)))
+    await blobs.view.write("other", blobs.view.stream(pieces(3)))
+
+    def make() -> None:
+        blobs.put("new", b"theirs")
+        if theirs != "a write":
+            address = f"{blobs.server.endpoint}/{blobs.container}/{blobs.name('other')}"
+            blobs.item("new").copy = Copy(address, b"", 0, status="success")
+
+    with blobs.server.hooked(copying(once(meanwhile(make, BUSY)))), pytest.raises(AlreadyExists):
+        await blobs.view.copy("key", "new")
+    assert blobs.contents()["new"] == b"theirs"

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 
-from remote_store.drivers.azure.errors import is_final
+from remote_store.drivers.azure.errors import EXISTS, code_of, is_final
 from remote_store.drivers.objects.wire import Malformed
 
 POLL = 0.2
@@ -58,15 +59,21 @@ async def at_once(ask: Ask, blob: Any, address: str, login: str | None, **condit
     return True
 
 
-async def begin(ask: Ask, blob: Any, address: str, **conditions: Any) -> Copying | None:
-    """Copy what is at an address; None where that was done at once."""
+async def begin(ask: Ask, blob: Any, address: str, creates: bool, **conditions: Any) -> Copying | None:
+    """Copy what is at an address; None where that was done at once.
+
+    Args:
+        creates: whether the blob was not there when this was called, and may be any copy of what is at the address.
+    """
     try:
         begun = await ask(lambda: blob.start_copy_from_url(address, **conditions))
     except HttpResponseError as error:
-        found = await _pending(blob, address) if getattr(error, "unheard", False) else None
-        if found is None:
-            raise
-        return Copying(found, POLL)  # An earlier try began it.
+        found = await _own(blob, address) if getattr(error, "unheard", False) else None
+        if found is not None and found.status == "pending":
+            return Copying(found.id, POLL)  # An earlier try began it.
+        if found is not None and found.status == "success" and creates and code_of(error) == EXISTS:
+            return None  # An earlier try made it.
+        raise
     if begun.get("copy_status") == "success":
         return None
     if not begun.get("copy_id"):
@@ -74,13 +81,16 @@ async def begin(ask: Ask, blob: Any, address: str, **conditions: Any) -> Copying
     return Copying(str(begun["copy_id"]), POLL)
 
 
-async def _pending(blob: Any, address: str) -> str | None:
-    """The id of a copy from that address that goes on, if there is one."""
+async def _own(blob: Any, address: str) -> Any:
+    """What the service tells of the last copy to a blob, if that was from an address and nothing was written since."""
     with suppress(HttpResponseError):
         copy = (await blob.get_blob_properties()).copy
-        own = str(copy.source).partition("?")[0] == address.partition("?")[0]
-        return copy.id if own and copy.status == "pending" else None
+        return copy if _place(copy.source) == _place(address) else None
     return None
+
+
+def _place(address: Any) -> str:
+    return unquote(str(address).partition("?")[0])
 
 
 async def poll(ask: Ask, blob: Any, copying: Copying) -> Copying | None:

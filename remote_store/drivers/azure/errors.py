@@ -31,6 +31,7 @@ from remote_store.drivers.objects.wire import Malformed, Meaning
 NO_AZURE = "{host} does not answer like Azure Blob Storage"
 DISABLED = "AccountIsDisabled"
 CHANGED = "Md5Mismatch"
+EXISTS = "BlobAlreadyExists"
 LOCKED = (ResourceLocked, "The file is leased, archived or protected ({code})")
 CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
     **dict.fromkeys(
@@ -66,7 +67,7 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
 MEANINGS = {
     **dict.fromkeys(("BlobNotFound", "PathNotFound", "SourcePathNotFound", "404"), Meaning.MISSING),
     **dict.fromkeys(
-        ("ConditionNotMet", "TargetConditionNotMet", "SourceConditionNotMet", "BlobAlreadyExists", "PathAlreadyExists",
+        ("ConditionNotMet", "TargetConditionNotMet", "SourceConditionNotMet", EXISTS, "PathAlreadyExists",
          "UnauthorizedBlobOverwrite", "412"),
         Meaning.CONDITION_FAILED,
     ),

@@ -179,7 +179,9 @@ class AzureWire:
             readable, login = await self.clients.readable(src)
             if readable and await copies.at_once(self.clients.ask, blob, readable, login, **conditions):
                 return None
-        return await copies.begin(self.clients.ask, blob, address, **conditions)
+        # Of a move the very content counts, which the floor compares.
+        creates = not options.replaces and etag is None
+        return await copies.begin(self.clients.ask, blob, address, creates, **conditions)
 
     async def delete(self, name: str, etag: str | None = None) -> None:
         condition = {"etag": quoted(etag), "match_condition": MatchConditions.IfNotModified} if etag else {}
