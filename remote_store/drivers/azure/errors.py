@@ -81,6 +81,8 @@ LISTING = re.compile(r"[?&](?:comp=list|resource=filesystem)(?:&|$)")
 """In the URL of a listing, which the service refuses with a code."""
 CARRIED = frozenset({"response", "model", "inner_exception", "exc_type", "exc_value", "exc_traceback", "exc_msg"})
 """What errors of the SDK hold that is neither a text nor a number."""
+WRONG_PLACE = frozenset({"PathConflict", "ResourceTypeMismatch", "PathAlreadyExists", "InvalidDestinationPath"})
+"""Of a folder where a file is to be, or a file above."""
 NO_CONTAINER = frozenset({"ContainerNotFound", "ContainerDisabled", "FilesystemNotFound"})
 
 E = TypeVar("E", bound=BaseException)
@@ -184,4 +186,4 @@ def is_final(error: HttpResponseError) -> bool:
     what is not there, or because the service is not well."""
     code, status = code_of(error), error.status_code or 500
     locked = CODES.get(code, (None, ""))[0] is ResourceLocked
-    return locked or code in MEANINGS or code in NO_CONTAINER or status >= 500 or status == 429
+    return locked or code in MEANINGS or code in WRONG_PLACE or code in NO_CONTAINER or status >= 500 or status == 429
