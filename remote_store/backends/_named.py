@@ -155,7 +155,9 @@ class AzureBackend(NamedBackend):
     """Blobs in a container of Azure Blob Storage. Needs the extra `azure`.
 
     Credentials come from the arguments, from the environment variables that adlfs reads, or from where Azure's
-    libraries find them. Further arguments go to `adlfs.AzureBlobFileSystem`.
+    libraries find them. Further arguments go to `adlfs.AzureBlobFileSystem`. Whether the account has a hierarchical
+    namespace, the first call finds out, or `check_health`, unless `hns` says it; until then `capabilities` lack
+    `ATOMIC_MOVE`, which such an account has.
 
     Raises:
         ImportError: adlfs is not installed.

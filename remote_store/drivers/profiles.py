@@ -88,12 +88,17 @@ _FLAT = Profile(
 )
 """What flat object stores have in common."""
 
+EMPTIED = (
+    "a copy of more than 256 MiB, or without credentials, that goes on after it was answered, and that fails, has "
+    "emptied the file that it was to replace"
+)
+
 AZURE = replace(
     _FLAT,
     deviations=(
         *_FLAT.deviations,
         COPIED,
-        "a copy that the service does not do at once, and that fails, has emptied the file that it was to replace",
+        EMPTIED,
         SIGNED,
     ),
 )
@@ -103,7 +108,12 @@ AZURE_HNS = Profile(
     close_is_terminal=True,
     judges_ends=True,
     temp_prefix=TEMPORARY,
-    deviations=("a rename, which moves and large writes end with, replaces a file that somebody has leased", SIGNED),
+    deviations=(
+        "a large write, which ends with a rename, replaces a file that somebody has leased; so does a move of a file "
+        "that is leased after it was looked at",
+        EMPTIED,
+        SIGNED,
+    ),
 )
 
 GCS = replace(

@@ -380,7 +380,7 @@ class Engine:
                 async for page in pages:
                     yield [entry for entry in page if glob.matches(entry.path.as_posix())]
         else:
-            with suppress(InvalidPath):  # Such as a link out of the root: absent to listings.
+            with suppress(InvalidPath, NotFound):  # A link out of the root is absent to listings, as is a container.
                 if isinstance(entry := await self.driver.info(glob.prefix), FileInfo):
                     yield [replace(entry, metadata=None)]
                 elif entry is None:

@@ -60,6 +60,14 @@ async def test_the_kind_is_found_out_once_or_believed(
         assert place.asked("action=getAccessControl") == 0
 
 
+@pytest.mark.parametrize("mode", [pytest.param("sync", marks=pytest.mark.full), "async"])
+async def test_a_ping_settles_what_the_store_can_do(azure_server: AzureServer, container: str, mode: str) -> None:
+    async with azure_place(mode, azure_server, container, hns=None) as place:
+        assert not place.view.store.supports(Capability.ATOMIC_MOVE)
+        await place.view.ping()
+        assert place.view.store.supports(Capability.ATOMIC_MOVE) is (container == HNS)
+
+
 async def test_first_calls_that_come_together_ask_once(azure_server: AzureServer, container: str) -> None:
     async with azure_place("async", azure_server, container, hns=None) as place:
         assert await asyncio.gather(*(place.view.exists(f"{n}") for n in range(32))) == [False] * 32

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from helpers.azure import PART, Place, azure_view, every, pieces
+from helpers.azure import PART, Place, azure_place, azure_view, every, pieces
 from servers.azure import HNS, AzureServer
+from servers.azure_faults import once, when
+from servers.double_answers import Answer, CarryOut, Request
 
-from remote_store import AlreadyExists, InvalidPath, PreconditionFailed
+from remote_store import AlreadyExists, BackendUnavailable, InvalidPath, PreconditionFailed
 from remote_store.certify.view import View
 
 LONG = b"".join(pieces(2))
+LARGE = 1 << 20
+"""Worth a thread to work out its checksum [bytes]."""
 
 # --- digests and etags
 
@@ -53,6 +58,76 @@ async def test_a_condition_on_what_is_missing_fails(az: Place) -> None:
         with pytest.raises(PreconditionFailed):
             await az.view.write("gone", content, if_match="0x1")
     assert az.contents() == {}
+
+
+# --- checksums
+
+
+def bent(content: bytes) -> bytes:
+    """Of the same length, with one bit another."""
+    return bytes([content[0] ^ 1]) + content[1:]
+
+
+def bend_request(request: Request, carry_out: CarryOut) -> None:
+    request.body = bent(request.body)
+
+
+def bend_answer(request: Request, carry_out: CarryOut) -> Answer:
+    answer = carry_out()
+    return answer._replace(body=bent(answer.body))
+
+
+@pytest.mark.parametrize("content", [b"1", LONG], ids=["put", "blocks"])
+async def test_content_that_changes_on_its_way_is_never_stored(az: Place, content: bytes) -> None:
+    az.put("key", b"old")
+    sent = when(bend_request, "PUT", "comp=block&") if content is LONG else when(bend_request, "PUT")
+    with (
+        az.server.hooked(sent),
+        pytest.raises(BackendUnavailable, match=r"changed on its way to .* \(Md5Mismatch\)") as caught,
+    ):
+        await az.view.write("key", az.view.stream([content]), overwrite=True)
+    assert caught.value.path == "key"
+    assert az.contents() == {"key": b"old"}
+    with az.server.hooked(once(sent)):
+        await az.view.write("key", az.view.stream([content]), overwrite=True)
+    assert az.contents() == {"key": content}
+
+
+async def test_content_that_is_not_what_its_checksum_says_is_an_error(az: Place) -> None:
+    content = bytes(range(256))
+    az.put("key", content)
+    for work in (lambda: az.view.read_bytes("key"), lambda: every(az.view.read("key"))):
+        with az.server.hooked(when(bend_answer, "GET")), pytest.raises(BackendUnavailable, match="checksum"):
+            await work()
+        assert b"".join(await every(az.view.read("key"))) == content
+    with az.server.hooked(when(bend_answer, "GET")):  # The checksum of a whole blob says nothing of a range.
+        assert await az.view.read_range("key", 1, 3) == bent(content[1:3])
+    async with await az.view.read_seekable("key") as stream:
+        assert await stream.read(3) == content[:3]
+        await stream.seek(0)
+        assert await stream.read(-1) == content
+
+
+@pytest.mark.parametrize("length", [1, LARGE])
+async def test_content_without_a_checksum_is_read(az: Place, length: int) -> None:
+    content = bytes(length)
+    az.put("key", content)
+    az.item("key").settings.pop("Content-MD5")
+    assert await az.view.read_bytes("key") == content
+
+
+async def test_much_content_is_put_with_its_checksum(azure_server: AzureServer, container: str) -> None:
+    seen: set[str | None] = set()
+    watched = when(lambda request, carry_out: seen.add(request.headers.get("Content-MD5")), "PUT", "")
+    async with azure_place("async", azure_server, container, part_size=LARGE) as place:
+        with azure_server.hooked(watched):
+            for size in (1, LARGE):
+                written = await place.view.write("key", bytes(size), overwrite=True)
+                told = base64.b64encode(hashlib.md5(bytes(size)).digest()).decode()
+                assert seen == {told}
+                assert written.digest.value == hashlib.md5(bytes(size)).hexdigest()
+                assert await place.view.read_bytes("key") == bytes(size)
+                seen.clear()
 
 
 # --- bytes

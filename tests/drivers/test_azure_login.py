@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import json
-import os
-import pickle
 import time
 import urllib.error
 import urllib.request
@@ -18,15 +15,12 @@ from azure.core.credentials import AccessToken, AccessTokenInfo
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 from helpers.azure import azure_view
-from helpers.processes import Fork, in_new_process, run_script
 from servers import web
 from servers.azure import ACCOUNT, CONTAINER, HNS, KEY, AzureServer, azure
+from servers.double_answers import CarryOut, Request
 
-from remote_store import BackendUnavailable, CapabilityNotSupported, PermissionDenied, RemoteStoreError, Store
-from remote_store.aio import AsyncAzureBackend, AsyncStore
-from remote_store.backends import AzureBackend
+from remote_store import BackendUnavailable, CapabilityNotSupported, PermissionDenied
 
-FORKS = hasattr(os, "fork")
 TOKEN = "eyJ0.s3cret-token"
 SETTINGS = ("ACCOUNT_NAME", "ACCOUNT_KEY", "CONNECTION_STRING", "SAS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "TENANT_ID")
 
@@ -117,10 +111,13 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
 async def used(mode: str, server: AzureServer, container: str, **options: Any) -> None:
     """Each kind of request."""
     prefix = server.fresh_prefix()
+    server.requests.clear()
     async with azure_view(mode, server, prefix, container, connection_string=None, **options) as view:
         await view.write("d/key", b"1")
         await view.write("long", view.stream([bytes(3000)]))
         await view.copy("d/key", "copy")
+        await view.copy("d/key", "copy", overwrite=True)
+        assert sum("PUT" in request and "/copy" in request for request in server.requests) == 2  # At once.
         await view.move("copy", "moved")
         assert await view.read_bytes("moved") == b"1"
         assert len([one async for one in view.list_files("", recursive=True)]) == 3
@@ -163,10 +160,55 @@ async def test_credentials_are_found_where_adlfs_looks(
         await used("async", tls[0], CONTAINER, **place)
 
 
-async def test_a_connection_string_is_found_there(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> None:
+OTHERS = {
+    "ACCOUNT_KEY": "b3RoZXI=",
+    "SAS_TOKEN": "sig=other",
+    "CLIENT_ID": "other",
+    "CLIENT_SECRET": "other",
+    "TENANT_ID": "11111111-1111-1111-1111-111111111111",
+    "CONNECTION_STRING": "DefaultEndpointsProtocol=http;AccountName=other;AccountKey=b3RoZXI=;"
+    "BlobEndpoint=http://127.0.0.1:9/other;",
+}
+
+
+@pytest.mark.parametrize("other", [*OTHERS, "all"])
+@pytest.mark.parametrize("kind", [*KINDS, "anonymous"])
+async def test_arguments_outrank_the_environment(
+    tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch, kind: str, other: str
+) -> None:
+    options, demand = KINDS.get(kind, ({"anon": True}, ""))
+    principal(monkeypatch)
+    for name, value in OTHERS.items():
+        if other in (name, "all"):
+            monkeypatch.setenv(f"AZURE_STORAGE_{name}", value)
+    seen: set[str] = set()
+
+    def hook(request: Request, carry_out: CarryOut) -> None:
+        seen.add(request.headers.get("Authorization", "sas" if "sig" in request.query else "").partition(" ")[0])
+        assert "other" not in str(request.query)
+
+    with tls[0].having(demands=frozenset({demand}) if demand else None), tls[0].hooked(hook):
+        await used("async", tls[0], CONTAINER, **place, **options)
+    assert seen == {{"key": "SharedKey", "sas": "sas", "token": "Bearer", "": ""}[demand]}
+
+
+@pytest.mark.parametrize("string", [OTHERS["CONNECTION_STRING"], "BlobEndpoint=https://other.example;", "no;sense"])
+async def test_a_connection_string_of_another_account_is_not_meant(
+    tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch, string: str
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", string)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
+    with tls[0].having(demands=frozenset({"key"})):
+        await used("async", tls[0], CONTAINER, **place)
+
+
+@pytest.mark.parametrize("named", [{"account_name": ACCOUNT}, {}])
+async def test_a_connection_string_of_the_account_is_meant(
+    azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
+) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azure_server.connection_string)
     with azure_server.having(demands=frozenset({"key"})):
-        await used("async", azure_server, CONTAINER)
+        await used("async", azure_server, CONTAINER, **named)
 
 
 async def test_public_containers_need_none(tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,102 +314,3 @@ async def test_who_may_get_no_key_to_sign_is_denied(tls: Any, place: Any) -> Non
         async with azure_view("async", tls[0], "p", **place, credential=Credential(), connection_string=None) as view:
             with pytest.raises(PermissionDenied):
                 await view.sign("f")
-
-
-# --- lives
-
-
-def read_unpickled(data: bytes) -> bytes:
-    store = pickle.loads(data)
-    if isinstance(store, Store):
-        with store:
-            return store.read_bytes("key")
-
-    async def read() -> bytes:
-        async with store:
-            content: bytes = await store.read_bytes("key")
-            return content
-
-    return asyncio.run(read())
-
-
-@pytest.mark.parametrize("mode", [pytest.param("sync", marks=pytest.mark.full), "async"])
-async def test_stores_travel_in_pickles(azure_server: AzureServer, container: str, mode: str) -> None:
-    async with azure_view(mode, azure_server, azure_server.fresh_prefix(), container, hns=None) as view:
-        await view.write("key", b"content")
-        data = pickle.dumps(view.store)
-        assert await asyncio.to_thread(in_new_process, read_unpickled, data) == b"content"
-
-
-async def test_errors_travel_in_pickles(azure_server: AzureServer) -> None:
-    async with azure_view("async", azure_server, "p") as view:
-        with pytest.raises(RemoteStoreError) as caught:
-            await view.read_bytes("gone")
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
-
-
-@pytest.mark.skipif(not FORKS, reason="forks need a POSIX system")
-@pytest.mark.parametrize("hns", [None, True, False])
-def test_a_store_made_before_a_fork_works_in_the_child(azure_server: AzureServer, hns: bool | None) -> None:
-    where = HNS if hns else CONTAINER
-    with Store(AzureBackend(where, azure_server.fresh_prefix(), **azure_server.options, hns=hns)) as store:
-        store.write("parent", b"1")
-
-        def work() -> bytes:
-            store.write("child", b"2")
-            with store:
-                return store.read_bytes("parent")
-
-        with Fork(work) as child:
-            assert child.result() == b"1"
-        assert store.read_bytes("child") == b"2"
-
-
-async def test_an_asynchronous_store_of_another_loop_is_refused(azure_server: AzureServer) -> None:
-    store = AsyncStore(AsyncAzureBackend(CONTAINER, "p", **azure_server.options))
-    await store.exists("key")
-    with pytest.raises(RuntimeError, match="event loop"):
-        await asyncio.to_thread(asyncio.run, store.exists("key"))
-    await store.aclose()
-
-
-BEGIN = """
-import asyncio, json, os, sys
-from remote_store import Store
-from remote_store.aio import AsyncAzureBackend, AsyncStore
-from remote_store.backends import AzureBackend
-
-container, options = json.loads(sys.argv[1])
-store = Store(AzureBackend(container, "ends", **options))
-"""
-ENDS = {
-    "idle": "store.write('key', b'1', overwrite=True)",
-    "closed": "store.write('key', b'1', overwrite=True); store.close()",
-    "unused": "",
-    "listing": "store.write('key', b'1', overwrite=True); files = store.list_files(''); next(files)",
-    "reading": "store.write('key', bytes(1 << 20), overwrite=True); file = store.read('key'); file.read(10)",
-    "collected": "store.write('key', b'1', overwrite=True); del store; import gc; gc.collect()",
-    "a child": (
-        "store.write('key', b'1', overwrite=True)\nif (child := os.fork()) == 0: sys.exit()\n"
-        "assert os.waitpid(child, 0)[1] == 0"
-    ),
-    "a child that works": (
-        "store.write('key', b'1', overwrite=True)\n"
-        "if (child := os.fork()) == 0: assert store.read_bytes('key') == b'1'; sys.exit()\n"
-        "assert os.waitpid(child, 0)[1] == 0"
-    ),
-    "async": (
-        "async def main():\n    async with AsyncStore(AsyncAzureBackend(container, 'ends', **options)) as store:\n"
-        "        await store.write('key', b'1', overwrite=True)\nasyncio.run(main())"
-    ),
-}
-
-
-OFTEN = ("idle", "a child")
-THESE = [name for name in ENDS if FORKS or "child" not in name]
-
-
-@pytest.mark.parametrize("end", [pytest.param(end, marks=[pytest.mark.full] * (end not in OFTEN)) for end in THESE])
-def test_a_program_ends_without_a_word(azure_server: AzureServer, end: str) -> None:
-    arguments = json.dumps((CONTAINER, azure_server.options))
-    assert run_script(BEGIN + ENDS[end], arguments) == ("", "")

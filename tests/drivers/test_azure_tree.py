@@ -7,12 +7,13 @@ import threading
 from typing import Any
 
 import pytest
-from helpers.azure import PART, Place, every, meanwhile, pieces, renaming
+from helpers.azure import PART, Place, azure_view, every, meanwhile, pieces, renaming
 from helpers.processes import Fork
 from servers.azure import HNS, AzureServer
 from servers.azure_faults import (
     BUSY,
     DENIED,
+    first,
     hang,
     in_turn,
     instead,
@@ -90,75 +91,34 @@ async def test_a_folder_made_meanwhile_is_not_replaced(tree: Place) -> None:
     assert await folders(tree) == ["new"]
 
 
-# --- moves
+# --- missing containers
 
 
-async def test_a_move_is_one_rename_after_two_questions(tree: Place) -> None:
-    tree.put("key", b"k", who="me")
-    tree.server.mkdir(tree.name("d"))
-    tree.server.requests.clear()
-    await tree.view.move("key", "d/new")
-    assert [request.split()[0] for request in tree.server.requests] == ["HEAD", "HEAD", "PUT"]
-    assert (await tree.view.get_file_info("d/new")).metadata == {"who": "me"}
-    assert tree.contents() == {"d/new": b"k"}
-
-
-async def test_missing_parents_are_made(tree: Place) -> None:
-    """In place of nothing: what the service makes of a file there is not documented."""
-    tree.put("key", b"k")
-    conditions: list[str | None] = []
-
-    def hook(request: Request, carry_out: CarryOut) -> None:
-        conditions.append(request.headers.get("If-None-Match"))
-
-    with tree.server.hooked(when(hook, "PUT", "resource=directory")):
-        await tree.view.move("key", "a/b/c/new")
-    assert conditions == ["*"]
-    assert tree.contents() == {"a/b/c/new": b"k"}
-    await tree.view.write("x/y/z", tree.view.stream(pieces(2)))
-    assert (await tree.view.read_bytes("x/y/z")) == b"".join(pieces(2))
-
-
-async def test_a_file_made_in_place_of_a_missing_parent_is_kept(tree: Place) -> None:
-    tree.put("key", b"k")
-
-    def hook(request: Request, carry_out: CarryOut) -> Any:
-        if request.query.get("resource") == "directory":
-            tree.put("d", b"theirs")
-        return None
-
-    with tree.server.hooked(hook), pytest.raises(InvalidPath):
-        await tree.view.move("key", "d/new")
-    assert tree.contents() == {"key": b"k", "d": b"theirs"}
-
-
-async def test_a_parent_that_another_made_meanwhile_serves(tree: Place) -> None:
-    tree.put("key", b"k")
-    made = when(once(meanwhile(lambda: tree.server.mkdir(tree.name("d")))), "PUT", "resource=directory")
-    with tree.server.hooked(made):
-        await tree.view.move("key", "d/new")
-    assert tree.contents() == {"d/new": b"k"}
-
-
-async def test_a_move_onto_itself_changes_nothing(tree: Place) -> None:
-    tree.put("key", b"k")
-    await tree.view.move("key", "key", overwrite=True)
-    assert tree.contents() == {"key": b"k"}
-
-
-ODD = ["a b", "ü/𝄞", "a+b", "a?b#c&d=e;f", "%41%25", "~-_!*'()", 'a"b', "a:b@c,d$e", "<>{}|^`"]
-
-
-@pytest.mark.parametrize("key", ODD)
-async def test_odd_names_are_moved_as_they_are(tree: Place, key: str) -> None:
-    await tree.view.write(key, b"1")
-    await tree.view.move(key, key + "2")
-    await tree.view.move(key + "2", f"{key}3/{key}")
-    await tree.view.write(key, tree.view.stream(pieces(2)))
-    assert tree.contents() == {key: b"".join(pieces(2)), f"{key}3/{key}": b"1"}
-    assert await files(tree, recursive=True) == sorted(tree.contents())
-    await tree.view.delete_folder(f"{key}3", recursive=True)
-    assert set(tree.contents()) == {key}
+async def test_a_container_that_is_not_there_is_named(azure_server: AzureServer, brief: None) -> None:
+    """Where nothing is asked beyond the miss itself."""
+    async with azure_view("async", azure_server, "p", "gone", hns=True) as view:
+        for work in (
+            lambda: view.get_file_info("key"),
+            lambda: view.head("key"),
+            lambda: view.read_bytes("key"),
+            lambda: view.delete("key"),
+            lambda: view.delete_folder("d"),
+            lambda: view.copy("key", "new"),
+            lambda: view.move("key", "new"),
+            lambda: view.write("key", b"1"),
+            lambda: view.ping(),
+        ):
+            azure_server.requests.clear()
+            with pytest.raises(NotFound, match="'gone' not found") as caught:
+                await work()
+            assert caught.value.path in ("key", "d", ".")
+            assert len(azure_server.requests) <= 2
+        assert not await view.exists("key")
+        assert not await view.is_file("key")
+        assert not await view.is_folder("key")
+        assert await every(view.list_files("")) == await every(view.glob("key")) == await every(view.glob("*")) == []
+        await view.delete("key", missing_ok=True)
+        await view.delete_folder("key", missing_ok=True)
 
 
 # --- hidden names
@@ -257,6 +217,35 @@ async def test_files_and_folders_are_deleted_by_type(tree: Place) -> None:
     with pytest.raises(NotFound):
         await tree.view.delete_folder("d")
     assert await folders(tree) == []
+
+
+async def test_a_folder_put_in_place_of_a_file_is_not_deleted_as_one(tree: Place) -> None:
+    tree.put("key", b"1")
+
+    def swap() -> None:
+        tree.remove("key")
+        tree.server.mkdir(tree.name("key"))
+
+    with tree.server.hooked(when(once(meanwhile(swap)), "DELETE")), pytest.raises(InvalidPath) as caught:
+        await tree.view.delete("key")
+    assert caught.value.path == "key"
+    assert await folders(tree) == ["key"]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_file_that_is_replaced_before_it_goes_is_deleted(tree: Place, times: int) -> None:
+    tree.put("key", b"1")
+    with tree.server.hooked(when(first(times, meanwhile(lambda: tree.put("key", b"2"))), "DELETE")):
+        await tree.view.delete("key")
+    assert tree.contents() == {}
+
+
+async def test_a_file_that_is_always_replaced_is_told(tree: Place) -> None:
+    tree.put("key", b"1")
+    replacing = when(meanwhile(lambda: tree.put("key", b"2")), "DELETE")
+    with tree.server.hooked(replacing), pytest.raises(PreconditionFailed, match="replaced while it was being deleted"):
+        await tree.view.delete("key")
+    assert tree.contents() == {"key": b"2"}
 
 
 async def test_a_file_written_before_a_folder_goes_keeps_it(tree: Place) -> None:

@@ -23,14 +23,19 @@ def copy(service: Service, container: Container, name: str, request: Request) ->
     address = urlsplit(request.headers["x-ms-copy-source"])
     source = _source(service, address.path)
     at_once = request.headers.get("x-ms-requires-sync", "").lower() == "true"
-    if at_once and "sig" not in dict(parse_qsl(address.query)):
-        # blob/copy-blob-from-url: the source must be public or carry a signature.
+    login = request.headers.get("x-ms-copy-source-authorization", "")
+    if at_once and "sig" not in dict(parse_qsl(address.query)) and not login.startswith("Bearer "):
+        # blob/copy-blob-from-url: the source must be public, carry a signature, or be read with a token.
         raise Refusal("CannotVerifyCopySource", "The source needs authorization.", 401)
+    if at_once and len(source.content) > service.settings.copies_at_once:  # [unproved]: the code
+        raise Refusal("InvalidInput", "The source is too large for a copy at once.", 409)
     judge(request.headers, source, "x-ms-source-")
     if request.headers.get("x-ms-source-lease-id"):
         judge_lease(request.headers, source, "x-ms-source-lease-id")
     check_write(service, container, name, request)
     settings = service.settings
+    if at_once and settings.copy_fails:
+        raise Refusal("InternalError")
     at_once = at_once or settings.copy_polls == 0
     metadata = metadata_of(request.headers) or dict(source.metadata)  # None keeps that of the source.
     item = Item(metadata, settings=dict(source.settings))

@@ -35,6 +35,7 @@ class Settings:
         empty_page: whether the first page of a listing holds nothing but how to go on.
         copy_polls: how many answers about a copy say "pending" before it ends; None for ever, 0 ends it at once.
         copy_fails: whether copies fail.
+        copies_at_once: the largest source of a copy at once, where one is asked for [bytes].
         delete_calls: that a recursive delete of a folder takes; the last one deletes.
         under_a_file: code of the refusal to write below a file.
         onto_a_folder: code of the refusal to write a file where a folder is.
@@ -48,6 +49,7 @@ class Settings:
     empty_page: bool = False
     copy_polls: int | None = 0
     copy_fails: bool = False
+    copies_at_once: int = 256 << 20
     delete_calls: int = 1
     under_a_file: str = "PathConflict"
     onto_a_folder: str = "ResourceTypeMismatch"

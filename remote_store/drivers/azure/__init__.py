@@ -19,14 +19,13 @@ TIMEOUT = 60.0
 
 def make(options: AzureOptions, asynchronous: bool) -> Driver:
     """A driver over an adlfs filesystem of its own."""
-    from adlfs import AzureBlobFileSystem
-
     from remote_store._paths import key_of
     from remote_store.drivers.azure.clients import Clients, detach
+    from remote_store.drivers.azure.login import Filesystem
     from remote_store.drivers.objects.http import connector
 
     given = {name: value for name in PASSED if (value := getattr(options, name)) is not None}
-    fs = AzureBlobFileSystem(
+    fs = Filesystem(
         **given, **options.rest, asynchronous=asynchronous, use_listings_cache=False, skip_instance_cache=True
     )
     detach(fs)

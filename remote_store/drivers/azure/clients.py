@@ -20,12 +20,17 @@ from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.filedatalake.aio import DataLakeServiceClient, FileSystemClient
 
+from remote_store.drivers.azure.errors import CHANGED, Closed, code_of
 from remote_store.drivers.objects.http import AGAIN, CONNECTIONS, UNHEARD, hide_secrets, let_go, wait_told
 from remote_store.drivers.objects.tries import Tries, Try
 from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.reasons import kinds
 
 T = TypeVar("T")
+SCOPE = "https://storage.azure.com/.default"
+"""Of tokens for any account: Microsoft Entra ID guide, authorize access to blobs."""
+SPARE = 900
+"""How much longer a signature is good for than its request may take, because clocks differ [s]."""
 
 
 def judged(error: Exception) -> Try:
@@ -36,7 +41,8 @@ def judged(error: Exception) -> Try:
         refused = kinds(getattr(error, "inner_exception", None)) & {"ClientConnectorError"}
         return Try(again=not isinstance(error, asyncio.CancelledError), unheard=not refused)
     wait = wait_told(str(error.response.headers.get("Retry-After", ""))) if error.response else 0
-    return Try(error.status_code in AGAIN, error.status_code in UNHEARD, f"answered {error.status_code}", wait)
+    again = error.status_code in AGAIN or code_of(error) == CHANGED
+    return Try(again, error.status_code in UNHEARD, f"answered {error.status_code}", wait)
 
 
 def check_reply(reply: Any) -> None:
@@ -45,6 +51,12 @@ def check_reply(reply: Any) -> None:
     if response.status_code < 300 and not response.headers.get("x-ms-request-id"):
         response.internal_response.close()
         raise Malformed("it has no x-ms-request-id")
+
+
+def _task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 (in a coroutine)
+    return task
 
 
 def _refused(error: BaseException | None) -> HttpResponseError | None:
@@ -80,6 +92,8 @@ class Clients:
         self.service: BlobServiceClient | None = None
         self.container: ContainerClient = None  # Made by `open`.
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+        self._waiting: set[asyncio.Task[Any]] = set()
 
     def open(self) -> None:
         """Make the clients, which sends nothing."""
@@ -115,7 +129,13 @@ class Clients:
         return service.get_file_system_client(self.name)
 
     async def close(self, owned: bool) -> None:
-        """Let go of the connections; of the filesystem and the credentials it made, too, where nobody else has them."""
+        """Let go of the connections; of the filesystem and the credentials it made, too, where nobody else has them.
+
+        Requests under way end, and so do waits before further tries.
+        """
+        self._closed = True
+        for task in self._waiting:
+            task.cancel()
         if self._session is not None:
             await self._session.close()
         if owned:
@@ -125,19 +145,48 @@ class Clients:
                 await asyncio.to_thread(self.fs.sync_credential.close)
 
     async def ask(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Send a request until it is answered well, at most as often as it may be."""
+        """Send a request until it is answered well, at most as often as it may be.
+
+        Raises:
+            Closed: before it was.
+        """
+        try:
+            return await self._tried(request)
+        except (Exception, asyncio.CancelledError) as error:
+            # Who waited for a connection is told by a CancelledError, too, that there are none any more.
+            cancelled = isinstance(error, asyncio.CancelledError) and _task().cancelling()
+            if self._closed and not cancelled:
+                raise Closed from error
+            raise
+
+    async def _tried(self, request: Callable[[], Awaitable[T]]) -> T:
         tries = Tries(self.retries, self.timeout, judged)
         while True:
             try:
                 return await request()
             except (AzureError, aiohttp.ClientError, OSError) as error:
                 hide_secrets(error)
-                await tries.again(error)
+                await self._again(tries, error)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 refused = _refused(error)
                 if refused is None:
                     raise Malformed("it cannot be read") from error
-                await tries.again(refused)
+                await self._again(tries, refused)
+
+    async def _again(self, tries: Tries, error: Exception) -> None:
+        """Wait before another try, unless there is none."""
+        if self._closed:
+            raise error
+        task = _task()
+        self._waiting.add(task)
+        try:
+            await tries.again(error)
+        except asyncio.CancelledError:
+            if self._closed and not task.uncancel():  # Cancelled by `close` alone.
+                raise error from None
+            raise
+        finally:
+            self._waiting.discard(task)
 
     # --- signed URLs
 
@@ -146,6 +195,18 @@ class Clients:
         """Whether there is an account key, or credentials that may get a key for a time."""
         credential = self.fs.service_client.credential
         return hasattr(credential, "account_key") or hasattr(credential, "get_token")
+
+    async def readable(self, name: str) -> tuple[str | None, str | None]:
+        """A URL by which the service itself may read a blob, and what it shows there; None where there is no such URL.
+
+        It does not use the login of the request for that (Blob Storage REST API, Copy Blob From URL).
+        """
+        credential, url = self.fs.service_client.credential, str(self.container.get_blob_client(name).url)
+        if hasattr(credential, "account_key"):
+            return await self.sign(name, "GET", int(self.timeout) + SPARE), None
+        if hasattr(credential, "get_token"):
+            return url, f"Bearer {(await credential.get_token(SCOPE)).token}"
+        return (url if "sig=" in url.partition("?")[2] else None), None
 
     async def sign(self, name: str, method: str, expires_in: int) -> str:
         """A URL by which whoever has it reads or writes a blob for that long [s]."""

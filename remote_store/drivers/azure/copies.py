@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 
+from remote_store.drivers.azure.errors import EXISTS, code_of, is_final
 from remote_store.drivers.objects.wire import Malformed
 
 POLL = 0.2
@@ -35,15 +37,43 @@ class Copying:
     wait: float
 
 
-async def begin(ask: Ask, blob: Any, address: str, **conditions: Any) -> Copying | None:
-    """Copy what is at an address; None where that was done at once."""
+async def at_once(ask: Ask, blob: Any, address: str, login: str | None, **conditions: Any) -> bool:
+    """Copy what is at an address in one step, which replaces a blob whole or not at all; whether that can be done.
+
+    The service does so up to a size (256 MiB: Blob Storage REST API, Copy Blob From URL) from where it may read.
+
+    Args:
+        address: that lets whoever has it read, unless `login` does.
+        login: lets the service read there.
+    """
+    try:
+        done = await ask(
+            lambda: blob.start_copy_from_url(address, requires_sync=True, source_authorization=login, **conditions)
+        )
+    except HttpResponseError as error:
+        if is_final(error):
+            raise
+        return False
+    if done.get("copy_status") != "success":
+        raise Malformed("a copy at once that is not done")
+    return True
+
+
+async def begin(ask: Ask, blob: Any, address: str, creates: bool, **conditions: Any) -> Copying | None:
+    """Copy what is at an address; None where that was done at once.
+
+    Args:
+        creates: whether the blob was not there when this was called, and may be any copy of what is at the address.
+    """
     try:
         begun = await ask(lambda: blob.start_copy_from_url(address, **conditions))
     except HttpResponseError as error:
-        found = await _pending(blob, address) if getattr(error, "unheard", False) else None
-        if found is None:
-            raise
-        return Copying(found, POLL)  # An earlier try began it.
+        found = await _own(blob, address) if getattr(error, "unheard", False) else None
+        if found is not None and found.status == "pending":
+            return Copying(found.id, POLL)  # An earlier try began it.
+        if found is not None and found.status == "success" and creates and code_of(error) == EXISTS:
+            return None  # An earlier try made it.
+        raise
     if begun.get("copy_status") == "success":
         return None
     if not begun.get("copy_id"):
@@ -51,13 +81,16 @@ async def begin(ask: Ask, blob: Any, address: str, **conditions: Any) -> Copying
     return Copying(str(begun["copy_id"]), POLL)
 
 
-async def _pending(blob: Any, address: str) -> str | None:
-    """The id of a copy from that address that goes on, if there is one."""
+async def _own(blob: Any, address: str) -> Any:
+    """What the service tells of the last copy to a blob, if that was from an address and nothing was written since."""
     with suppress(HttpResponseError):
         copy = (await blob.get_blob_properties()).copy
-        own = str(copy.source).partition("?")[0] == address.partition("?")[0]
-        return copy.id if own and copy.status == "pending" else None
+        return copy if _place(copy.source) == _place(address) else None
     return None
+
+
+def _place(address: Any) -> str:
+    return unquote(str(address).partition("?")[0])
 
 
 async def poll(ask: Ask, blob: Any, copying: Copying) -> Copying | None:

@@ -18,6 +18,7 @@ from remote_store._errors import (
     RemoteStoreError,
     ResourceLocked,
     StorageFull,
+    closed,
     container_missing,
     file_missing,
     found_folder,
@@ -29,6 +30,8 @@ from remote_store.drivers.objects.wire import Malformed, Meaning
 
 NO_AZURE = "{host} does not answer like Azure Blob Storage"
 DISABLED = "AccountIsDisabled"
+CHANGED = "Md5Mismatch"
+EXISTS = "BlobAlreadyExists"
 LOCKED = (ResourceLocked, "The file is leased, archived or protected ({code})")
 CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
     **dict.fromkeys(
@@ -52,6 +55,7 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
     ),
     DISABLED: (PermissionDenied, f"{DENIED}: the account is disabled, says {{host}}"),
     "ServerBusy": (BackendUnavailable, f"{UNREACHABLE} at {{host}}: {BUSY} ({{code}})"),
+    CHANGED: (BackendUnavailable, "The content changed on its way to {host} ({code})"),
     "InvalidBlockList": (BackendUnavailable, "Another writer of the file discarded the blocks of this upload"),
     **dict.fromkeys(
         ("InvalidResourceName", "InvalidUri", "OutOfRangeInput"), (InvalidPath, "Path is not valid on this storage")
@@ -63,7 +67,7 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
 MEANINGS = {
     **dict.fromkeys(("BlobNotFound", "PathNotFound", "SourcePathNotFound", "404"), Meaning.MISSING),
     **dict.fromkeys(
-        ("ConditionNotMet", "TargetConditionNotMet", "SourceConditionNotMet", "BlobAlreadyExists", "PathAlreadyExists",
+        ("ConditionNotMet", "TargetConditionNotMet", "SourceConditionNotMet", EXISTS, "PathAlreadyExists",
          "UnauthorizedBlobOverwrite", "412"),
         Meaning.CONDITION_FAILED,
     ),
@@ -77,9 +81,15 @@ LISTING = re.compile(r"[?&](?:comp=list|resource=filesystem)(?:&|$)")
 """In the URL of a listing, which the service refuses with a code."""
 CARRIED = frozenset({"response", "model", "inner_exception", "exc_type", "exc_value", "exc_traceback", "exc_msg"})
 """What errors of the SDK hold that is neither a text nor a number."""
+WRONG_PLACE = frozenset({"PathConflict", "ResourceTypeMismatch", "PathAlreadyExists", "InvalidDestinationPath"})
+"""Of a folder where a file is to be, or a file above."""
 NO_CONTAINER = frozenset({"ContainerNotFound", "ContainerDisabled", "FilesystemNotFound"})
 
 E = TypeVar("E", bound=BaseException)
+
+
+class Closed(Exception):
+    """The store was closed before a request was answered."""
 
 
 class Container(Where):
@@ -132,6 +142,8 @@ def sdk_errors(where: Container, key: str) -> Iterator[None]:
         raise verdict(error, where, key) from alone(error)
     except (AzureError, aiohttp.ClientError, TimeoutError) as error:
         raise where.no_answer(error, key) from alone(error)
+    except Closed as error:
+        raise closed(key, where.backend) from alone(error)
     except Malformed as error:
         raise where.malformed(error, key) from alone(error)
     except OSError as error:
@@ -159,6 +171,19 @@ def verdict_on(code: str, status: int, where: Container) -> tuple[type[RemoteSto
     return kind, message.format(host=where.host, code=code if re.fullmatch(r"\w{1,80}", code) else status)
 
 
+def locked(key: str, backend: str) -> ResourceLocked:
+    """The error for a file that somebody has leased, as its lease would refuse a write."""
+    return ResourceLocked(LOCKED[1].format(code="LeaseIdMissing"), path=key, backend=backend)
+
+
 def meaning(error: BaseException | None) -> Meaning:
     """What an error of the SDK says about the request."""
     return MEANINGS.get(code_of(error), Meaning.OTHER)
+
+
+def is_final(error: HttpResponseError) -> bool:
+    """Whether the refusal of a copy is not of its way, which another might do without: of a condition or a lease, of
+    what is not there, or because the service is not well."""
+    code, status = code_of(error), error.status_code or 500
+    locked = CODES.get(code, (None, ""))[0] is ResourceLocked
+    return locked or code in MEANINGS or code in WRONG_PLACE or code in NO_CONTAINER or status >= 500 or status == 429

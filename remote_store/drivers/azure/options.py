@@ -38,7 +38,8 @@ class AzureOptions(RemoteOptions):
         tenant_id: of a service principal.
         anon: send requests without credentials, as public containers allow.
         account_host: host of the account in another cloud than the public one.
-        hns: whether the account has a hierarchical namespace; unless given, one question finds out.
+        hns: whether the account has a hierarchical namespace. Unless given, one question finds out, which the first
+            call asks, or `ping`; until then `capabilities` are those of an account without, which lack `ATOMIC_MOVE`.
         part_size: content up to here is one request; longer streams go in blocks of this size [bytes].
         max_concurrency: blocks in flight; at most one more is held in memory.
         reject_write_under_file_ancestor: refuse to write below a blob, at the price of one request for each folder

@@ -18,11 +18,14 @@ from azure.core.exceptions import HttpResponseError
 from remote_store._errors import (
     InvalidPath,
     NotFound,
+    PreconditionFailed,
     RemoteStoreError,
+    file_missing,
     folder_missing,
     found_file,
     found_file_above,
     found_folder,
+    is_container_missing,
     not_empty,
     source_changed,
     target_exists,
@@ -30,17 +33,20 @@ from remote_store._errors import (
 from remote_store._models import FileInfo, FolderEntry, folder_entry
 from remote_store._paths import below, spellable
 from remote_store.drivers.azure.driver import AzureDriver
-from remote_store.drivers.azure.errors import IS_FOLDER, code_of
-from remote_store.drivers.azure.wire import UNCHANGED_SOURCE, AzureWire, Upload, matching, quoted, refusal, unquoted
+from remote_store.drivers.azure.errors import IS_FOLDER, code_of, locked
+from remote_store.drivers.azure.replies import LEASED, unquoted
+from remote_store.drivers.azure.wire import UNCHANGED_SOURCE, AzureWire, Upload, matching, quoted, refusal
 from remote_store.drivers.base import FILE, FOLDER, EntryKind, Page, Want, WriteOptions, warn_unspellable
 from remote_store.drivers.objects.keys import Tokens
-from remote_store.drivers.objects.wire import Body, Malformed, Object
+from remote_store.drivers.objects.wire import Body, Malformed, Object, replaced
 from remote_store.drivers.profiles import AZURE_HNS
 
 P = ParamSpec("P")
 T = TypeVar("T")
 PAGE = 5000
 """Most paths in an answer: Data Lake Storage REST API, Path - List."""
+REPLACED = 8
+"""How often a delete looks again at a file that others replaced meanwhile."""
 NO_SUCH_PARENT = "RenameDestinationParentPathNotFound"
 
 
@@ -153,21 +159,28 @@ class AzureTreeDriver(AzureDriver):
     # --- questions
 
     async def kind(self, key: str) -> EntryKind | None:
-        entry = await self.info(key)
-        return None if entry is None else FILE if isinstance(entry, FileInfo) else FOLDER
+        try:
+            found = await self._look(key)
+        except NotFound:
+            return None  # What a missing container holds.
+        return None if found is None else FOLDER if is_folder(found) else FILE
 
     async def info(self, key: str) -> FileInfo | FolderEntry | None:  # type: ignore[override]
+        """As for any driver; of a missing container `NotFound` names it, since no other question will."""
         found = await self._look(key)
         return None if found is None else folder_entry(key) if is_folder(found) else found.info(key)
 
     async def _look(self, key: str) -> Object | None:
+        """What is there, None where nothing is; `NotFound` where the container is not."""
         if not key:
             return Object("/")
         if len(self.object(key).encode()) > self.wire.longest_name:
             return None
         try:
             return await self.call(key, self.wire.look, self.object(key))
-        except NotFound:
+        except NotFound as error:
+            if is_container_missing(error):
+                raise
             return None
 
     async def has_children(self, key: str) -> bool:
@@ -232,23 +245,25 @@ class AzureTreeDriver(AzureDriver):
 
     async def _ends(self, src: str, dst: str, overwrite: bool) -> Object:
         """Look at both ends of a transfer together; gives the source, or raises what is wrong, its own faults first."""
-        source, target = await asyncio.gather(self._look(src), self._look(dst))
+        # Both come to an end, so that no question is open once one has failed.
+        ends: tuple[Object | BaseException | None, Object | BaseException | None]
+        ends = await asyncio.gather(self._look(src), self._look(dst), return_exceptions=True)
+        source, target = ends
+        if isinstance(source, BaseException):
+            raise source
         if source is None:
-            raise await self._missing(src)
+            raise file_missing(src, self.name)
         if is_folder(source):
             raise found_folder(src, self.name)
+        if isinstance(target, BaseException):
+            raise target
         if target is not None and is_folder(target):
             raise found_folder(dst, self.name)
         if target is not None and not overwrite:
             raise target_exists(dst, self.name)
+        if target is not None and target.reply == LEASED:
+            raise locked(dst, self.name)  # A rename would break the lease: Path - Create.
         return source
-
-    async def _missing(self, key: str) -> RemoteStoreError:
-        try:
-            await self.call(key, self.wire.head, self.object(key))
-        except NotFound as error:
-            return error
-        return NotFound("File not found", path=key, backend=self.name)
 
     async def _arrived(self, src: str, dst: str, source: Object) -> bool:
         """Whether an earlier try, whose reply was lost, moved the file: a rename keeps its etag."""
@@ -260,8 +275,14 @@ class AzureTreeDriver(AzureDriver):
     # --- deleting
 
     async def remove(self, key: str) -> None:
-        await self.call(key, self.wire.head, self.object(key))  # A delete would take an empty folder, too.
-        await super().remove(key)
+        """Delete a file: what was looked at alone, since a delete would take an empty folder, too."""
+        for _ in range(REPLACED):
+            found = await self.call(key, self.wire.head, self.object(key))
+            try:
+                return await self.call(key, self.wire.delete, self.object(key), found.etag)
+            except PreconditionFailed as error:
+                refusal = error
+        raise replaced("deleted", key, self.name) from refusal.__cause__
 
     async def remove_folder(self, key: str, recursive: bool) -> None:
         found = await self._look(key)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
+import asyncio
 import io
 import re
 import uuid
@@ -22,15 +21,13 @@ from remote_store._models import ContentDigest
 from remote_store.drivers.azure import copies
 from remote_store.drivers.azure.clients import Clients
 from remote_store.drivers.azure.errors import Container, code_of, meaning, sdk_errors, verdict_on
+from remote_store.drivers.azure.replies import FOLDER, RESERVED, body_of, described, listed, md5_of, written
 from remote_store.drivers.base import WriteOptions
-from remote_store.drivers.objects.values import from_header, to_header
+from remote_store.drivers.objects.values import to_header
 from remote_store.drivers.objects.wire import Body, Failed, Listed, Malformed, Meaning, Object, Sums
 
 PIECE = 256 << 10
 """What of a block goes to a connection at once [bytes]."""
-FOLDER = "hdi_isfolder"
-RESERVED = frozenset({FOLDER, "is_directory"})
-"""Names of metadata that mark folders: Data Lake Storage guide, known issues; adlfs."""
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """What Azure keeps as a name of metadata: Blob Storage REST API, naming and referencing metadata."""
 
@@ -90,7 +87,7 @@ class AzureWire:
     # --- worked out without a request
 
     def sums(self, data: bytes) -> Sums:
-        return Sums(digest=ContentDigest("md5", hashlib.md5(data, usedforsecurity=False).hexdigest()))
+        return Sums(digest=ContentDigest("md5", md5_of(data).hex()))
 
     def sums_of_parts(self, parts: Sequence[Any]) -> Sums:
         return Sums()  # `complete` looks for its own blocks.
@@ -114,7 +111,7 @@ class AzureWire:
 
     async def look(self, name: str) -> Object:
         """The same of a folder, too, whose name then ends with a slash."""
-        return _described(await self.clients.ask(lambda: self._blob(name).get_blob_properties()), name)
+        return described(await self.clients.ask(lambda: self._blob(name).get_blob_properties()), name)
 
     async def get(self, name: str, start: int, end: int | None, etag: str | None) -> Body:
         ranged = start > 0 or end is not None
@@ -133,7 +130,7 @@ class AzureWire:
         try:
             if response.headers.get(f"x-ms-meta-{FOLDER}") == "true" and not name.endswith("/"):
                 raise refusal(404, self.folder_code)
-            return _body(response, start)
+            return body_of(response, start)
         except BaseException:
             response.internal_response.close()
             raise
@@ -155,7 +152,7 @@ class AzureWire:
         entries, following = await self.clients.ask(ask)
         folders = [entry.name for entry in entries if not isinstance(entry, BlobProperties)]
         blobs = [entry for entry in entries if isinstance(entry, BlobProperties)]
-        return Listed(folders, [_listed(entry, detailed) for entry in blobs], following or None)
+        return Listed(folders, [listed(entry, detailed) for entry in blobs], following or None)
 
     async def put(self, name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
         request = {
@@ -164,21 +161,27 @@ class AzureWire:
             "modified_access_conditions": _conditions(options),
         }
         headers = {f"x-ms-meta-{key}": value for key, value in _metadata(options.metadata).items()}
-        blob = self._blob(name)
+        blob, request["transactional_content_md5"] = self._blob(name), await _summed(data)
 
         def ask() -> Any:
             # Of bytes, which the SDK's own method makes of any content, aiohttp makes copies.
             generated, told = blob._client.block_blob.upload, lambda _, __, headers: headers
             return generated(**request, body=io.BytesIO(data), headers=dict(headers), cls=told)
 
-        return _written(await self.clients.ask(ask))
+        return written(await self.clients.ask(ask))
 
     async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> Any:
         blob, address = self._blob(dst), self._blob(src).url
         if step is not None:
             return await copies.poll(self.clients.ask, blob, step)
-        pinned = {"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {}
-        return await copies.begin(self.clients.ask, blob, address, **matching(options), **pinned)
+        conditions = {**matching(options), **({"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {})}
+        if options.replaces:  # A copy that goes on has emptied what it replaces, and may fail then.
+            readable, login = await self.clients.readable(src)
+            if readable and await copies.at_once(self.clients.ask, blob, readable, login, **conditions):
+                return None
+        # Of a move the very content counts, which the floor compares.
+        creates = not options.replaces and etag is None
+        return await copies.begin(self.clients.ask, blob, address, creates, **conditions)
 
     async def delete(self, name: str, etag: str | None = None) -> None:
         condition = {"etag": quoted(etag), "match_condition": MatchConditions.IfNotModified} if etag else {}
@@ -222,7 +225,8 @@ class AzureWire:
     async def part(self, upload: Upload, number: int, start: int, data: io.BytesIO) -> str:
         # Blocks of a blob, those of others included, have names of one length.
         block, content, blob = f"{uuid.uuid4().int:048d}", data.getvalue(), self._blob(upload.name)
-        await self.clients.ask(lambda: blob.stage_block(block, _pieces(content), length=len(content)))
+        sent = {"length": len(content), "transactional_content_md5": await _summed(content)}
+        await self.clients.ask(lambda: blob.stage_block(block, _pieces(content), **sent))
         return block
 
     async def complete(
@@ -232,14 +236,14 @@ class AzureWire:
         content = ContentSettings(content_type=options.content_type or "application/octet-stream")
         request = {"content_settings": content, "metadata": _metadata(options.metadata), **matching(options)}
         try:
-            return _written(await self.clients.ask(lambda: blob.commit_block_list(blocks, **request)), whole=False)
+            return written(await self.clients.ask(lambda: blob.commit_block_list(blocks, **request)), whole=False)
         except HttpResponseError as error:
             if not getattr(error, "unheard", False):
                 raise
             with suppress(HttpResponseError):
                 committed, _ = await blob.get_block_list("committed")
                 if [block.id for block in committed] == list(parts):
-                    return _written(vars(await blob.get_blob_properties()), whole=False)
+                    return written(vars(await blob.get_blob_properties()), whole=False)
             raise
 
     async def discard(self, upload: Upload) -> None:
@@ -261,13 +265,6 @@ def quoted(etag: str) -> str:
     return f'"{etag}"'
 
 
-def unquoted(etag: Any) -> str:
-    """An etag that a reply must tell."""
-    if not etag:
-        raise Malformed("no ETag")
-    return str(etag).removeprefix("W/").strip('"')
-
-
 def _conditions(options: WriteOptions) -> ModifiedAccessConditions | None:
     if options.if_match is not None:
         return ModifiedAccessConditions(if_match=quoted(options.if_match))
@@ -279,6 +276,11 @@ def matching(options: WriteOptions) -> dict[str, Any]:
     if options.if_match is not None:
         return {"etag": quoted(options.if_match), "match_condition": MatchConditions.IfNotModified}
     return {} if options.replaces else {"match_condition": MatchConditions.IfMissing}
+
+
+async def _summed(content: bytes) -> bytearray:
+    """The MD5 of content, which the service compares with what arrives; that of much is worked out in a thread."""
+    return bytearray(await asyncio.to_thread(md5_of, content) if len(content) > PIECE else md5_of(content))
 
 
 async def _pieces(content: bytes) -> AsyncGenerator[memoryview, None]:
@@ -299,63 +301,3 @@ def _metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
     if len({key.lower() for key in metadata or {}}) < len(metadata or {}):
         raise ValueError("metadata keys differ in case alone, which Azure does not keep")
     return {key: to_header(value) for key, value in (metadata or {}).items()}
-
-
-def _described(found: BlobProperties, name: str, metadata: bool = True) -> Object:
-    """An object by the SDK's words; what marks a folder has a slash at its end."""
-    told = found.metadata or {}
-    if told.get(FOLDER, told.get(FOLDER.capitalize(), "")) == "true" and not name.endswith("/"):
-        name += "/"
-    settings, moment = found.content_settings, found.last_modified
-    if moment is None or found.size is None:
-        raise Malformed("no size, or no time of the last change")
-    version = getattr(found, "version_id", None)
-    return Object(
-        name,
-        found.size,
-        moment.astimezone(dt.UTC),
-        unquoted(found.etag),
-        settings.content_type,
-        {key: from_header(value) for key, value in told.items() if key.lower() not in RESERVED} if metadata else None,
-        {"version_id": version} if version else {},
-        ContentDigest("md5", bytes(settings.content_md5).hex()) if settings.content_md5 else None,
-    )
-
-
-def _listed(entry: BlobProperties, detailed: bool) -> Object:
-    if not detailed or entry.name.endswith("/"):
-        return Object(entry.name)
-    return _described(entry, entry.name, metadata=False)
-
-
-def _written(reply: Mapping[str, Any], whole: bool = True) -> dict[str, Any]:
-    """What the reply to a write says of the blob; its checksum is the content's only where that came `whole`."""
-    told = {str(name).lower(): value for name, value in reply.items()}
-    tag, md5 = unquoted(told.get("etag")), told.get("content-md5")
-    version = told.get("x-ms-version-id") or told.get("version_id")
-    digest = ContentDigest("md5", bytes(md5).hex()) if whole and isinstance(md5, bytes | bytearray) else None
-    return {"etag": tag, "digest": digest, **({"version_id": version} if version else {})}
-
-
-def _body(response: Any, start: int) -> Body:
-    """The body of a reply, which must say what it is of."""
-    reply = response.internal_response
-    tag, length = unquoted(reply.headers.get("ETag")), reply.headers.get("Content-Length", "")
-    if not length.isdecimal() or not reply.headers.get("x-ms-blob-type"):
-        raise Malformed("no length or type of the blob")
-    span = reply.headers.get("Content-Range", "")
-    if span and not span.startswith(f"bytes {start}-"):
-        raise Malformed("another range than was asked for")
-    total = span.rpartition("/")[2]
-    return Body(_Stream(reply), int(total) if total.isdecimal() else int(length), tag, bool(span))
-
-
-class _Stream:
-    """The body of a reply, as the floor reads it."""
-
-    def __init__(self, reply: Any) -> None:
-        self._reply = reply
-        self.read = reply.content.read
-
-    def close(self) -> None:
-        self._reply.close()
