@@ -87,7 +87,8 @@ class FileServer(Double):
             return Answer(200, page_of(path).encode(errors="surrogateescape"), HTML)
         if request.path.endswith("/"):
             return Answer(404, b"<html>no such page</html>", HTML)
-        return self._file(request, path)
+        answer = self._file(request, path)
+        return answer._replace(body=b"") if request.method == "HEAD" and not self.sized else answer
 
     def _file(self, request: Request, path: Path) -> Answer:
         body, stat = path.read_bytes(), path.stat()

@@ -126,8 +126,8 @@ class HTTPReader:
             if self._reply is None:
                 await self.open()
                 continue
-            stops = (stop - self.at for stop in (self._size, self._end) if stop is not None)
-            if data := await self._next(min(size, *stops)):
+            stops = [stop - self.at for stop in (self._size, self._end) if stop is not None]
+            if data := await self._next(min([size, *stops])):
                 self.at += len(data)
                 return data
         await self.close()
