@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 from servers.double import Double
@@ -21,6 +22,20 @@ from servers.double_answers import HTML, Answer, Request
 from servers.double_http import listening
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+
+BEHAVIOURS: dict[str, dict[str, Any]] = {
+    "as it should": {},
+    "no ranges": {"ranges": False},
+    "no lengths": {"sized": False},
+    "no lengths and no ranges": {"sized": False, "ranges": False},
+    "compressed": {"packed": True},
+    "compressed and no lengths": {"packed": True, "sized": False},
+    "no HEAD": {"heads": False},
+    "weak etags": {"etag": "W/"},
+    "no etags": {"etag": None},
+    "neither etags nor times": {"etag": None, "dated": False},
+}
+"""How servers behave: arguments of `FileServer.having`."""
 
 
 @dataclass
