@@ -52,6 +52,7 @@ async def test_each_call_is_one_request(web: Place) -> None:
         web.server.forget()
         await call()
         assert web.lines == [expected]
+        assert web.server.asked[0].headers["Accept-Encoding"] == "identity"
     web.server.forget()
     assert (await view.exists(""), await view.is_file(""), await view.is_folder("")) == (True, False, True)
     assert web.lines == []

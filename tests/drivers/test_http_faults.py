@@ -42,6 +42,10 @@ async def test_a_body_that_breaks_off_is_gone_on_with(web: Place, behaviour: str
     with web.server.having(**BEHAVIOURS[behaviour]), web.server.hooked(once(cut(100_000))):
         assert await web.view.read_bytes("f") == content
     assert web.lines == ["GET f", "GET f"]
+    first, second = (request.headers for request in web.server.asked)
+    assert ("Range" in first, "Range" in second) == (False, True)
+    assert second["If-Range"].startswith('"') is ("etags" not in behaviour)
+    assert second["If-Range"][:2] != "W/"
 
 
 async def test_a_body_that_breaks_off_is_no_whole(web: Place) -> None:
@@ -76,6 +80,8 @@ async def test_a_file_that_changes_where_a_body_breaks_off_is_not_mixed(web: Pla
         (206, {"Content-Range": "bytes 4-8/10240"}, b"45678"),
         (206, {"Content-Range": "bytes 3-9/10240"}, b"3456789"),
         (206, {"Content-Range": "bytes 3-7/10240"}, b"34567"),
+        (206, {"Content-Range": "bytes 2-8/10240"}, b"234567"),
+        (206, {"Content-Range": "bytes 3-8/10240"}, b"345678901"),
         (206, {}, b"345678"),
         (206, {"Content-Range": "bytes 3-8/10240"}, b"345"),
         (206, {"Content-Range": "chapters 3-8/10240"}, b"345678"),
@@ -87,6 +93,12 @@ async def test_a_file_that_changes_where_a_body_breaks_off_is_not_mixed(web: Pla
 )
 async def test_another_range_than_was_asked_for_is_none(web: Place, status: int, headers: Any, body: bytes) -> None:
     with web.server.hooked(instead(Answer(status, body, headers))), pytest.raises(BackendUnavailable):
+        await web.view.read_range("f", 3, 9)
+
+
+async def test_a_part_without_a_length_ends_where_its_range_does(web: Place) -> None:
+    part = Answer(206, b"345", {"Content-Range": "bytes 3-8/10240", "ETag": '"1"'}, sized=False)
+    with web.server.hooked(instead(part)), pytest.raises(BackendUnavailable):
         await web.view.read_range("f", 3, 9)
 
 

@@ -17,7 +17,7 @@ from remote_store._paths import join
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Want
 from remote_store.drivers.http.errors import Folder, Site, service_errors
 from remote_store.drivers.http.index import LONGEST, names_in
-from remote_store.drivers.http.reading import HTTPReader, whole
+from remote_store.drivers.http.reading import HTTPReader
 from remote_store.drivers.http.replies import Facts
 from remote_store.drivers.http.session import Session
 from remote_store.drivers.objects.seeking import Seeker
@@ -26,7 +26,7 @@ from remote_store.drivers.profiles import HTTP
 from remote_store.drivers.trees.walk import walk
 from remote_store.io.blocking import BlockingFile
 from remote_store.io.content import PART, spool, spooling
-from remote_store.io.ranges import RangeReader
+from remote_store.io.ranges import RangeReader, whole
 from remote_store.io.streams import Reader
 
 NO_HEAD = frozenset({403, 405, 501})

@@ -190,14 +190,3 @@ class HTTPReader:
         if self._reply is not None:
             self._reply.close()
             self._reply = None
-
-
-async def whole(reader: HTTPReader) -> bytes:
-    """All that is left of a file, which is closed then."""
-    pieces = []
-    try:
-        while piece := await reader.read(PART):
-            pieces.append(piece)
-    finally:
-        await reader.close()
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
