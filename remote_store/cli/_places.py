@@ -23,8 +23,6 @@ Use = Literal["read", "remove", "write"]
 """What a place is opened for; "remove" is also for moves."""
 
 _SHORT = re.compile(r"([^/:\\]+):(?![/:\\])(.*)", re.S)
-_CACHES = frozenset({"blockcache", "filecache", "simplecache"})
-"""Parts of a chained URL whose path is that of the next part (fsspec)."""
 
 
 @dataclass(frozen=True)
@@ -164,19 +162,18 @@ class Places(ExitStack):
         return places
 
     def _remote(self, text: str) -> Place:
-        parts = text.split("::")
-        at = next((i for i, part in enumerate(parts) if part not in _CACHES), 0)
-        where, path = Location.parse("::".join(parts[at:])), parts[at].partition("://")[2]
+        first, *rest = text.split("::")
+        where, path = Location.parse(text), first.partition("://")[2]
         host, key = where.host, where.path.partition("::")[0]
         if where.protocol == PLAIN:
             host, _, key = path.rpartition("/")
         root = f"{where.protocol}://{host}" + "/" * (not host and path.startswith("/"))
-        before, after = "".join(f"{part}::" for part in parts[:at]), "".join(f"::{part}" for part in parts[at + 1 :])
-        quoted = by_protocol(where.protocol).quoted and not before
+        after = "".join(f"::{part}" for part in rest)
+        quoted = by_protocol(where.protocol).quoted
         if quoted:
             key, mark, query = key.partition("?")
             key, after = unquote(key), mark + query
-        url = before + root + after
+        url = root + after
         if url not in self._stores:
             self._stores[url] = self.enter_context(Store.from_url(url))
-        return Place(self._stores[url], key, before + (f"{root}/" if host else root), after, quoted=quoted)
+        return Place(self._stores[url], key, f"{root}/" if host else root, after, quoted=quoted)
