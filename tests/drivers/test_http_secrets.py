@@ -18,7 +18,7 @@ from helpers.web import Place, web_view
 from servers.double_answers import Answer
 from servers.double_faults import instead, when
 from servers.files import FileServer, file_server
-from servers.web import self_signed
+from servers.web import self_signed, serve
 
 from remote_store import BackendUnavailable, FsspecBackend, InvalidPath, PermissionDenied, RemoteStoreError, Store
 from remote_store.aio import AsyncFsspecBackend, AsyncHTTPBackend, AsyncStore
@@ -241,6 +241,7 @@ def test_what_has_no_meaning_is_refused(given: dict[str, Any], root: str, said: 
         ("http://h/", {"headers": {"X": "hidden\n"}}, "printable"),
         ("http://h/", {"headers": {"X Y": "hidden"}}, "printable"),
         ("http://h/", {"client_kwargs": {"auth": 1}}, "'auth'"),
+        ("http://h/", {"client_kwargs": {"trust_envy": 1}}, "'trust_envy', which aiohttp"),
         ("http://h/", {"timeout": 0}, "timeout"),
         ("http://h/", {"user": "x"}, "did you mean 'username'"),
         ("http://h/", {"simple_links": True}, "unknown option"),
@@ -271,6 +272,16 @@ async def test_a_refusal_is_one(web: Place) -> None:
         async for view in both(f"{web.server.endpoint}/{web.folder.name}", username="ana", password=SECRET):
             assert await view.read_bytes("f") == b"1"
             await view.ping()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_proxy_is_asked(kind: str) -> None:
+    with serve() as proxy:
+        options = {"proxy": f"http://127.0.0.1:{proxy.port}", "retries": 0}
+        async with web_view(kind, "http://data.example.invalid/x", **options) as view:
+            with pytest.raises(BackendUnavailable):
+                await view.read_bytes("f")
+    assert [line for line, _ in proxy.asked] == ["GET http://data.example.invalid/x/f HTTP/1.1"]
 
 
 def test_pandas_reads_through_a_store(web_server: FileServer) -> None:

@@ -14,14 +14,18 @@ TIMEOUT = 60.0
 
 def make(options: HTTPOptions, asynchronous: bool) -> Driver:
     """A driver over an fsspec filesystem of its own."""
+    from aiohttp import ClientSession
     from fsspec.implementations.http import HTTPFileSystem
 
+    from remote_store._hints import arguments
     from remote_store.drivers.http.driver import HTTPDriver
     from remote_store.drivers.http.options import basic, query_of
     from remote_store.drivers.http.session import Session
     from remote_store.drivers.objects.http import connector
 
     given = dict(options.client_kwargs or {})
+    for name in sorted(given.keys() - arguments(ClientSession)):
+        raise ValueError(f"client_kwargs has {name!r}, which aiohttp.ClientSession does not take")
     given["headers"] = dict(options.headers or {})
     if options.token is not None:
         given["headers"]["Authorization"] = f"Bearer {options.token}"

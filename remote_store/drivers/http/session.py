@@ -152,6 +152,7 @@ class Session:
             if session is not None:
                 await session.close()
         self._home = self._abroad = None
+        self._opening = asyncio.Lock()  # The next use may be on another loop.
         if owned and self.fs._session is not None:
             await self.fs._session.close()
             self.fs._session = None
