@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -161,21 +162,28 @@ async def test_every_status_has_its_error(web: Place, status: int) -> None:
                 await web.view.exists("f")
 
 
-async def test_a_server_may_ask_once_to_wait(web: Place) -> None:
+async def test_a_server_may_ask_once_to_wait(web: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+
+    told = SimpleNamespace(get_running_loop=asyncio.get_running_loop, sleep=wait)
+    monkeypatch.setattr("remote_store.drivers.objects.tries.asyncio", told)
     web.put("f", CONTENT)
     for status in (429, 503):
-        busy = instead(Answer(status, headers={"Retry-After": "1"}))
-        web.server.forget()
+        busy, long = (instead(Answer(status, headers={"Retry-After": seconds})) for seconds in ("7", "3600"))
         with web.server.hooked(once(busy)):
             assert await web.view.read_bytes("f") == CONTENT
         with web.server.hooked(busy), pytest.raises(BackendUnavailable):
             await web.view.read_bytes("f")
-        assert len(web.server.requests) == 4
+        assert (len(web.server.requests), waits) == (4, [7, 7])
         web.server.forget()
-        long = Answer(status, headers={"Retry-After": "3600"})
-        with web.server.hooked(instead(long)), pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1"):
+        with web.server.hooked(long), pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1"):
             await web.view.read_bytes("f")
-        assert len(web.server.requests) == 1
+        assert (len(web.server.requests), waits) == (1, [7, 7])
+        web.server.forget()
+        waits.clear()
 
 
 async def test_ping_needs_an_answer_and_no_page(web: Place) -> None:
