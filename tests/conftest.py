@@ -16,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from servers.azure import AzureServer
+    from servers.files import FileServer
     from servers.gcs import GcsServer
     from servers.s3 import S3Server
 
@@ -191,6 +192,24 @@ def azurite_server() -> Iterator[AzureServer]:
 
     with starting("azurite"), azurite() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileServer]:
+    from servers.files import file_server
+
+    with file_server(tmp_path_factory.mktemp("web")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def plain_web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileServer]:
+    """Python's own server."""
+    from servers.files import FileServer, plain_server
+
+    root = tmp_path_factory.mktemp("plain-web")
+    with plain_server(root) as url:
+        yield FileServer(url, root=root)
 
 
 @contextmanager

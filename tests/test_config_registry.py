@@ -147,7 +147,7 @@ def test_what_failed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_store_over_a_store_of_its_registry_holds_nobody_up() -> None:
-    stores = {"outer": {"url": "simplecache::remote-store://inner/x"}, "inner": {"backend": "memory"}}
+    stores = {"outer": {"url": "dir://x::remote-store://inner"}, "inner": {"backend": "memory"}}
     with Registry({"stores": stores}) as registry, set_default(registry):
         outer = registry.get_store("outer")
         registry.get_store("inner").write("x/f", b"1")

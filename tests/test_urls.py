@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.memory import MemoryFileSystem
@@ -50,11 +51,23 @@ async def test_async_urls(tmp_path: Path) -> None:
             assert await store.read_bytes("f") == b"1"
 
 
-def test_chained_urls(tmp_path: Path) -> None:
+def test_chained_urls() -> None:
     Store.from_url("memory://chained").write("d/f", b"1", overwrite=True)
-    store = Store.from_url("simplecache::memory://chained", simplecache={"cache_storage": str(tmp_path)})
+    store = Store.from_url("dir://chained::memory://")
     assert store.read_bytes("d/f") == b"1"
     assert store.get_file_info("d/f").size == 1
+
+
+@pytest.mark.parametrize("cache", ["simplecache", "filecache", "blockcache"])
+def test_what_caches_files_is_refused(tmp_path: Path, cache: str) -> None:
+    options = {cache: {"cache_storage": str(tmp_path)}}
+    for url in (f"{cache}::memory://chained", f"dir://x::{cache}::memory://chained"):
+        for cls in (Store, AsyncStore):
+            with pytest.raises(ValueError, match=f"^{cache} gives out copies .* inside it: memory$"):
+                cls.from_url(url, **options)
+    fs = fsspec.filesystem(cache, target_protocol="memory", cache_storage=str(tmp_path))
+    with pytest.raises(ValueError, match=r"inside it: memory$"):
+        FsspecBackend(fs)
 
 
 async def test_chained_urls_async(tmp_path: Path) -> None:

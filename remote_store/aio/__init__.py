@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from remote_store.aio._fsspec import AsyncFsspecBackend as AsyncFsspecBackend
     from remote_store.aio._named import AsyncAzureBackend as AsyncAzureBackend
     from remote_store.aio._named import AsyncGCSBackend as AsyncGCSBackend
+    from remote_store.aio._named import AsyncHTTPBackend as AsyncHTTPBackend
     from remote_store.aio._named import AsyncLocalBackend as AsyncLocalBackend
     from remote_store.aio._named import AsyncMemoryBackend as AsyncMemoryBackend
     from remote_store.aio._named import AsyncS3Backend as AsyncS3Backend
@@ -29,6 +30,7 @@ _HOMES = {
     "remote_store.aio._named": (
         "AsyncAzureBackend",
         "AsyncGCSBackend",
+        "AsyncHTTPBackend",
         "AsyncLocalBackend",
         "AsyncMemoryBackend",
         "AsyncS3Backend",

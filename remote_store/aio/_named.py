@@ -17,6 +17,7 @@ from remote_store.backends._named import (
 from remote_store.bridges.threads import SyncBackendAdapter
 from remote_store.drivers.azure.options import AzureOptions
 from remote_store.drivers.gcs.options import GCSOptions
+from remote_store.drivers.http.options import HTTPOptions
 from remote_store.drivers.kinds import Kind
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.s3.options import S3Options
@@ -76,6 +77,16 @@ class AsyncGCSBackend(AsyncNamedBackend):
     kind = "gcs"
 
     @takes(GCSOptions)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._set_up(args, options)
+
+
+class AsyncHTTPBackend(AsyncNamedBackend):
+    """`HTTPBackend` for an `AsyncStore`, on the caller's event loop, without threads."""
+
+    kind = "http"
+
+    @takes(HTTPOptions)
     def __init__(self, *args: Any, **options: Any) -> None:
         self._set_up(args, options)
 

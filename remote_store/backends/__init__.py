@@ -9,11 +9,12 @@ from remote_store._lazy import lazy
 if TYPE_CHECKING:
     from remote_store.backends._named import AzureBackend as AzureBackend
     from remote_store.backends._named import GCSBackend as GCSBackend
+    from remote_store.backends._named import HTTPBackend as HTTPBackend
     from remote_store.backends._named import LocalBackend as LocalBackend
     from remote_store.backends._named import MemoryBackend as MemoryBackend
     from remote_store.backends._named import S3Backend as S3Backend
 
-__all__ = ["AzureBackend", "GCSBackend", "LocalBackend", "MemoryBackend", "S3Backend"]
+__all__ = ["AzureBackend", "GCSBackend", "HTTPBackend", "LocalBackend", "MemoryBackend", "S3Backend"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(__name__, dict.fromkeys(__all__, "remote_store.backends._named"))

@@ -15,6 +15,7 @@ from remote_store.backends._fsspec import DriverBackend
 from remote_store.drivers.azure.options import AzureOptions
 from remote_store.drivers.base import Driver
 from remote_store.drivers.gcs.options import GCSOptions
+from remote_store.drivers.http.options import HTTPOptions
 from remote_store.drivers.kinds import Kind, by_name
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.options import Options
@@ -193,6 +194,28 @@ class GCSBackend(NamedBackend):
     kind = "gcs"
 
     @takes(GCSOptions)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._set_up(args, options)
+
+
+class HTTPBackend(NamedBackend):
+    """Files of a web server, below the URL of a folder; nothing can be written. Needs the extra `http`.
+
+    Each key is one part of a URL, whatever characters it has. Credentials and headers go to the server of `base_url`
+    alone, wherever it redirects to.
+
+    Raises:
+        ImportError: aiohttp is not installed.
+        ValueError: no URL of HTTP, two ways to log in, or an option that nothing knows.
+
+    Example:
+        >>> from remote_store.backends import HTTPBackend
+        >>> store = Store(HTTPBackend("https://data.example.org/2026"))  # doctest: +SKIP
+    """
+
+    kind = "http"
+
+    @takes(HTTPOptions)
     def __init__(self, *args: Any, **options: Any) -> None:
         self._set_up(args, options)
 

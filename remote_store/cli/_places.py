@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
+from urllib.parse import quote, unquote
 
 from remote_store._capabilities import Capability
 from remote_store._errors import InvalidPath, RemoteStoreError
@@ -16,13 +17,12 @@ from remote_store._models import FileInfo, FolderEntry
 from remote_store._paths import key_of
 from remote_store._store import Store
 from remote_store.cli._run import Usage
+from remote_store.drivers.kinds import by_protocol
 
 Use = Literal["read", "remove", "write"]
 """What a place is opened for; "remove" is also for moves."""
 
 _SHORT = re.compile(r"([^/:\\]+):(?![/:\\])(.*)", re.S)
-_CACHES = frozenset({"blockcache", "filecache", "simplecache"})
-"""Parts of a chained URL whose path is that of the next part (fsspec)."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Place:
         prefix: the text of the place before the key.
         suffix: the text of the place after the key.
         into: whether its text ends in a slash, as that of a folder.
+        quoted: whether its text is percent-encoded.
     """
 
     store: Store
@@ -42,6 +43,7 @@ class Place:
     prefix: str
     suffix: str = ""
     into: bool = False
+    quoted: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -50,7 +52,7 @@ class Place:
 
     def url(self, key: str) -> str:
         """A key of the store as a place."""
-        return self.prefix + ("" if key == "." else key) + self.suffix
+        return self.prefix + ("" if key == "." else quote(key) if self.quoted else key) + self.suffix
 
     def __str__(self) -> str:
         return self.url(self.key)
@@ -160,15 +162,18 @@ class Places(ExitStack):
         return places
 
     def _remote(self, text: str) -> Place:
-        parts = text.split("::")
-        at = next((i for i, part in enumerate(parts) if part not in _CACHES), 0)
-        where, path = Location.parse("::".join(parts[at:])), parts[at].partition("://")[2]
+        first, *rest = text.split("::")
+        where, path = Location.parse(text), first.partition("://")[2]
         host, key = where.host, where.path.partition("::")[0]
         if where.protocol == PLAIN:
             host, _, key = path.rpartition("/")
         root = f"{where.protocol}://{host}" + "/" * (not host and path.startswith("/"))
-        before, after = "".join(f"{part}::" for part in parts[:at]), "".join(f"::{part}" for part in parts[at + 1 :])
-        url = before + root + after
+        after = "".join(f"::{part}" for part in rest)
+        quoted = by_protocol(where.protocol).quoted
+        if quoted:
+            key, mark, query = key.partition("?")
+            key, after = unquote(key), mark + query
+        url = root + after
         if url not in self._stores:
             self._stores[url] = self.enter_context(Store.from_url(url))
-        return Place(self._stores[url], key, before + (f"{root}/" if host else root), after)
+        return Place(self._stores[url], key, f"{root}/" if host else root, after, quoted=quoted)

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._hints import arguments, install, nearest
 from remote_store.drivers.azure.options import AzureOptions
 from remote_store.drivers.gcs.options import GCSOptions
+from remote_store.drivers.http.options import HTTPOptions
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.options import Options
-from remote_store.drivers.profiles import AZURE, GCS, GENERIC, LOCAL, MEMORY, S3, Profile
+from remote_store.drivers.profiles import AZURE, GCS, GENERIC, HTTP, LOCAL, MEMORY, S3, Profile
 from remote_store.drivers.s3.options import S3Options
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Kind:
         readahead: what an open file fetches ahead [bytes].
         near: whether no round trip is worth saving.
         placed: whether a resolved path tells by itself which file it is, wherever it is seen.
+        quoted: whether its URLs are percent-encoded, and may end in a query, which is no part of a key.
         private: whether each backend by name has files of its own, in its process alone.
         loggers: package that logs → what the names of its loggers add to that, separated by blanks.
     """
@@ -76,6 +77,7 @@ class Kind:
     readahead: int = 5 << 20
     near: bool = False
     placed: bool = False
+    quoted: bool = False
     private: bool = False
     loggers: Mapping[str, str] = field(default_factory=dict)
 
@@ -149,8 +151,6 @@ def load(name: str) -> Any:
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
-
-_READ_ONLY = CapabilitySet({Capability.READ, Capability.METADATA})
 
 KINDS = (
     Kind(
@@ -258,11 +258,25 @@ KINDS = (
             ".oauth2 .oauth2._client",
         },
     ),
+    Kind(
+        name="http",
+        protocols=("http", "https"),
+        profile=HTTP,
+        title="HTTP",
+        options=HTTPOptions,
+        make="remote_store.drivers.http:make",
+        over="remote_store.drivers.http:over",
+        filesystem="fsspec.implementations.http:HTTPFileSystem",
+        package="aiohttp",
+        extra="http",
+        runs="native",
+        placed=True,
+        quoted=True,
+    ),
     # The generic driver serves the next ones.
     Kind("sftp", ("sftp", "ssh"), GENERIC, package="sshfs", extra="sftp"),
     Kind("obs", ("obs",), GENERIC, container="bucket"),
     Kind("oss", ("oss",), GENERIC, container="bucket"),
-    Kind("http", ("http", "https"), replace(GENERIC, capabilities=_READ_ONLY), package="aiohttp", extra="http"),
 )
 """The rows of this package."""
 OTHER = Kind("any other fsspec", (), GENERIC)

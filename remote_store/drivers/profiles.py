@@ -125,6 +125,28 @@ GCS = replace(
     ),
 )
 
+HTTP = Profile(
+    capabilities=CapabilitySet(
+        {
+            Capability.READ,
+            Capability.LIST,
+            Capability.GLOB,
+            Capability.METADATA,
+            Capability.SEEKABLE_READ,
+            Capability.LAZY_READ,
+        }
+    ),
+    deviations=(
+        "LIST and GLOB only with index=True: a folder is what its page of links leads to",
+        "what a server answers 200 for is a file; a folder is what it redirects to the same name with a slash",
+        "a size that the server does not tell is counted, by reading the file",
+        "a file that changes between two requests of one reader is noticed by ETag, Last-Modified or size, where the "
+        "server tells one",
+        "a body without a length, and not in chunks, ends where the connection does",
+        "ping says that the server answers and accepts the credentials, not that the folder is there",
+    ),
+)
+
 S3 = replace(
     _FLAT,
     look_first=frozenset({"remove"}),

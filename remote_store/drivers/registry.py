@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from remote_store.drivers.base import Driver
 from remote_store.drivers.kinds import KINDS, by_protocol, load
+
+_CACHES = "fsspec.implementations.cached"
 
 
 def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
@@ -18,7 +21,9 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
 
     Raises:
         ImportError: the package that brings its driver does not fit this version.
+        ValueError: it caches files.
     """
+    _refuse_cache(fs)
     # Exactly this class: a subclass, or a wrapper of the same protocol, may do things differently.
     cls = f"{type(fs).__module__}:{type(fs).__qualname__}"
     kind = next((row for row in KINDS if row.speaks_to(cls)), None)
@@ -33,6 +38,18 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
     from remote_store.drivers.generic.driver import GenericDriver
 
     return GenericDriver(fs, root, name)
+
+
+def _refuse_cache(fs: Any) -> None:
+    """Raise `ValueError` for a filesystem of fsspec that gives out its own copies of files, as they once were."""
+    from remote_store.drivers.generic.filesystem import layers_of
+
+    for layer, inner in pairwise(layers_of(fs)):
+        if _CACHES in {cls.__module__ for cls in type(layer).__mro__}:
+            raise ValueError(
+                f"{protocols_of(layer)[0]} gives out copies of files that may be stale, which no store may; "
+                f"leave it out, and take what is inside it: {protocols_of(inner)[0]}"
+            )
 
 
 def protocols_of(fs: Any) -> list[str]:

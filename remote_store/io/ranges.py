@@ -21,6 +21,17 @@ async def skip(reader: Reader, count: int) -> None:
         count -= len(data)
 
 
+async def whole(reader: Reader) -> bytes:
+    """All that a reader has left; closes it."""
+    pieces = []
+    try:
+        while piece := await reader.read(PART):
+            pieces.append(piece)
+    finally:
+        await reader.close()
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
 class RangeReader:
     """The bytes `[start, end)` of what another reader reads, which is at `start` now."""
 

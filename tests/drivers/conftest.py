@@ -9,7 +9,10 @@ import pytest
 from helpers.azure import Place, azure_place
 from helpers.gcs import Place as GcsPlace
 from helpers.gcs import gcs_place
+from helpers.web import Place as WebPlace
+from helpers.web import web_place
 from servers.azure import CONTAINER, HNS, AzureServer
+from servers.files import FileServer
 from servers.gcs import GcsServer
 from servers.s3 import S3Server, view_of
 
@@ -86,4 +89,11 @@ async def blobs(request: pytest.FixtureRequest, azure_server: AzureServer, brief
 async def tree(request: pytest.FixtureRequest, azure_server: AzureServer, brief: None) -> AsyncIterator[Place]:
     """A store there with folders."""
     async with azure_place(request.param, azure_server, HNS) as place:
+        yield place
+
+
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
+async def web(request: pytest.FixtureRequest, web_server: FileServer, brief: None) -> AsyncIterator[WebPlace]:
+    """A store over a folder of a web server."""
+    async with web_place(request.param, web_server) as place:
         yield place

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fsspec import AbstractFileSystem
+from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.ftp import FTPFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
@@ -18,6 +19,7 @@ from helpers.recording import Recording
 from servers.ftp import PASSWORD, USER
 
 from remote_store import (
+    AlreadyExists,
     BackendUnavailable,
     Capability,
     CapabilityNotSupported,
@@ -339,6 +341,34 @@ def test_a_new_archive_is_written_through_a_store(tmp_path: Path) -> None:
     fs.close()
     with zipfile.ZipFile(tmp_path / "new.zip") as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == {"d/a": b"1", "d/b": b"22"}
+
+
+@pytest.mark.parametrize("content", [b"new", io.BytesIO(b"new")], ids=["bytes", "stream"])
+def test_an_archive_keeps_one_file_of_a_name(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("old", b"1")
+    with Store.from_url(f"zip://::file://{path}", zip={"mode": "a"}) as store:
+        store.write("a", b"1")
+        for name in ("a", "old"):
+            with pytest.raises(AlreadyExists, match="an archive replaces none"):
+                store.write(name, content, overwrite=True)
+    with zipfile.ZipFile(path) as archive:
+        assert sorted(archive.namelist()) == ["a", "old"]
+
+
+@pytest.mark.parametrize("kind", ["arrow", "obstore"])
+def test_a_range_may_begin_a_file_and_end_behind_it(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "f").write_bytes(b"12345")
+    if kind == "arrow":
+        local = pytest.importorskip("pyarrow.fs").LocalFileSystem()
+        store = Store(FsspecBackend(ArrowFSWrapper(local), str(tmp_path)))
+    else:
+        store = Store(FsspecBackend(pytest.importorskip("obstore.fsspec").FsspecStore("file"), str(tmp_path)))
+    for start, end in ((0, 2), (0, 10), (3, 10), (5, 6), (7, 10), (1, 3)):
+        assert store.read_range("f", start, end) == b"12345"[start:end]
+    with pytest.raises(NotFound):
+        store.read_range("no", 0, 10)
 
 
 def test_a_filesystem_without_delete_declares_none() -> None:

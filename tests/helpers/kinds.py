@@ -15,23 +15,26 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from servers.azure import CONTAINER, HNS, AzureServer
+from servers.files import FileServer
 from servers.ftp import ftp_store
 from servers.gcs import GcsServer
 from servers.gcs_login import service_account
 from servers.s3 import BUCKET, S3Server
 
+from helpers.published import AsyncPublishedBackend, PublishedBackend
 from remote_store import AsyncBackendSyncAdapter, CapabilityNotSupported, FsspecBackend, Store
 from remote_store.aio import (
     AsyncAzureBackend,
     AsyncFsspecBackend,
     AsyncGCSBackend,
+    AsyncHTTPBackend,
     AsyncLocalBackend,
     AsyncMemoryBackend,
     AsyncS3Backend,
     AsyncStore,
     SyncBackendAdapter,
 )
-from remote_store.backends import AzureBackend, GCSBackend, LocalBackend, MemoryBackend, S3Backend
+from remote_store.backends import AzureBackend, GCSBackend, HTTPBackend, LocalBackend, MemoryBackend, S3Backend
 from remote_store.certify.checks import Check
 from remote_store.certify.rules import RuleBroken
 from remote_store.certify.view import View
@@ -121,6 +124,14 @@ def _async_azure(server: AzureServer, container: str = CONTAINER) -> AsyncAzureB
     return AsyncAzureBackend(container, server.fresh_prefix(), **server.options)
 
 
+def _published(server: FileServer) -> Store:
+    return Store(PublishedBackend(server.fresh_folder(), server.endpoint))
+
+
+def _async_published(server: FileServer) -> AsyncStore:
+    return AsyncStore(AsyncPublishedBackend(server.fresh_folder(), server.endpoint))
+
+
 def _looped() -> Any:
     return AsyncFileSystemWrapper(unknown_filesystem())
 
@@ -170,6 +181,9 @@ KINDS: list[Kind[Any]] = [
     Kind("azure-hns-child", lambda server: Store(_azure(server, "", HNS)), needs="azure_server", child=True),
     Kind("azurite", lambda server: Store(_azure(server)), **AZURITE),
     Kind("azurite-child", lambda server: Store(_azure(server, "")), child=True, **AZURITE),
+    Kind("http", _published, needs="web_server"),
+    Kind("http-plain", _published, needs="plain_web_server"),
+    Kind("http-alone", lambda server: Store(HTTPBackend(server.endpoint)), needs="web_server"),
     Kind("bridge", lambda _: Store(AsyncBackendSyncAdapter(AsyncMemoryBackend())), often=True),
     Kind(
         "bridge-and-back",
@@ -202,6 +216,9 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("azure", lambda server: AsyncStore(_async_azure(server)), needs="azure_server", flat=True),
     Kind("azure-hns", lambda server: AsyncStore(_async_azure(server, HNS)), needs="azure_server"),
     Kind("azurite", lambda server: AsyncStore(_async_azure(server)), **AZURITE),
+    Kind("http", _async_published, needs="web_server", often=True),
+    Kind("http-plain", _async_published, needs="plain_web_server"),
+    Kind("http-alone", lambda server: AsyncStore(AsyncHTTPBackend(server.endpoint)), needs="web_server"),
     Kind("bridge", lambda _: AsyncStore(SyncBackendAdapter(MemoryBackend())), often=True),
     Kind(
         "bridge-and-back",

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from remote_store.drivers.objects.reading import ObjectReader
+from remote_store.io.streams import Reader
 
 READ_ON = 512 << 10
 """A seek no further ahead reads on in the open body, which takes no longer than a new request [bytes]."""
 KEPT = 1 << 20
 """How much of what was read last is kept for seeks back [bytes]."""
+
+
+class Source(Reader, Protocol):
+    """A reader whose every seek to another place costs a request.
+
+    Attributes:
+        at: place of the next byte.
+    """
+
+    at: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next read goes on in an open body."""
+
+    async def target(self, at: int, offset: int, whence: int) -> int:
+        """Where a seek from `at` leads to."""
 
 
 class Seeker:
@@ -20,7 +36,7 @@ class Seeker:
         source: reads the object; nobody else moves it.
     """
 
-    def __init__(self, source: ObjectReader) -> None:
+    def __init__(self, source: Source) -> None:
         self._source, self._at = source, source.at
         self._kept = bytearray()  # What the source gave last, up to where it is now.
 
