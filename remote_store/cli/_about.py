@@ -42,7 +42,8 @@ def matrix(json: Json = False) -> None:
     from rich.table import Column, Table
 
     yes, no = _show.marks()
-    table = Table("capability", *(Column(name, justify="center") for name in shown))
+    columns = (Column(name, justify="center") for name in shown)
+    table = Table("capability", *columns, collapse_padding=True, pad_edge=False)  # 80 columns take them.
     for capability in Capability:
         has = [capability in profile.capabilities for profile in shown.values()]
         table.add_row(capability.value, *(f"[green]{yes}[/green]" if one else no for one in has))

@@ -121,3 +121,32 @@ S3 = Profile(
         "keys of user metadata come back in lower case",
     ),
 )
+
+SFTP = Profile(
+    capabilities=CapabilitySet(
+        {
+            Capability.READ,
+            Capability.WRITE,
+            Capability.DELETE,
+            Capability.LIST,
+            Capability.GLOB,
+            Capability.MOVE,
+            Capability.COPY,
+            Capability.METADATA,
+            Capability.ATOMIC_WRITE,
+            Capability.ATOMIC_MOVE,
+            Capability.EXCLUSIVE_CREATE,
+            Capability.SEEKABLE_READ,
+            Capability.LAZY_READ,
+        }
+    ),
+    judges_ends=True,
+    temp_prefix=".~rs-",
+    deviations=(
+        "exclusive creation needs a server with hard links; where they are found not to refuse, it is dropped",
+        "who exchanges a folder for a link between two requests may lead the second out of the root",
+        "a move without overwrite is a hard link, then a delete: a file put at the old name in between is deleted",
+        "a move to another device, or of a link, is a copy, then a delete",
+        "a writer that is killed leaves its temporary file, which delete_folder sweeps",
+    ),
+)

@@ -19,6 +19,7 @@ from servers.ftp import ftp_store
 from servers.gcs import GcsServer
 from servers.gcs_login import service_account
 from servers.s3 import BUCKET, S3Server
+from servers.sshd import SFTPPlace
 
 from remote_store import AsyncBackendSyncAdapter, CapabilityNotSupported, FsspecBackend, Store
 from remote_store.aio import (
@@ -28,10 +29,11 @@ from remote_store.aio import (
     AsyncLocalBackend,
     AsyncMemoryBackend,
     AsyncS3Backend,
+    AsyncSFTPBackend,
     AsyncStore,
     SyncBackendAdapter,
 )
-from remote_store.backends import AzureBackend, GCSBackend, LocalBackend, MemoryBackend, S3Backend
+from remote_store.backends import AzureBackend, GCSBackend, LocalBackend, MemoryBackend, S3Backend, SFTPBackend
 from remote_store.certify.checks import Check
 from remote_store.certify.rules import RuleBroken
 from remote_store.certify.view import View
@@ -121,6 +123,14 @@ def _async_azure(server: AzureServer, container: str = CONTAINER) -> AsyncAzureB
     return AsyncAzureBackend(container, server.fresh_prefix(), **server.options)
 
 
+def _sftp(place: SFTPPlace) -> SFTPBackend:
+    return SFTPBackend("127.0.0.1", place.fresh_root(), **place.options)
+
+
+def _async_sftp(place: SFTPPlace) -> AsyncSFTPBackend:
+    return AsyncSFTPBackend("127.0.0.1", place.fresh_root(), **place.options)
+
+
 def _looped() -> Any:
     return AsyncFileSystemWrapper(unknown_filesystem())
 
@@ -170,6 +180,9 @@ KINDS: list[Kind[Any]] = [
     Kind("azure-hns-child", lambda server: Store(_azure(server, "", HNS)), needs="azure_server", child=True),
     Kind("azurite", lambda server: Store(_azure(server)), **AZURITE),
     Kind("azurite-child", lambda server: Store(_azure(server, "")), child=True, **AZURITE),
+    Kind("sftp-openssh", lambda place: Store(_sftp(place)), needs="openssh_server"),
+    Kind("sftp-openssh-child", lambda place: Store(_sftp(place)), needs="openssh_server", child=True),
+    Kind("sftp-asyncssh", lambda place: Store(_sftp(place)), needs="asyncssh_server"),
     Kind("bridge", lambda _: Store(AsyncBackendSyncAdapter(AsyncMemoryBackend())), often=True),
     Kind(
         "bridge-and-back",
@@ -202,6 +215,8 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("azure", lambda server: AsyncStore(_async_azure(server)), needs="azure_server", flat=True),
     Kind("azure-hns", lambda server: AsyncStore(_async_azure(server, HNS)), needs="azure_server"),
     Kind("azurite", lambda server: AsyncStore(_async_azure(server)), **AZURITE),
+    Kind("sftp-openssh", lambda place: AsyncStore(_async_sftp(place)), needs="openssh_server"),
+    Kind("sftp-asyncssh", lambda place: AsyncStore(_async_sftp(place)), needs="asyncssh_server", often=True),
     Kind("bridge", lambda _: AsyncStore(SyncBackendAdapter(MemoryBackend())), often=True),
     Kind(
         "bridge-and-back",
