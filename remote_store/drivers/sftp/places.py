@@ -14,8 +14,6 @@ from typing import Any
 from asyncssh import SFTPError
 
 from remote_store._errors import (
-    InvalidPath,
-    RemoteStoreError,
     escapes_root,
     file_missing,
     found_file_above,
@@ -134,7 +132,10 @@ class Look:
                 place.path = place.real = b"/".join((real.real, *self._names(depth + 1)))
         if place.missing or place.below_file:
             return place
-        self._remember(bool(links))
+        if links:
+            self._channel.plain_folders.pop(self._key.rpartition("/")[0], None)
+        else:
+            remember(self._channel, self._key)
         place.entry = place.target = found[-1]
         if last := reals.get(len(found) - 1):
             place.real, place.target, place.outside = last.real, last.target, last.outside
@@ -149,16 +150,6 @@ class Look:
 
     def _names(self, depth: int) -> list[bytes]:
         return [encoded(name) for name in self._key.split("/")[depth:]]
-
-    def _remember(self, has_links: bool) -> None:
-        folder = self._key.rpartition("/")[0]
-        known = self._channel.plain_folders
-        if not has_links and folder:
-            known[folder] = None
-            if len(known) > REMEMBERED:
-                del known[next(one for one in known if one)]
-        elif has_links:
-            known.pop(folder, None)
 
     async def _follow(self, links: list[int]) -> list[Place]:
         """Where links lead, and what is there."""
@@ -190,6 +181,15 @@ async def follow(channel: Channel, root: str, paths: Sequence[bytes]) -> list[Pl
     return found
 
 
+def remember(channel: Channel, key: str) -> None:
+    """Remember that no link leads to the folder of a key."""
+    if folder := key.rpartition("/")[0]:
+        known = channel.plain_folders
+        known[folder] = None
+        if len(known) > REMEMBERED:
+            del known[next(one for one in known if one)]
+
+
 def below(root: str, key: str) -> bytes:
     """The path of a key below the root, as it is spelled."""
     return encoded(key if not root else f"{root.rstrip('/')}/{key}")
@@ -205,15 +205,3 @@ def root_folders(root: str) -> list[bytes]:
     """The root, and the folders above it, topmost first."""
     names = encoded(root.rstrip("/")).split(b"/")
     return [path for depth in range(len(names)) if (path := b"/".join(names[: depth + 1]))]
-
-
-async def why_unwritable(channel: Channel, root: str, key: str, backend: str) -> RemoteStoreError | None:
-    """What is wrong with the place of a file that could not be written, if that is what is wrong."""
-    try:
-        place = await Look(channel, root, key, backend).place()
-        place.check_writable(backend)
-    except InvalidPath as error:
-        return error
-    except SFTPError:
-        pass
-    return None

@@ -31,7 +31,7 @@ from remote_store.drivers.sftp.packets import (
     owner_of,
     text,
 )
-from remote_store.drivers.sftp.places import Look, Place, below, parents, root_folders
+from remote_store.drivers.sftp.places import Look, Place, below, parents, remember, root_folders
 
 if TYPE_CHECKING:
     from remote_store.drivers.sftp.driver import SFTPDriver
@@ -106,6 +106,8 @@ class SFTPSink(Sink):
             self._made += [folder for folder, answer in zip(folders, made, strict=True) if answer is None]
             if isinstance(opened, bytes):
                 self._handle = opened
+                if self._place.path == below(self._driver.root, self._key):
+                    remember(channel, self._key)
                 return
             if not (isinstance(opened, SFTPError) and opened.code in MISSING) or attempt == RACES - 1:
                 handle_in(opened)
