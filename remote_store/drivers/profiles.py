@@ -134,7 +134,6 @@ SFTP = Profile(
             Capability.COPY,
             Capability.METADATA,
             Capability.ATOMIC_WRITE,
-            Capability.ATOMIC_MOVE,
             Capability.EXCLUSIVE_CREATE,
             Capability.SEEKABLE_READ,
             Capability.LAZY_READ,
@@ -145,7 +144,8 @@ SFTP = Profile(
     deviations=(
         "exclusive creation needs a server with hard links; where they are found not to refuse, it is dropped",
         "who exchanges a folder for a link between two requests may lead the second out of the root",
-        "a move without overwrite is a hard link, then a delete: a file put at the old name in between is deleted",
+        "a move that must not replace is a hard link, then a delete: for a moment both names are there, and a file that"
+        " others put at the old name just then is deleted; one that may replace is one step",
         "a move to another device, or of a link, is a copy, then a delete",
         "a writer that is killed leaves its temporary file, which delete_folder sweeps",
     ),

@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 import asyncssh
-from asyncssh import SFTPClient, SFTPEOFError, SFTPError, SSHClientConnection
+from asyncssh import SFTPClient, SFTPError, SSHClientConnection
 from asyncssh.packet import PacketDecodeError, String, UInt32, UInt64
 from asyncssh.sftp import SFTPClientHandler
 
-from remote_store.drivers.sftp.packets import Answer, Ask, Attributes, Names, decoded
+from remote_store.drivers.sftp.packets import Answer, Ask, Attributes, Names, decoded, is_end
 
 LARGEST = 255 << 10
 """Most bytes of a file in a request, whatever more a server allows: OpenSSH's own limit."""
@@ -206,7 +206,7 @@ def handle_in(answer: Answer) -> bytes:
 
 def data_in(answer: Answer) -> bytes:
     """The bytes of a file in an answer, none at its end; raises what it refuses."""
-    return b"" if isinstance(answer, SFTPEOFError) else handle_in(answer)
+    return b"" if is_end(answer) else handle_in(answer)
 
 
 def attributes_in(answer: Answer) -> Attributes:

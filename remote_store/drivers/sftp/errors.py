@@ -66,7 +66,7 @@ def by_code(error: SFTPError, key: str, backend: str) -> RemoteStoreError:
         return known[error.code](key, backend)
     if error.code == 17:
         return ResourceLocked("File is locked by someone else", path=key, backend=backend)
-    return RemoteStoreError(f"The server failed and told no reason ({type(error).__name__})", path=key, backend=backend)
+    return RemoteStoreError(f"The server failed and told no reason (code {error.code})", path=key, backend=backend)
 
 
 def of_connection(error: BaseException, key: str, backend: str, place: str) -> RemoteStoreError:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from asyncssh import SFTPEOFError, SFTPError
+from asyncssh import SFTPError
 
 from remote_store._models import UNKNOWN_TIME, FileInfo, FolderEntry, file_info, folder_entry
 from remote_store._paths import join, spellable
@@ -15,7 +15,7 @@ from remote_store.drivers.base import Page, Want, warn_unspellable
 from remote_store.drivers.profiles import SFTP
 from remote_store.drivers.sftp.channel import Channel, attributes_in, handle_in, names_in
 from remote_store.drivers.sftp.errors import MISSING
-from remote_store.drivers.sftp.packets import Ask, Attributes, Names, text
+from remote_store.drivers.sftp.packets import Ask, Attributes, Names, is_end, text
 from remote_store.drivers.sftp.places import decoded_name, follow
 
 AHEAD = 2
@@ -41,7 +41,7 @@ async def names(channel: Channel, path: bytes) -> AsyncGenerator[Names, None]:
             while len(coming) < AHEAD:
                 coming.append(channel.send(Ask.READDIR, text(handle)))
             answer = await channel.answer(coming.pop(0))
-            if isinstance(answer, SFTPEOFError):
+            if is_end(answer):
                 return
             yield [entry for entry in names_in(answer) if entry[0] not in (b".", b"..")]
     finally:

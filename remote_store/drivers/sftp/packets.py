@@ -115,7 +115,9 @@ def decoded(kind: int, packet: SSHPacket) -> Answer:
         PacketDecodeError: it is none of SFTP.
     """
     if kind == 101:
-        return SFTPError.construct(packet, "backslashreplace")
+        code = packet.get_uint32()
+        reason = packet.get_string().decode("utf-8", "backslashreplace") if packet else ""  # Some servers tell none.
+        return SFTPError(code, reason) if code else None
     if kind in (102, 103):
         return packet.get_string()
     if kind == 104:
@@ -125,6 +127,11 @@ def decoded(kind: int, packet: SSHPacket) -> Answer:
     if kind == 201:
         return packet.get_remaining_payload()
     raise PacketDecodeError(f"an answer of type {kind}")
+
+
+def is_end(answer: Answer) -> bool:
+    """Whether a file or a listing has no more."""
+    return isinstance(answer, SFTPError) and answer.code == 1
 
 
 def space_in(reply: bytes) -> Space:
