@@ -19,13 +19,13 @@ from remote_store._errors import (
     storage_full,
     target_exists,
 )
-from remote_store.drivers.errors import DENIED, UNREACHABLE, unreachable
+from remote_store.drivers import errors
 from remote_store.drivers.sftp.channel import LOST, ConnectionGone
 from remote_store.drivers.sftp.connecting import UntrustedHost
 
 MISSING = frozenset({2, 10})
 """No such file, no such path; also what lies below a file."""
-FAILURE, BAD_MESSAGE, UNSUPPORTED = 4, 5, 8
+DENIED, FAILURE, BAD_MESSAGE, UNSUPPORTED = 3, 4, 5, 8
 GONE = frozenset({6, 7})
 UNCLEAR = MISSING | {FAILURE, BAD_MESSAGE, UNSUPPORTED, 11, 18, 24}
 """Codes that mean one thing on one server and another on the next, or for another reason than they tell."""
@@ -47,13 +47,13 @@ def by_code(error: SFTPError, key: str, backend: str) -> RemoteStoreError:
     """The contract's error for a refusal, by its code alone (draft-ietf-secsh-filexfer-13, section 9.1)."""
     if error.code in MISSING:
         return file_missing(key, backend)
-    if error.code in (3, 12):
-        return PermissionDenied(DENIED, path=key, backend=backend)
+    if error.code in (DENIED, 12):
+        return PermissionDenied(errors.DENIED, path=key, backend=backend)
     if error.code in (5, 20):
         message = "Path is not valid on this filesystem: it may be too long, or a name in it"
         return InvalidPath(message, path=key, backend=backend)
     if error.code in GONE:
-        return unreachable(error, key, backend)
+        return errors.unreachable(error, key, backend)
     known = {
         11: target_exists,
         14: storage_full,
@@ -74,15 +74,15 @@ def of_connection(error: BaseException, key: str, backend: str, place: str) -> R
     while isinstance(error, ConnectionGone) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, UntrustedHost):
-        return BackendUnavailable(f"{UNREACHABLE} at {place}: {error}", path=key, backend=backend)
+        return BackendUnavailable(f"{errors.UNREACHABLE} at {place}: {error}", path=key, backend=backend)
     if isinstance(error, (LoginRefused, PermissionError)):
-        return PermissionDenied(f"{DENIED} at {place}: no credentials were accepted", path=key, backend=backend)
+        return PermissionDenied(f"{errors.DENIED} at {place}: no credentials were accepted", path=key, backend=backend)
     if isinstance(error, KeyImportError):
-        message = f"{DENIED} at {place}: a private key cannot be read; it may need passphrase="
+        message = f"{errors.DENIED} at {place}: a private key cannot be read; it may need passphrase="
         return PermissionDenied(message, path=key, backend=backend)
     if isinstance(error, PacketDecodeError):
-        return unreachable(error, key, backend, place, "it does not answer like SFTP")
-    return unreachable(error, key, backend, place)
+        return errors.unreachable(error, key, backend, place, "it does not answer like SFTP")
+    return errors.unreachable(error, key, backend, place)
 
 
 CONNECTING = (*LOST, ConnectionGone, UntrustedHost, KeyImportError)

@@ -15,7 +15,7 @@ from remote_store._errors import RemoteStoreError, folder_deleted, found_folder,
 from remote_store.drivers.base import Sink, WriteOptions
 from remote_store.drivers.profiles import SFTP
 from remote_store.drivers.sftp.channel import Channel, ConnectionGone, attributes_in, done, handle_in
-from remote_store.drivers.sftp.errors import MISSING
+from remote_store.drivers.sftp.errors import DENIED, MISSING
 from remote_store.drivers.sftp.packets import (
     COPY_DATA,
     FSYNC,
@@ -109,8 +109,12 @@ class SFTPSink(Sink):
                 if self._place.path == below(self._driver.root, self._key):
                     remember(channel, self._key)
                 return
-            if not (isinstance(opened, SFTPError) and opened.code in MISSING) or attempt == RACES - 1:
+            if not (isinstance(opened, SFTPError) and opened.code in MISSING):
                 handle_in(opened)
+            # What folders are refused for may be that they are there.
+            refused = [one for one in made if isinstance(one, SFTPError) and one.code not in MISSING]
+            if attempt == RACES - 1 or any(one.code == DENIED for one in refused):
+                handle_in(refused[-1] if refused else opened)
             # The root is missing, or others deleted a folder.
             names = self._place.path.split(b"/")
             depth = len(names) - len(self._key.split("/"))
