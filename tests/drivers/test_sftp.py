@@ -17,8 +17,10 @@ from helpers.deadline import DEADLINE
 from helpers.sftp import counted, sftp_store
 from servers.sshd import SFTPPlace
 
-from remote_store import AlreadyExists, InvalidPath, NotFound, PermissionDenied, RemoteStoreError
+from remote_store import AlreadyExists, Capability, InvalidPath, NotFound, PermissionDenied, RemoteStoreError, Store
 from remote_store.aio import AsyncStore
+from remote_store.backends import SFTPBackend
+from remote_store.certify import certify
 
 SERVERS = ["asyncssh", pytest.param("openssh", marks=pytest.mark.full)]
 
@@ -334,3 +336,13 @@ async def test_a_home_folder_can_be_the_root(asyncssh_server: SFTPPlace) -> None
         assert await store.read_bytes(f"{name}/d/f") == b"123"
         with pytest.raises(RemoteStoreError):
             await store.read_bytes(f"{name}/d")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["openssh", "asyncssh"])
+def test_honest_servers_keep_all_that_is_declared(name: str, request: pytest.FixtureRequest) -> None:
+    place: SFTPPlace = request.getfixturevalue(f"{name}_server")
+    with Store(SFTPBackend("127.0.0.1", place.fresh_root(), **place.options)) as store:
+        report = certify(store, workers=8)
+    assert report.ok, report.to_markdown()
+    assert Capability.EXCLUSIVE_CREATE in {one.capability for one in report.capabilities if one.observed}
