@@ -76,5 +76,8 @@ async def test_a_move_to_another_disk_is_a_copy_and_a_delete(openssh_server: SFT
             await store.move("f", "other/f")
             await store.write("g", b"456")
             await store.move("g", "other/f", overwrite=True)
+            await store.write("h", b"789")
+            await store.move("h", "other/new/h")
             assert await store.read_bytes("other/f") == b"456"
-            assert {path.name for path in folder.rglob("*")} == {"other", "f"}
+            assert await store.read_bytes("other/new/h") == b"789"
+            assert {path.name for path in folder.rglob("*")} == {"other", "f", "new", "h"}

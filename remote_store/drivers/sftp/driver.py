@@ -21,6 +21,7 @@ from remote_store._errors import (
     found_file,
     found_folder,
     not_empty,
+    source_changed,
     storage_full,
     target_exists,
 )
@@ -32,10 +33,9 @@ from remote_store.drivers.sftp.channel import Channel, attributes_in, done, hand
 from remote_store.drivers.sftp.connecting import Connections
 from remote_store.drivers.sftp.errors import CONNECTING, FAILURE, UNCLEAR, by_code, of_connection, too_long
 from remote_store.drivers.sftp.folders import Listing, entry_of, is_empty, remove_empty, remove_tree
+from remote_store.drivers.sftp.moving import rename
 from remote_store.drivers.sftp.packets import (
-    HARDLINK,
     NO_ATTRIBUTES,
-    POSIX_RENAME,
     READ,
     READ_ONLY,
     STATVFS,
@@ -44,7 +44,7 @@ from remote_store.drivers.sftp.packets import (
     Space,
     space_in,
 )
-from remote_store.drivers.sftp.places import Look, Place, encoded, parents
+from remote_store.drivers.sftp.places import Look, Place, encoded
 from remote_store.drivers.sftp.reading import AT_ONCE, SFTPReader, read_at_once
 from remote_store.drivers.sftp.writing import SFTPSink, prove_links, sync_folder
 
@@ -150,7 +150,8 @@ class SFTPDriver(Driver):
         async with self.talking(key):
             return await self.connections.channel()
 
-    async def _look(self, key: str) -> Place:
+    async def look(self, key: str) -> Place:
+        """Where a key leads."""
         channel = await self._channel(key)
         async with self.talking(key):
             return await Look(channel, self.root, key, self.name).place()
@@ -168,21 +169,21 @@ class SFTPDriver(Driver):
 
     async def kind(self, key: str) -> EntryKind | None:
         try:
-            place = await self._look(key)
+            place = await self.look(key)
             found = place.entry and place.seen(self.name)
         except InvalidPath:
             return None
         return None if found is None else FOLDER if found.is_folder else FILE
 
     async def info(self, key: str) -> FileInfo | FolderEntry | None:
-        place = await self._look(key)
+        place = await self.look(key)
         return None if place.entry is None else entry_of(key, place.seen(self.name))
 
     # --- reading
 
     async def _open(self, key: str) -> tuple[Channel, bytes, Attributes]:
         """A file that is open to be read, and what is known of it."""
-        place = await self._look(key)
+        place = await self.look(key)
         found = place.readable(self.name)
         channel = await self._channel(key)
         async with self.talking(key):
@@ -272,57 +273,20 @@ class SFTPDriver(Driver):
         if (
             source.entry is not None
             and not source.entry.is_link
-            and await self._rename(channel, source, target, overwrite)
+            and await rename(self, channel, source, target, overwrite)
         ):
             return
         # A link may lose its target by moving, and no file is renamed to another device: move the content.
         await self._copy(source, target, overwrite)
         async with self.talking(src):
+            if await channel.answer(channel.ask_path(Ask.LSTAT, source.path)) != source.entry:
+                raise source_changed(src, dst, self.name)
             done(await channel.answer(channel.ask_path(Ask.REMOVE, source.path)))
-
-    async def _rename(self, channel: Channel, source: Place, target: Place, overwrite: bool) -> bool:
-        """Rename in one step; False where the server can not."""
-        key = target.key
-        async with self.talking(key, lambda error: self._judge_rename(source, target, overwrite)):
-            links = not overwrite and await self.links(channel, source.path)
-            folders = [channel.ask_path(Ask.MKDIR, one, NO_ATTRIBUTES) for one in parents(self.root, target)]
-            verb = HARDLINK if links else POSIX_RENAME
-            renaming = channel.ask_extended(verb, source.path, target.path)
-            left = [] if links else [channel.ask_path(Ask.LSTAT, source.path)]
-            *_, renamed = await channel.answers(*folders, renaming)
-            still = (await channel.answers(*left))[0] if left else None
-            if isinstance(renamed, SFTPError):
-                if renamed.code == FAILURE and await self._is_elsewhere(channel, source.path, target.path):
-                    return False
-                raise renamed
-            # A rename between two names of one file does nothing (POSIX).
-            if links or isinstance(still, Attributes):
-                done(await channel.answer(channel.ask_path(Ask.REMOVE, source.path)))
-            if self.durable:
-                await sync_folder(channel, target.path)
-                await sync_folder(channel, source.path)
-        return True
-
-    async def _is_elsewhere(self, channel: Channel, *paths: bytes) -> bool:
-        """Whether the folders of two paths are on different file systems, as far as the server tells."""
-        if not channel.can("statvfs"):
-            return False
-        folders = [path.rpartition(b"/")[0] or b"/" for path in paths]
-        replies = await channel.answers(*(channel.ask_extended(STATVFS, folder) for folder in folders))
-        return len({space_in(reply).identity for reply in replies if isinstance(reply, bytes)}) > 1
-
-    async def _judge_rename(self, source: Place, target: Place, overwrite: bool) -> RemoteStoreError | None:
-        """What is wrong with either end of a move that a server refused."""
-        now, there = await self._look(source.key), await self._look(target.key)
-        if now.entry is None:
-            return file_missing(source.key, self.name)
-        there.check_writable(self.name)
-        return target_exists(target.key, self.name) if there.entry is not None and not overwrite else None
 
     # --- deleting
 
     async def remove(self, key: str) -> None:
-        place = await self._look(key)
+        place = await self.look(key)
         if place.entry is None:
             raise file_missing(key, self.name)
         if place.target is not None and place.target.is_folder and not place.outside:
@@ -334,7 +298,7 @@ class SFTPDriver(Driver):
                 await sync_folder(channel, place.path)
 
     async def remove_folder(self, key: str, recursive: bool) -> None:
-        place = await self._look(key)
+        place = await self.look(key)
         if place.entry is None:
             raise folder_missing(key, self.name)
         if not place.seen(self.name).is_folder:
@@ -360,7 +324,7 @@ class SFTPDriver(Driver):
         self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""
     ) -> AsyncGenerator[Page, None]:
         try:
-            place = await self._look(key)
+            place = await self.look(key)
             if place.entry is None or not place.seen(self.name).is_folder:
                 return
         except InvalidPath:

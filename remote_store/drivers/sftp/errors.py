@@ -8,6 +8,7 @@ from asyncssh.packet import PacketDecodeError
 
 from remote_store._errors import (
     BackendUnavailable,
+    CapabilityNotSupported,
     InvalidPath,
     PermissionDenied,
     RemoteStoreError,
@@ -64,6 +65,8 @@ def by_code(error: SFTPError, key: str, backend: str) -> RemoteStoreError:
     }
     if error.code in known:
         return known[error.code](key, backend)
+    if error.code == UNSUPPORTED:
+        return CapabilityNotSupported("This is not supported by the server", path=key, backend=backend)
     if error.code == 17:
         return ResourceLocked("File is locked by someone else", path=key, backend=backend)
     return RemoteStoreError(f"The server failed and told no reason (code {error.code})", path=key, backend=backend)

@@ -58,7 +58,11 @@ class SFTPReader:
             self._asked += size
         self._window = min(self._window * 2, max(2, AHEAD // most))
         size, waiter = self._coming.popleft()
-        data = data_in(await channel.answer(waiter))
+        try:
+            data = data_in(await channel.answer(waiter))
+        except BaseException:
+            self._drop()  # What follows is not what comes next.
+            raise
         if len(data) < size:  # Servers may give less than they were asked for, at the end or anywhere.
             self._drop()
         return data

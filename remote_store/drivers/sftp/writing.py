@@ -15,7 +15,7 @@ from remote_store._errors import RemoteStoreError, folder_deleted, found_folder,
 from remote_store.drivers.base import Sink, WriteOptions
 from remote_store.drivers.profiles import SFTP
 from remote_store.drivers.sftp.channel import Channel, ConnectionGone, attributes_in, done, handle_in
-from remote_store.drivers.sftp.errors import DENIED, MISSING
+from remote_store.drivers.sftp.errors import DENIED, FAILURE, MISSING, UNSUPPORTED
 from remote_store.drivers.sftp.packets import (
     COPY_DATA,
     FSYNC,
@@ -261,4 +261,6 @@ async def prove_links(channel: Channel, path: bytes) -> bool:
         channel.ask_extended(HARDLINK, path, probe),
         channel.ask_path(Ask.REMOVE, probe),
     )
+    if isinstance(first, SFTPError) and first.code not in (FAILURE, UNSUPPORTED):
+        raise first
     return first is None and isinstance(second, SFTPError)
