@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import pickle
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -233,6 +235,32 @@ async def test_a_cancelled_request_leaves_the_channel_usable(server: SFTPServer,
                 await work
         assert len(await store.read_bytes("f")) == 5_000_000
         assert server_connections(server) == 1
+
+
+async def test_a_read_that_is_cancelled_leaves_no_gap_in_its_stream(server: SFTPServer, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 20_000
+    (tmp_path / "served/data/f").write_bytes(content)
+    login = {"username": USER, "password": PASSWORD, "known_hosts": None, **NOTHING}
+    backend = AsyncSFTPBackend("127.0.0.1", "/data", port=server.port, **login)
+    async with AsyncStore(backend) as store, await store.read_seekable("f") as stream:
+        found = await stream.read(300_000)
+        work = asyncio.ensure_future(stream.read(2_000_000))
+        await asyncio.sleep(0)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert found + await stream.read() == content
+
+
+def test_a_store_that_is_forgotten_lets_go_of_its_connection(server: SFTPServer) -> None:
+    store = Store(backend(server))
+    store.write("f", b"1")
+    (connection,) = server._connections
+    del store
+    deadline = time.monotonic() + DEADLINE
+    while not connection.is_closed() and time.monotonic() < deadline:
+        gc.collect()
+    assert connection.is_closed()
 
 
 def server_connections(server: SFTPServer) -> int:
