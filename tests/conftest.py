@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from servers.files import FileServer
     from servers.gcs import GcsServer
     from servers.s3 import S3Server
+    from servers.sshd import SFTPPlace
 
 
 # Before gcsfs is imported: it would ask by gRPC what kind of bucket each one is, for up to a minute.
@@ -229,3 +230,29 @@ def rclone_server() -> Iterator[dict[str, Any]]:
 
     with starting("rclone"), rclone() as options:
         yield options
+
+
+@pytest.fixture(scope="session")
+def openssh_server() -> Iterator[SFTPPlace]:
+    pytest.importorskip("asyncssh")
+    from servers.sshd import openssh
+
+    with starting("OpenSSH"), openssh() as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def asyncssh_server() -> Iterator[SFTPPlace]:
+    pytest.importorskip("asyncssh")
+    from servers.sftp import asyncssh_place
+
+    with asyncssh_place() as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def rclone_sftp_server() -> Iterator[SFTPPlace]:
+    from servers.rclone import rclone_sftp
+
+    with starting("rclone"), rclone_sftp() as place:
+        yield place

@@ -130,7 +130,7 @@ BAD: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"url": "x", "backend": "local"}, {"url": "give `url` or `backend`, not both"}),
     (
         {"backend": "locl"},
-        {"backend": "unknown; known are local, memory, s3, azure, gcs, http; for any other protocol of fsspec"},
+        {"backend": "unknown; known are local, memory, s3, azure, gcs, http, sftp; for any other protocol of fsspec"},
     ),
     ({"backend": 5}, {"backend": "valid string"}),
     ({"url": ""}, {"url": "malformed; expected 'protocol://path'"}),

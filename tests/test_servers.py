@@ -119,3 +119,17 @@ def test_moto_moves_the_place_in_a_content_under_the_lock_of_its_readers() -> No
         assert lock.taken == 2
     finally:
         key.dispose()
+
+
+@pytest.mark.parametrize("name", ["openssh", "asyncssh", "rclone_sftp"])
+async def test_an_sftp_server_serves_its_folder_to_who_has_the_key(name: str, request: pytest.FixtureRequest) -> None:
+    asyncssh = pytest.importorskip("asyncssh")
+    place = request.getfixturevalue(f"{name}_server")
+    root = place.fresh_root()
+    Path(place.on_disk(root), "f").write_bytes(b"123")
+    login = {name: value for name, value in place.options.items() if name not in ("agent", "ssh_config")}
+    connecting = asyncssh.connect("127.0.0.1", config=None, **login)
+    async with connecting as connection, connection.start_sftp_client() as client:
+        assert "f" in await client.listdir(root)
+    with pytest.raises(asyncssh.PermissionDenied):
+        await asyncssh.connect("127.0.0.1", **{**login, "config": None, "client_keys": None, "password": "wrong"})

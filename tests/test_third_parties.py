@@ -137,7 +137,7 @@ except ConfigError as error:
         "stores.b.timeout: backend 'amber' has no way to honour it; remove it",
         "stores.b.options.container: the URL says it already; remove it",
         "stores.c.url: no container; expected amber://container/prefix",
-        "stores.d.backend: unknown; known are local, memory, s3, azure, gcs, http, amber; "
+        "stores.d.backend: unknown; known are local, memory, s3, azure, gcs, http, sftp, amber; "
         "for any other protocol of fsspec, give `url`",
     ]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from remote_store.aio._named import AsyncLocalBackend as AsyncLocalBackend
     from remote_store.aio._named import AsyncMemoryBackend as AsyncMemoryBackend
     from remote_store.aio._named import AsyncS3Backend as AsyncS3Backend
+    from remote_store.aio._named import AsyncSFTPBackend as AsyncSFTPBackend
     from remote_store.aio._store import AsyncStore as AsyncStore
     from remote_store.bridges.threads import SyncBackendAdapter as SyncBackendAdapter
     from remote_store.io.files import AsyncAtomicWriter as AsyncAtomicWriter
@@ -34,6 +35,7 @@ _HOMES = {
         "AsyncLocalBackend",
         "AsyncMemoryBackend",
         "AsyncS3Backend",
+        "AsyncSFTPBackend",
     ),
     "remote_store.aio._store": ("AsyncStore",),
 }

@@ -21,6 +21,7 @@ from remote_store.drivers.http.options import HTTPOptions
 from remote_store.drivers.kinds import Kind
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.s3.options import S3Options
+from remote_store.drivers.sftp.options import SFTPOptions
 
 
 class AsyncNamedBackend(MadeOfOptions, AsyncDriverBackend):
@@ -97,5 +98,15 @@ class AsyncS3Backend(AsyncNamedBackend):
     kind = "s3"
 
     @takes(S3Options)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._set_up(args, options)
+
+
+class AsyncSFTPBackend(AsyncNamedBackend):
+    """`SFTPBackend` for an `AsyncStore`, on the caller's event loop, without threads."""
+
+    kind = "sftp"
+
+    @takes(SFTPOptions)
     def __init__(self, *args: Any, **options: Any) -> None:
         self._set_up(args, options)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from remote_store.backends._named import LocalBackend as LocalBackend
     from remote_store.backends._named import MemoryBackend as MemoryBackend
     from remote_store.backends._named import S3Backend as S3Backend
+    from remote_store.backends._named import SFTPBackend as SFTPBackend
 
-__all__ = ["AzureBackend", "GCSBackend", "HTTPBackend", "LocalBackend", "MemoryBackend", "S3Backend"]
+__all__ = ["AzureBackend", "GCSBackend", "HTTPBackend", "LocalBackend", "MemoryBackend", "S3Backend", "SFTPBackend"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy(__name__, dict.fromkeys(__all__, "remote_store.backends._named"))

@@ -20,6 +20,7 @@ from remote_store.drivers.kinds import Kind, by_name
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.options import Options
 from remote_store.drivers.s3.options import S3Options
+from remote_store.drivers.sftp.options import SFTPOptions
 
 P = ParamSpec("P")
 
@@ -238,5 +239,28 @@ class S3Backend(NamedBackend):
     kind = "s3"
 
     @takes(S3Options)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._set_up(args, options)
+
+
+class SFTPBackend(NamedBackend):
+    """Files in a folder of an SFTP server. Needs the extra `sftp`.
+
+    It connects when it is used, and again when the connection was lost. The server's host key must be known. Every
+    write goes through a temporary file in the target folder and is published in one step. Names that begin with `.~rs-`
+    are reserved for temporary files.
+
+    Raises:
+        ImportError: sshfs is not installed.
+        ValueError: no host, a key file that is missing, or an option that nothing knows.
+
+    Example:
+        >>> from remote_store.backends import SFTPBackend
+        >>> store = Store(SFTPBackend("files.example.com", "/data", username="ana"))  # doctest: +SKIP
+    """
+
+    kind = "sftp"
+
+    @takes(SFTPOptions)
     def __init__(self, *args: Any, **options: Any) -> None:
         self._set_up(args, options)

@@ -39,5 +39,6 @@ def _call(store: StoreConfig, folder: str, asynchronous: bool) -> Any:
             return backend_from_url(store.url, options)
         options |= told
     for name in kind.options.marked("path") & options.keys():
-        options[name] = os.path.join(folder, os.path.expanduser(options[name]))
+        if options[name] is not None:
+            options[name] = os.path.join(folder, os.path.expanduser(options[name]))
     return async_backend_of(kind, options) if asynchronous else backend_of(kind, options)

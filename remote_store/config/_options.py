@@ -47,7 +47,9 @@ def _types(made: Callable[..., Any]) -> Types:
         if name not in OURS and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
             stated = type(one.default) if one.annotation is one.empty else one.annotation
             text = stated.__name__ if isinstance(stated, type) else str(stated)
-            found[name] = Int | Float if stated is int else _CHECKED.get(text.removesuffix(" | None"), Any)
+            hint: Any = Int | Float if stated is int else _CHECKED.get(text.removesuffix(" | None"), Any)
+            # None is what is not given, but where another default says more.
+            found[name] = hint | None if text.endswith(" | None") and one.default is not None else hint
     return found
 
 

@@ -18,8 +18,9 @@ from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.http.options import HTTPOptions
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.options import Options
-from remote_store.drivers.profiles import AZURE, GCS, GENERIC, HTTP, LOCAL, MEMORY, S3, Profile
+from remote_store.drivers.profiles import AZURE, GCS, GENERIC, HTTP, LOCAL, MEMORY, S3, SFTP, Profile
 from remote_store.drivers.s3.options import S3Options
+from remote_store.drivers.sftp.options import SFTPOptions
 
 if TYPE_CHECKING:
     from remote_store.drivers.base import Driver
@@ -273,8 +274,23 @@ KINDS = (
         placed=True,
         quoted=True,
     ),
+    Kind(
+        name="sftp",
+        protocols=("sftp", "ssh"),
+        profile=SFTP,
+        title="SFTP",
+        options=SFTPOptions,
+        make="remote_store.drivers.sftp:make",
+        over="remote_store.drivers.sftp:over",
+        filesystem="sshfs.spec:SSHFileSystem",
+        subclasses=("remote_store.drivers.sftp.filesystem:SFTPFileSystem",),
+        package="sshfs",
+        extra="sftp",
+        runs="native",
+        placed=True,
+        loggers={"asyncssh": ".sftp"},
+    ),
     # The generic driver serves the next ones.
-    Kind("sftp", ("sftp", "ssh"), GENERIC, package="sshfs", extra="sftp"),
     Kind("obs", ("obs",), GENERIC, container="bucket"),
     Kind("oss", ("oss",), GENERIC, container="bucket"),
 )

@@ -142,9 +142,7 @@ class RemoteOptions(Options):
     """Options that have no field, for the filesystem of fsspec."""
 
     def __post_init__(self) -> None:
-        number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
-        if not (number and 0 < self.timeout < math.inf):
-            raise ValueError(f"timeout must be a number of seconds above 0, not {self.timeout!r}")
+        check_seconds("timeout", self.timeout)
         if self.retries is not None:
             check_whole("retries", self.retries, 0, self._in_table("retries"))
         if self.proxy is not None:
@@ -156,6 +154,13 @@ class RemoteOptions(Options):
     def _in_table(cls, name: str) -> str:
         table = cls.TABLES.get(name)
         return f"; what the SDK takes by this name goes into {table}={{{name!r}: …}}" if table else ""
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise `ValueError` unless the value of an option is a number of seconds, above 0 and finite."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 < value < math.inf):  # type: ignore[operator]
+        raise ValueError(f"{name} must be a number of seconds above 0, not {value!r}")
 
 
 def check_whole(name: str, value: object, least: int, more: str = "") -> None:

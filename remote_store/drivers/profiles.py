@@ -152,3 +152,32 @@ S3 = replace(
     look_first=frozenset({"remove"}),
     deviations=(*_FLAT.deviations, COPIED, "keys of user metadata come back in lower case"),
 )
+
+SFTP = Profile(
+    capabilities=CapabilitySet(
+        {
+            Capability.READ,
+            Capability.WRITE,
+            Capability.DELETE,
+            Capability.LIST,
+            Capability.GLOB,
+            Capability.MOVE,
+            Capability.COPY,
+            Capability.METADATA,
+            Capability.ATOMIC_WRITE,
+            Capability.EXCLUSIVE_CREATE,
+            Capability.SEEKABLE_READ,
+            Capability.LAZY_READ,
+        }
+    ),
+    judges_ends=True,
+    temp_prefix=TEMPORARY,
+    deviations=(
+        "exclusive creation needs a server with hard links; where they are found not to refuse, it is dropped",
+        "who exchanges a folder for a link between two requests may lead the second out of the root",
+        "a move that must not replace is a hard link, then a delete: for a moment both names are there, and a file that"
+        " others put at the old name just then is deleted; one that may replace is one step",
+        "a move to another device, or of a link, is a copy, then a delete",
+        "a writer that is killed leaves its temporary file, which delete_folder sweeps",
+    ),
+)

@@ -20,6 +20,7 @@ from servers.ftp import ftp_store
 from servers.gcs import GcsServer
 from servers.gcs_login import service_account
 from servers.s3 import BUCKET, S3Server
+from servers.sshd import SFTPPlace
 
 from helpers.published import AsyncPublishedBackend, PublishedBackend
 from remote_store import AsyncBackendSyncAdapter, CapabilityNotSupported, FsspecBackend, Store
@@ -31,10 +32,19 @@ from remote_store.aio import (
     AsyncLocalBackend,
     AsyncMemoryBackend,
     AsyncS3Backend,
+    AsyncSFTPBackend,
     AsyncStore,
     SyncBackendAdapter,
 )
-from remote_store.backends import AzureBackend, GCSBackend, HTTPBackend, LocalBackend, MemoryBackend, S3Backend
+from remote_store.backends import (
+    AzureBackend,
+    GCSBackend,
+    HTTPBackend,
+    LocalBackend,
+    MemoryBackend,
+    S3Backend,
+    SFTPBackend,
+)
 from remote_store.certify.checks import Check
 from remote_store.certify.rules import RuleBroken
 from remote_store.certify.view import View
@@ -132,6 +142,14 @@ def _async_published(server: FileServer) -> AsyncStore:
     return AsyncStore(AsyncPublishedBackend(server.fresh_folder(), server.endpoint))
 
 
+def _sftp(place: SFTPPlace) -> SFTPBackend:
+    return SFTPBackend("127.0.0.1", place.fresh_root(), **place.options)
+
+
+def _async_sftp(place: SFTPPlace) -> AsyncSFTPBackend:
+    return AsyncSFTPBackend("127.0.0.1", place.fresh_root(), **place.options)
+
+
 def _looped() -> Any:
     return AsyncFileSystemWrapper(unknown_filesystem())
 
@@ -184,6 +202,9 @@ KINDS: list[Kind[Any]] = [
     Kind("http", _published, needs="web_server"),
     Kind("http-plain", _published, needs="plain_web_server"),
     Kind("http-alone", lambda server: Store(HTTPBackend(server.endpoint)), needs="web_server"),
+    Kind("sftp-openssh", lambda place: Store(_sftp(place)), needs="openssh_server"),
+    Kind("sftp-openssh-child", lambda place: Store(_sftp(place)), needs="openssh_server", child=True),
+    Kind("sftp-asyncssh", lambda place: Store(_sftp(place)), needs="asyncssh_server"),
     Kind("bridge", lambda _: Store(AsyncBackendSyncAdapter(AsyncMemoryBackend())), often=True),
     Kind(
         "bridge-and-back",
@@ -219,6 +240,8 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("http", _async_published, needs="web_server", often=True),
     Kind("http-plain", _async_published, needs="plain_web_server"),
     Kind("http-alone", lambda server: AsyncStore(AsyncHTTPBackend(server.endpoint)), needs="web_server"),
+    Kind("sftp-openssh", lambda place: AsyncStore(_async_sftp(place)), needs="openssh_server"),
+    Kind("sftp-asyncssh", lambda place: AsyncStore(_async_sftp(place)), needs="asyncssh_server", often=True),
     Kind("bridge", lambda _: AsyncStore(SyncBackendAdapter(MemoryBackend())), often=True),
     Kind(
         "bridge-and-back",

@@ -1,4 +1,4 @@
-"""rclone's S3 server on loopback, which ignores If-None-Match and If-Match."""
+"""rclone's servers on loopback: S3, which ignores conditions, and SFTP, which renames over files and has no links."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from servers.ports import free_port
 from servers.processes import connect, running, wait_until_up
+from servers.sshd import SFTPPlace
 
 KEY, SECRET, BUCKET = "rclone", "s3cret-rclone", "bucket"
 
@@ -37,3 +38,21 @@ def rclone() -> Iterator[dict[str, Any]]:
                     "request_checksum_calculation": "when_required",
                 },
             }
+
+
+@contextmanager
+def rclone_sftp(cache: str = "off") -> Iterator[SFTPPlace]:
+    """A server of a temporary folder.
+
+    Args:
+        cache: mode of its cache of files, such as `"writes"`.
+    """
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(served := os.path.join(folder, "served"))
+        arguments = ["--config", os.devnull, "--cache-dir", folder, "serve", "sftp", "--addr", f"127.0.0.1:{port}"]
+        arguments += ["--user", KEY, "--pass", SECRET, "--vfs-cache-mode", cache, "--dir-cache-time", "0", served]
+        with running("rclone", *arguments) as process:
+            wait_until_up(process, lambda: connect(port))
+            login = {"username": KEY, "password": SECRET, "client_keys": None, "known_hosts": None, "ssh_config": None}
+            yield SFTPPlace(port, served, "/", login)

@@ -1,0 +1,197 @@
+"""Connections to SFTP servers whose host keys are checked, one for each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import asyncssh
+from asyncssh import SSHClient, SSHClientConnection, SSHKey
+
+from remote_store.drivers.reasons import host_and_port
+from remote_store.drivers.sftp.channel import Channel
+from remote_store.drivers.sftp.options import SFTPOptions
+from remote_store.drivers.sftp.packets import Ask, text
+
+FAST = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+"""Ciphers to prefer: twice as fast as what asyncssh prefers."""
+NOBODY = b"# No host is known.\n"
+PORT = 22
+
+
+class UntrustedHost(Exception):
+    """The host key of a server is not one that it is known by; the text is for users."""
+
+
+class _Judge(SSHClient):
+    """Keeps what is wrong with a host key that no file vouches for."""
+
+    def __init__(self, known_hosts: str | None) -> None:
+        self.known_hosts = known_hosts
+        self.refusal: str | None = None
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: SSHKey) -> bool:
+        file = self.known_hosts or ""
+        place = host_and_port(host, port if port != PORT else None)
+        shown = f"{key.get_algorithm()} {key.get_fingerprint()}"
+        name = host if port == PORT else f"[{host}]:{port}"
+        known = asyncssh.match_known_hosts(_hosts(file), host, addr, port if port != PORT else None)[0]
+        if known:
+            others = ", ".join(f"{one.get_algorithm()} {one.get_fingerprint()}" for one in known)
+            self.refusal = (
+                f"the host key of {place} has changed: it is {shown}, and {file} knows {others}. Somebody may be"
+                f" listening in. If the server really has a new key, accept it: ssh-keygen -f {file} -R '{name}', then"
+                f" ssh-keyscan -p {port} {host} >> {file}"
+            )
+        else:
+            self.refusal = (
+                f"the host key of {place} is not known: it is {shown}. If that is the server's own, accept it:"
+                f" ssh-keyscan -p {port} {host} >> {file}. (known_hosts=None trusts whoever answers.)"
+            )
+        return False
+
+
+def _hosts(file: str | None) -> Any:
+    """Known hosts as asyncssh takes them; a file that is missing knows nobody."""
+    if file is None:
+        return None
+    return file if os.path.isfile(file) else NOBODY
+
+
+class Connector(Protocol):
+    """Opens channels to a server."""
+
+    place: str
+
+    async def open(self) -> Channel:
+        """A new channel."""
+        ...
+
+
+class OwnConnector:
+    """Connects as options tell."""
+
+    def __init__(self, options: SFTPOptions) -> None:
+        self._options = options
+        self.place = host_and_port(options.host, options.port)
+
+    async def open(self) -> Channel:
+        options = self._options
+        async with asyncio.timeout(options.timeout):
+            tunnel: SSHClientConnection | None = None
+            for jump in (options.jump or "").split(",") if options.jump else ():
+                user, _, place = jump.strip().rpartition("@")
+                host, _, port = place.rpartition(":") if ":" in place else (place, "", "")
+                login = {"username": user} if user else {}
+                tunnel = await self._connect(host, int(port) if port else None, login, tunnel)
+            login = {
+                **({} if options.username is None else {"username": options.username}),
+                **({} if options.password is None else {"password": options.password}),
+            }
+            connection = await self._connect(options.host, options.port, login, tunnel)
+            try:
+                client = await connection.start_sftp_client()
+            except BaseException:
+                connection.abort()
+                raise
+        return Channel(connection, client, options.timeout)
+
+    async def _connect(
+        self, host: str, port: int | None, login: Mapping[str, Any], tunnel: SSHClientConnection | None
+    ) -> SSHClientConnection:
+        options = self._options
+        known_hosts = options.known_hosts and os.path.expanduser(options.known_hosts)
+        config = options.ssh_config and os.path.expanduser(options.ssh_config)
+        judge = _Judge(known_hosts)
+        keys = options.key_files
+        arguments: dict[str, Any] = {
+            "encryption_algs": FAST,
+            "keepalive_interval": options.keepalive,
+            "login_timeout": options.timeout,
+            "known_hosts": _hosts(known_hosts),
+            "config": [config] if config and os.path.isfile(config) else None,
+            "client_factory": lambda: judge,
+            **({} if port is None else {"port": port}),
+            **({} if keys is None else {"client_keys": keys or None}),
+            **({} if options.passphrase is None else {"passphrase": options.passphrase}),
+            **({} if options.agent else {"agent_path": None}),
+            **({} if tunnel is None else {"tunnel": tunnel}),
+            **login,
+            **(options.connect_options or {}),
+        }
+        try:
+            connection = await asyncssh.connect(host, **arguments)
+            if tunnel is not None:
+                connection.set_tunnel(tunnel)
+            return connection
+        except BaseException as error:
+            if tunnel is not None:
+                tunnel.abort()
+            if judge.refusal and isinstance(error, asyncssh.HostKeyNotVerifiable):
+                raise UntrustedHost(judge.refusal) from error
+            raise
+
+
+class BorrowedConnector:
+    """Opens channels on the connection of a filesystem that a user made."""
+
+    def __init__(self, fs: Any, timeout: float) -> None:
+        self._fs, self._timeout = fs, timeout
+        options = fs.storage_options
+        host = next(iter(fs.storage_args), options.get("host", ""))
+        self.place = host_and_port(str(host), options.get("port"))
+
+    async def open(self) -> Channel:
+        async with asyncio.timeout(self._timeout):
+            connection = self._fs.client
+            return Channel(connection, await connection.start_sftp_client(), self._timeout, owned=False)
+
+
+class Connections:
+    """The channels to one server: one for each event loop, opened anew when it was lost.
+
+    Attributes:
+        litter: temporary files that a lost connection left behind.
+    """
+
+    def __init__(self, connector: Connector) -> None:
+        self.connector = connector
+        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, Channel] = WeakKeyDictionary()
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+        self.litter: list[bytes] = []
+
+    async def channel(self) -> Channel:
+        """The channel of this event loop.
+
+        Raises:
+            OSError, asyncssh.Error, UntrustedHost: there is none to be had.
+        """
+        loop = asyncio.get_running_loop()
+        channel = self._open.get(loop)
+        if channel is not None and channel.alive:
+            return channel
+        async with self._opening.setdefault(loop, asyncio.Lock()):
+            channel = self._open.get(loop)
+            if channel is not None and channel.alive:
+                return channel
+            if channel is not None:
+                channel.abort()
+            self._open[loop] = channel = await self.connector.open()
+            while self.litter:
+                channel.post(Ask.REMOVE, text(self.litter.pop()))
+            return channel
+
+    async def close(self) -> None:
+        """End the channel of this event loop."""
+        if (channel := self._open.pop(asyncio.get_running_loop(), None)) is not None:
+            await channel.close()
+
+    def let_go(self) -> None:
+        """End all channels, from wherever, without waiting."""
+        for loop, channel in [*self._open.items()]:
+            with suppress(RuntimeError):  # It has been closed.
+                loop.call_soon_threadsafe(channel.abort)
