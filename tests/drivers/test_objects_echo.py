@@ -9,9 +9,17 @@ import pytest
 from helpers.dictfaults import PART, Hooked, parts, put, refuse, unheard, verbs
 from helpers.dictwire import Act, DictWire, dict_view
 
-from remote_store import AlreadyExists, NotFound, PermissionDenied, PreconditionFailed, RemoteStoreError
+from remote_store import (
+    AlreadyExists,
+    BackendUnavailable,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    RemoteStoreError,
+)
 from remote_store.certify.view import View
-from remote_store.drivers.objects.marks import MARK
+from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.objects.marks import MARK, marked
 from remote_store.drivers.objects.wire import Meaning
 
 
@@ -143,16 +151,88 @@ async def test_an_equal_file_is_a_conflict_where_no_reply_was_lost(view: View, w
     assert verbs(wire)[-1] in (verb, "discard")  # Nobody looked.
 
 
-async def test_a_conflict_stands_where_nobody_may_look(view: View, wire: DictWire) -> None:
+@pytest.mark.parametrize("refusal", [PermissionDenied, BackendUnavailable])
+async def test_where_nobody_may_look_nothing_is_claimed(
+    view: View, wire: DictWire, refusal: type[RemoteStoreError]
+) -> None:
     async def hook(verb: str, name: str, act: Act) -> Any:
         if verb == "head":
-            refuse(Meaning.OTHER, error=PermissionDenied)
+            refuse(Meaning.OTHER, error=refusal)
         reply = act()
         return reply if verb != "put" else refuse(Meaning.CONDITION_FAILED, lost=True)
 
     wire.hook = hook
-    with pytest.raises(AlreadyExists):
+    with pytest.raises(BackendUnavailable, match="may have been carried out") as caught:
         await view.write("key", b"mine")
+    assert isinstance(caught.value.__cause__, refusal)
+
+
+@pytest.mark.parametrize("edited", [b"2", b"10"])
+async def test_an_own_write_that_others_changed_since_is_not_claimed(view: View, wire: DictWire, edited: bytes) -> None:
+    """They kept its metadata, as tools do that read, change and write."""
+    first = await view.write("n", b"0")
+
+    def work(number: int, act: Act) -> Any:
+        act()
+        wire.store("n", edited, WriteOptions(True, wire.blobs["n"].metadata))
+        refuse(Meaning.CONDITION_FAILED, lost=True)
+
+    Hooked(wire, "put", work)
+    with pytest.raises(BackendUnavailable, match="may have been carried out"):
+        await view.write("n", b"1", if_match=first.etag)
+    assert wire.blobs["n"].data == edited
+
+
+async def test_an_update_on_which_others_built_is_not_counted_twice(view: View, wire: DictWire) -> None:
+    await view.write("n", b"0")
+
+    def work(number: int, act: Act) -> Any:
+        if number > 1:
+            return act()
+        ours = act()
+        again = marked(WriteOptions(True, if_match=ours["etag"]))
+        wire.store("n", b"2", again)
+        refuse(Meaning.CONDITION_FAILED, lost=True)
+
+    Hooked(wire, "put", work)
+    with pytest.raises(BackendUnavailable, match="may have been carried out"):
+        await view.update("n", lambda content: b"%d" % (int(content or b"0") + 1))
+    assert wire.blobs["n"].data == b"2"
+
+
+async def test_who_replaced_the_same_content_was_first(view: View, wire: DictWire) -> None:
+    first = await view.write("n", b"0")
+    theirs = marked(WriteOptions(True, if_match=first.etag))
+    Hooked(wire, "put", unheard(Meaning.CONDITION_FAILED, lambda: wire.store("n", b"1", theirs)))
+    with pytest.raises(PreconditionFailed):
+        await view.write("n", b"1", if_match=first.etag)
+
+
+async def test_the_mark_is_known_in_any_case(view: View, wire: DictWire) -> None:
+    """Gateways change the case of headers."""
+
+    def work(number: int, act: Act) -> Any:
+        act()
+        stored = wire.blobs["n"]
+        stored.metadata = {key.title(): value for key, value in (stored.metadata or {}).items()}
+        refuse(Meaning.CONDITION_FAILED, lost=True)
+
+    Hooked(wire, "put", work)
+    await view.write("n", b"1")
+    assert (await view.get_file_info("n")).metadata is None
+
+
+async def test_a_target_with_the_mark_of_the_source_is_not_taken_for_the_copy(view: View, wire: DictWire) -> None:
+    """What others make of a copy may keep all its metadata."""
+    await view.write("src", b"mine")
+
+    def theirs() -> None:
+        wire.store("dst", b"eniM", WriteOptions(True, wire.blobs["src"].metadata))
+
+    Hooked(wire, "copy", unheard(Meaning.CONDITION_FAILED, theirs))
+    with pytest.raises(AlreadyExists):
+        await view.move("src", "dst")
+    assert {name: blob.data for name, blob in wire.blobs.items()} == {"src": b"mine", "dst": b"eniM"}
 
 
 @pytest.mark.parametrize("verb", ["copy", "move"])

@@ -27,10 +27,10 @@ from remote_store.drivers.base import FILE, EntryKind, Page, Want, WriteOptions
 from remote_store.drivers.objects.calls import CallingDriver
 from remote_store.drivers.objects.deleting import delete, delete_folder
 from remote_store.drivers.objects.keys import KeyListing, Tokens
-from remote_store.drivers.objects.marks import mark_of, marked
+from remote_store.drivers.objects.marks import check_metadata, mark_of, marked, replace_the_same
 from remote_store.drivers.objects.reading import ObjectReader
 from remote_store.drivers.objects.seeking import Seeker
-from remote_store.drivers.objects.wire import Listed, Malformed, Meaning, Object, Sums, Wire, replaced
+from remote_store.drivers.objects.wire import Listed, Malformed, Meaning, Object, Sums, Wire, replaced, untold
 from remote_store.drivers.objects.writing import ObjectSink
 from remote_store.io.ranges import RangeReader
 
@@ -220,30 +220,47 @@ class ObjectDriver(CallingDriver):
         except (AlreadyExists, PreconditionFailed) as conflict:
             if not (lost or self.wire.lost_reply(conflict)):
                 raise
-            return await self.own_write(key, self.wire.sums(data), len(data), options.metadata, conflict)
+            return await self.own_write(key, self.wire.sums(data), len(data), options, conflict)
 
     async def own_write(
-        self, key: str, sums: Sums, size: int, metadata: Mapping[str, str] | None, conflict: RemoteStoreError
+        self, key: str, sums: Sums, size: int, options: WriteOptions, conflict: RemoteStoreError
     ) -> Mapping[str, Any]:
         """What our write stored, if an earlier try of it succeeded; raises `conflict` if another writer was first.
 
-        The mark in its metadata tells; where there was none, its content and the rest of the metadata.
+        The mark in the metadata tells; where there was none, content and metadata.
+
+        Raises:
+            BackendUnavailable: the write may have been carried out, and what others wrote since hides it.
         """
-        mark, found = mark_of(metadata), None
-        with suppress(RemoteStoreError):
-            found = await self.call(key, self.wire.head, self.object(key)) if mark or any(sums) else None
+        mark = mark_of(options.metadata)
+        found = await self._left_behind(key) if mark or any(sums) else None
         if found is None:
             raise conflict
-        if mark:
-            same = mark_of(found.metadata) == mark
+        same = found.size == size and (sums.match(found) or bool(mark and not any(sums)))
+        if mark is None:
+            same = same and self.wire.kept(found.metadata) == self.wire.kept(options.metadata)
+        elif (theirs := mark_of(found.metadata)) == mark:
+            if not same:
+                raise untold(key, self.name, "others changed the file since") from conflict.__cause__
         else:
-            same = found.size == size and sums.match(found)
-            same = same and self.wire.kept(found.metadata) == self.wire.kept(metadata)
+            same = False
+            if options.if_match is not None and theirs and not replace_the_same(mark, theirs):
+                raise untold(key, self.name, "others wrote since") from conflict.__cause__
         if not same:
             raise conflict
         return {"etag": found.etag, "digest": found.digest, "version_id": (found.extra or {}).get("version_id")}
 
+    async def _left_behind(self, key: str) -> Object | None:
+        """What is there after a request whose reply was lost; None where nothing is."""
+        try:
+            return await self.call(key, self.wire.head, self.object(key))
+        except NotFound:
+            return None
+        except RemoteStoreError as error:
+            raise untold(key, self.name, "the file cannot be looked at") from error
+
     async def open_write(self, key: str, options: WriteOptions) -> ObjectSink:
+        check_metadata(options.metadata)
         return ObjectSink(self, key, options)
 
     # --- copying and moving
@@ -278,14 +295,20 @@ class ObjectDriver(CallingDriver):
     async def _judge_copy(self, src: str, dst: str, source: Object | None, conflict: RemoteStoreError) -> None:
         """Find why a copy was refused: a changed source, a target that exists, or an earlier try that succeeded."""
         lost, now = self.wire.lost_reply(conflict), None
-        if source or lost:
+        if lost:
+            now = await self._left_behind(src)
+        elif source:
             with suppress(RemoteStoreError):
                 now = await self.call(src, self.wire.head, self.object(src))
         if source and (isinstance(conflict, PreconditionFailed) or now is None or now.etag != source.etag):
             raise replaced("moved", src, self.name) from conflict.__cause__
         if now is None or not lost:
             raise conflict
-        await self.own_write(dst, Sums(now.etag, now.digest), now.size or 0, now.metadata, conflict)
+        # A mark is that of the source, and no sign of who copied it.
+        found, sums = await self._left_behind(dst), Sums(now.etag, now.digest)
+        same = found is not None and found.size == now.size and sums.match(found)
+        if found is None or not same or self.wire.kept(found.metadata) != self.wire.kept(now.metadata):
+            raise conflict
 
     async def _remove_moved(self, src: str, etag: str | None) -> None:
         """Delete the source of a move, unless it changed."""

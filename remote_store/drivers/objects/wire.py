@@ -9,7 +9,7 @@ from enum import Enum, auto
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
-from remote_store._errors import PreconditionFailed, RemoteStoreError
+from remote_store._errors import BackendUnavailable, PreconditionFailed, RemoteStoreError
 from remote_store._models import UNKNOWN_TIME, ContentDigest, FileInfo, file_info
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.marks import unmarked
@@ -42,6 +42,12 @@ def field(reply: Mapping[str, Any], name: str) -> Any:
 def replaced(doing: str, key: str, backend: str) -> PreconditionFailed:
     """The error for a file that is not the same any more."""
     return PreconditionFailed(f"The file was replaced while it was being {doing}", path=key, backend=backend)
+
+
+def untold(key: str, backend: str, why: str) -> BackendUnavailable:
+    """The error for a request whose reply was lost, where nothing tells whether it was carried out."""
+    message = f"The reply was lost, and {why}: this may have been carried out; read the file before writing again"
+    return BackendUnavailable(message, path=key, backend=backend)
 
 
 class Object(NamedTuple):

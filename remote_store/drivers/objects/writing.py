@@ -142,7 +142,7 @@ class PartedUpload:
             if not (refused and wire.lost_reply(error)):
                 raise
             sums = wire.sums_of_parts(parts)
-            result = await driver.own_write(self._key, sums, self._size, self._options.metadata, error)
+            result = await driver.own_write(self._key, sums, self._size, self._options, error)
         self._created = None
         driver.uploads.discard(self)
         return result
