@@ -11,6 +11,8 @@ LEFT = {
     r"test_exit\.py::TestFork::test_a_child_leaves_the_connections_of_its_parent_alone\[(?!sys\.exit\(\)-file)": "",
     r"test_model\.py::test_a_store_does_what_the_model_predicts\[(?!memory|async memory)": "",
     r"drivers/test_s3_faults\.py::\w+\[async-(open_atomic|write_atomic)-": "test_s3_faults.py, by write",
+    r"drivers/test_http_listing\.py::test_the_command_line": "test_cli_copying.py",
+    r"drivers/test_sftp\.py::test_honest_servers_keep_all": "test_contract.py",
     r"drivers/test_s3_copy\.py::test_a_(part_that_fails\w+\[async-(move|copy-[23])|source_that_changes.*True)": "",
     r"drivers/test_s3_foreign\.py::\w+\[sync-": "",
     r"test_requests\.py::test_a_call_stays_within_its_budget\[.*2,500": "",
