@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from helpers.azure import PART, azure_place, every, pieces
+from helpers.azure import PART, Place, azure_place, every, pieces
 from helpers.deadline import DEADLINE
-from servers.azure import AzureServer
+from servers.azure import HNS, AzureServer
 from servers.azure_faults import BUSY, hang, instead
 from servers.double_answers import Answer, CarryOut, Request
 
@@ -87,3 +87,21 @@ async def test_an_open_writer_of_a_store_that_is_closed_says_so(azure_server: Az
         with pytest.raises(BackendUnavailable, match="is closed for good"):
             await write(place.view.store)
         assert [key for key in place.contents() if ".~rs-" not in key] == []
+
+
+async def test_uploads_are_discarded_whichever_kind_of_account_was_found(azure_server: AzureServer) -> None:
+    """However the closing is cancelled: what is put together under a hidden name goes."""
+
+    async def write(place: Place) -> None:
+        async with place.view.store.open_atomic("key") as file:
+            await file.write(bytes(3 * PART))
+            closing = asyncio.ensure_future(place.view.store.aclose())
+            await asyncio.sleep(0)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            assert place.asked("DELETE", ".~rs-") == 1
+
+    async with azure_place("async", azure_server, HNS, hns=None) as place:
+        with pytest.raises(BackendUnavailable, match="is closed for good"):
+            await write(place)

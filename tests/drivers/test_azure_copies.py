@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from helpers.azure import Place, azure_place, copying, meanwhile, pieces
+from helpers.deadline import DEADLINE
 from servers.azure import AzureServer
 from servers.azure_faults import BUSY, done_then, first, in_turn, instead, once, reset_after, when
 from servers.azure_items import Copy
@@ -134,6 +136,40 @@ async def test_a_copy_that_is_cancelled_leaves_nothing(azure_server: AzureServer
                 await task
         assert place.contents() == {"key": b"content"}
         await place.works()
+
+
+@pytest.mark.parametrize("closes", [False, True], ids=["twice", "then its store is closed"])
+async def test_a_copy_that_is_cancelled_while_it_is_undone_leaves_nothing(
+    azure_server: AzureServer, brief: None, closes: bool
+) -> None:
+    async with azure_place("async", azure_server) as place:
+        place.put("key", b"content")
+        polled, undoing, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+        goes_on = threading.Event()
+
+        def hook(request: Request, carry_out: CarryOut) -> None:
+            if request.method == "HEAD" and request.path.endswith("/new"):
+                loop.call_soon_threadsafe(polled.set)
+            if request.query.get("comp") == "copy":
+                loop.call_soon_threadsafe(undoing.set)
+                goes_on.wait(DEADLINE)
+
+        with azure_server.having(copies_at_once=0, copy_polls=None), azure_server.hooked(hook):
+            task = asyncio.ensure_future(place.view.copy("key", "new", overwrite=True))
+            await polled.wait()
+            task.cancel()
+            await undoing.wait()
+            if closes:
+                closing = asyncio.ensure_future(place.view.store.aclose())
+            task.cancel()
+            await asyncio.sleep(0)
+            goes_on.set()
+            if closes:
+                await closing
+                assert place.contents() == {"key": b"content"}
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert place.contents() == {"key": b"content"}
 
 
 @pytest.mark.parametrize("polls", [0, 2])

@@ -11,15 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from adlfs import AzureBlobFileSystem
 from azure.core.credentials import AccessToken, AccessTokenInfo
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
+from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 from helpers.azure import azure_view
 from servers import web
 from servers.azure import ACCOUNT, CONTAINER, HNS, KEY, AzureServer, azure
 from servers.double_answers import CarryOut, Request
 
-from remote_store import BackendUnavailable, CapabilityNotSupported, PermissionDenied
+from remote_store import BackendUnavailable, CapabilityNotSupported, PermissionDenied, Store
+from remote_store.backends import AzureBackend
 
 TOKEN = "eyJ0.s3cret-token"
 SETTINGS = ("ACCOUNT_NAME", "ACCOUNT_KEY", "CONNECTION_STRING", "SAS_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "TENANT_ID")
@@ -209,6 +212,66 @@ async def test_a_connection_string_of_the_account_is_meant(
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azure_server.connection_string)
     with azure_server.having(demands=frozenset({"key"})):
         await used("async", azure_server, CONTAINER, **named)
+
+
+ELSEWHERE = [
+    {"account_name": "theirs"},
+    {"account_name": "theirs", "account_host": "theirs.example"},
+    {"account_host": "theirs.blob.core.windows.net"},
+    {"account_host": "mine.theirs.example"},
+    {"account_host": "127.0.0.1:9/theirs"},
+]
+OWN = [
+    {},
+    {"account_name": "mine"},
+    {"account_name": "mine", "account_host": "mine.blob.core.example"},
+    {"account_host": "mine.blob.core.chinacloudapi.cn"},
+    {"account_host": "127.0.0.1:9/mine"},
+]
+GIVES_ACCESS = {"ACCOUNT_KEY": "b3RoZXI=", "SAS_TOKEN": "sig=own"}
+
+
+def opened(**options: Any) -> AzureBlobFileSystem:
+    with Store(AzureBackend(CONTAINER, hns=False, **options)) as store:
+        return store.unwrap(AzureBlobFileSystem)
+
+
+@pytest.mark.parametrize("name", GIVES_ACCESS)
+@pytest.mark.parametrize("named", ELSEWHERE, ids=str)
+def test_credentials_of_one_account_are_not_shown_to_another(
+    monkeypatch: pytest.MonkeyPatch, name: str, named: dict[str, str]
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
+    monkeypatch.setenv(f"AZURE_STORAGE_{name}", GIVES_ACCESS[name])
+    stand_in(monkeypatch, "DefaultAzure", Credential())
+    fs = opened(**named)
+    assert (fs.account_key, fs.sas_token) == (None, None)
+    assert "sig=" not in fs.service_client.url
+    assert isinstance(fs.service_client.credential, DefaultAzureCredential)
+
+
+@pytest.mark.parametrize("name", GIVES_ACCESS)
+@pytest.mark.parametrize("named", OWN, ids=str)
+def test_credentials_of_the_environment_are_for_its_account(
+    monkeypatch: pytest.MonkeyPatch, name: str, named: dict[str, str]
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
+    monkeypatch.setenv(f"AZURE_STORAGE_{name}", GIVES_ACCESS[name])
+    assert getattr(opened(**named), name.lower()).removeprefix("?") == GIVES_ACCESS[name]
+
+
+def test_credentials_of_no_account_are_for_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
+    assert opened(account_name="theirs").account_key == KEY
+
+
+def test_a_url_shows_no_credentials_to_another_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sig=own")
+    stand_in(monkeypatch, "DefaultAzure", Credential())
+    for host in ("theirs.example", "theirs.blob.core.windows.net", "mine.theirs.example"):
+        with Store.from_url(f"abfss://{CONTAINER}@{host}/p", hns=False) as store:
+            assert "sig=" not in store.unwrap(AzureBlobFileSystem).service_client.url
 
 
 async def test_public_containers_need_none(tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ from azure.core.credentials import AccessToken
 from helpers.azure import PART, Place, azure_place, copying, page, pieces, renaming
 from servers.azure import ACCOUNT, CONTAINER, KEY, AzureServer
 from servers.azure_faults import BUSY, UNMET, half_body, instead, matching, refusal, reset_after, reset_before, when
-from servers.double_answers import Hook
+from servers.double_answers import Answer, CarryOut, Hook, Request
 
-from remote_store import RemoteStoreError
+from remote_store import BackendUnavailable, RemoteStoreError
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,6 +129,24 @@ async def told_without_secrets(place: Place) -> None:
             told = [*traceback.format_exception(error), repr(error.__cause__), repr(error.__context__)]
             told.append(pickle.dumps(error).decode("latin-1"))
         assert [found for text in told if (found := told_secrets(text))] == []
+
+
+def echoing(request: Request, carry_out: CarryOut) -> Answer:
+    """A size that is none: the URL that was asked for."""
+    reply = carry_out()
+    return reply._replace(headers={**reply.headers, "x-ms-blob-sequence-number": f"{request.path}?{SAS}"})
+
+
+async def test_a_reply_that_cannot_be_read_tells_no_secret(
+    azure_server: AzureServer, container: str, login: dict[str, Any]
+) -> None:
+    async with azure_place("async", azure_server, container, **login, retries=0) as place:
+        place.put("key", b"1")
+        with azure_server.hooked(when(echoing, "HEAD", "/key")), pytest.raises(BackendUnavailable) as caught:
+            await place.view.get_file_info("key")
+        assert "malformed" in str(caught.value)
+        assert told_secrets("".join(traceback.format_exception(caught.value))) == []
+        assert told_secrets(pickle.dumps(caught.value).decode("latin-1")) == []
 
 
 @pytest.mark.parametrize("text", [SAS, f"?{SAS}"])

@@ -117,3 +117,94 @@ async def test_an_upload_that_begins_while_its_store_is_closed_is_discarded(view
     with pytest.raises(BackendUnavailable, match="is closed"):
         await work
     assert wire.uploads == {}
+
+
+class Held:
+    """Lets discards begin, and end when told."""
+
+    def __init__(self, wire: DictWire) -> None:
+        self.begun, self.goes_on = asyncio.Event(), asyncio.Event()
+        wire.hook = self
+
+    async def __call__(self, verb: str, name: str, act: Act) -> Any:
+        if verb == "discard":
+            self.begun.set()
+            await self.goes_on.wait()
+        return act()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_close_that_is_cancelled_ends_first(view: View, wire: DictWire, times: int) -> None:
+    async def write() -> None:
+        held = Held(wire)
+        async with view.store.open_atomic("new") as file:
+            await file.write(bytes(3 * PART))
+            closing = asyncio.ensure_future(view.store.aclose())
+            await held.begun.wait()
+            for _ in range(times):
+                closing.cancel()
+                await asyncio.sleep(0)
+            ended = closing.done()
+            held.goes_on.set()
+            assert not ended
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            assert wire.uploads == {}
+            assert wire.closed == [False]
+
+    with pytest.raises(BackendUnavailable, match="is closed"):
+        await write()
+    await view.store.aclose()
+    assert wire.closed == [False]
+
+
+async def test_a_close_that_is_cancelled_lets_go_of_connections(
+    view: View, wire: DictWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on, ended = asyncio.Event(), asyncio.Event(), False
+
+    async def close(owned: bool) -> None:
+        nonlocal ended
+        begun.set()
+        await goes_on.wait()
+        ended = True
+
+    monkeypatch.setattr(wire, "close", close)
+    closing = asyncio.ensure_future(view.store.aclose())
+    await begun.wait()
+    closing.cancel()
+    await asyncio.sleep(0)
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert ended
+
+
+async def test_who_closes_a_store_that_is_being_closed_waits(view: View, wire: DictWire) -> None:
+    async def write() -> None:
+        held = Held(wire)
+        async with view.store.open_atomic("new") as file:
+            await file.write(bytes(3 * PART))
+            first = asyncio.ensure_future(view.store.aclose())
+            await held.begun.wait()
+            second = asyncio.ensure_future(view.store.aclose())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not second.done()
+            held.goes_on.set()
+            await second
+            assert wire.uploads == {}
+            await first
+
+    with pytest.raises(BackendUnavailable, match="is closed"):
+        await write()
+
+
+async def test_a_client_that_is_not_made_in_time_is_an_outage(wire: DictWire, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stuck() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(wire, "open", stuck)
+    async with dict_view("async", wire, timeout=0.05) as view, asyncio.timeout(IN_TIME):
+        with pytest.raises(BackendUnavailable, match="in time"):
+            await view.exists("key")

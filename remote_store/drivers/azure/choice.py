@@ -87,9 +87,11 @@ class AzureChoice(Driver):
 
     async def close(self) -> None:
         self._flat.owned = self.owned
-        await self._flat.close()
-        if self._chosen is not None:
-            await self._chosen.close()
+        try:
+            if self._chosen is not None:
+                await self._chosen.close()  # First: it discards its uploads over connections that both use.
+        finally:
+            await self._flat.close()
 
     async def choose(self, key: str = "", *others: str) -> AzureDriver:
         """The driver that fits a call for these keys; where the service does not tell now, the next call asks again."""

@@ -170,6 +170,7 @@ class Clients:
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 refused = _refused(error)
                 if refused is None:
+                    hide_secrets(error)
                     raise Malformed("it cannot be read") from error
                 await self._again(tries, refused)
 

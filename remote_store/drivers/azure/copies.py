@@ -13,6 +13,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 
 from remote_store.drivers.azure.errors import EXISTS, code_of, is_final
+from remote_store.drivers.objects.ending import to_its_end
 from remote_store.drivers.objects.wire import Malformed
 
 POLL = 0.2
@@ -104,7 +105,7 @@ async def poll(ask: Ask, blob: Any, copying: Copying) -> Copying | None:
         if found.id != copying.id or found.status != "success":
             raise Malformed(f"a copy that ended as {found.status}")
     except BaseException:
-        await asyncio.shield(_undo(ask, blob, copying))
+        await to_its_end(asyncio.ensure_future(_undo(ask, blob, copying)))
         raise
     return None
 

@@ -14,8 +14,14 @@ KINDS = (("connection_string",), ("credential",), ("account_key",), ("sas_token"
 """Arguments of each kind of credentials."""
 
 
+OF_ACCOUNT = frozenset({"account_key", "sas_token"})
+"""What gives access to one account; another must not be shown it."""
+CLOUDS = ("core.windows.net", "core.usgovcloudapi.net", "core.chinacloudapi.cn")
+"""Where an account is who its host says: Azure guide, sovereign clouds."""
+
+
 def unsaid(options: Mapping[str, Any]) -> frozenset[str]:
-    """Arguments that the environment may not fill in, because others were given in their place.
+    """Arguments that the environment may not fill in, because others were given in their place, or another account.
 
     Args:
         options: arguments of adlfs.
@@ -23,8 +29,17 @@ def unsaid(options: Mapping[str, Any]) -> frozenset[str]:
     given = [kind for kind in KINDS if any(options.get(name) for name in kind)]
     if given:
         return frozenset(name for kind in KINDS if kind not in given for name in kind) - {"credential", "anon"}
-    string = os.environ.get("AZURE_STORAGE_CONNECTION_STRING")
-    return frozenset({"connection_string"} if string and not _is_of(string, options) else ())
+    own, string = (os.environ.get(f"AZURE_STORAGE_{name}") for name in ("ACCOUNT_NAME", "CONNECTION_STRING"))
+    foreign = OF_ACCOUNT if own and not _is_at(own, options) else frozenset()
+    return foreign | ({"connection_string"} if string and not _is_of(string, options) else frozenset())
+
+
+def _is_at(own: str, options: Mapping[str, Any]) -> bool:
+    """Whether the account that the arguments name, if they do, is that of the environment."""
+    name, host = options.get("account_name"), str(options.get("account_host") or "")
+    if name or "/" in host:  # As emulators have it: after the host.
+        return own == (name or host.rpartition("/")[2])
+    return host in ("", *(f"{own}.blob.{cloud}" for cloud in CLOUDS))
 
 
 def _is_of(string: str, options: Mapping[str, Any]) -> bool:

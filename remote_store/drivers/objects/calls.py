@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from remote_store._errors import BackendUnavailable, RemoteStoreError, closed
 from remote_store.drivers.base import Driver
+from remote_store.drivers.objects.ending import to_its_end
 
 if TYPE_CHECKING:
     from remote_store.drivers.objects.wire import Wire
@@ -40,6 +41,7 @@ class CallingDriver(Driver):
         self.uploads: set[PartedUpload] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._limits: dict[asyncio.Timeout, bool] = {}
         """Of calls in flight; whether they are cut at once when the store is closed."""
         self._idle: asyncio.Event | None = None
@@ -77,8 +79,8 @@ class CallingDriver(Driver):
                     raise RuntimeError(
                         "an AsyncStore belongs to the event loop that used it first; make one for each loop"
                     )
-                async with Deadline(self, None, cut) as limit:
-                    await self.wire.open()  # Takes its time, once, and sends nothing: no part of the deadline.
+                async with Deadline(self, self.timeout, cut) as limit:
+                    await self.wire.open()  # Looks for credentials, once; the request has its full time afterwards.
                     if cut:
                         self.check_open(key)
                     limit.reschedule(loop.time() + self.timeout)
@@ -89,9 +91,14 @@ class CallingDriver(Driver):
             raise found from error.__cause__
 
     async def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
+        """End the store, once; whoever closes it meanwhile, or is cancelled, waits for that too."""
+        if self._closing is None:
+            self._closed = True
+            self._closing = asyncio.ensure_future(self._close())
+        if not self._closing.done() and self._closing.get_loop() is asyncio.get_running_loop():
+            await to_its_end(self._closing)
+
+    async def _close(self) -> None:
         try:
             if (self._limits or self.uploads) and self._loop is asyncio.get_running_loop():
                 await self._end()
@@ -105,7 +112,8 @@ class CallingDriver(Driver):
         if endings:
             await asyncio.wait(endings, timeout=GRACE)
         self._cut(all_of_them=True)
-        await asyncio.gather(*endings, return_exceptions=True)
+        if endings:
+            await asyncio.wait(endings, timeout=GRACE)
         if self._limits:
             self._idle = asyncio.Event()
             with suppress(TimeoutError):
@@ -122,7 +130,7 @@ class Deadline:
 
     Args:
         driver: that it is a call of.
-        timeout: [s]; None for one that is set later.
+        timeout: [s].
         cut: whether the end of the store cuts it at once.
     """
 
