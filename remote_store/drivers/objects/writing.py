@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from remote_store._errors import RemoteStoreError, target_exists
 from remote_store.drivers.base import FILE, Sink, WriteOptions
+from remote_store.drivers.objects.ending import to_its_end
 from remote_store.drivers.objects.marks import marked
 from remote_store.drivers.objects.wire import Meaning
 
@@ -149,15 +150,8 @@ class PartedUpload:
 
     async def abort(self) -> None:
         """Stop what is in flight and discard what arrived, however often the caller is cancelled meanwhile."""
-        discarding = self._discarding = self._discarding or asyncio.ensure_future(self._discard())
-        cancelled: asyncio.CancelledError | None = None
-        while not discarding.done():
-            try:
-                await asyncio.shield(discarding)
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
+        self._discarding = self._discarding or asyncio.ensure_future(self._discard())
+        await to_its_end(self._discarding)
 
     async def _discard(self) -> None:
         for task in self._parts:
