@@ -49,6 +49,7 @@ TO_SOAK = {
     r"drivers/test_(gcs|azure)_\w+\.py::\w+\[(.*[^a])?sync\b": "the asynchronous twin, and S3",
     r"contract/test_contract\.py::\w+\[(azurite|gcs)-child": "azure-hns-child, s3-child",
     r"contract/test_contract\.py::test_store_keeps\[(azure|gcs-fake|s3-ministack)-(?!child|hns)": "async",
+    r"contract/test_contract\.py::test_store_keeps\[(http-plain|http-alone|sftp-openssh)-(?!child)": "async",
     r"certify/test_certify\.py::test_a_service_passes_(and\w+\[azure\]|from_a_loop\[(?!s3))": "azurite, S3",
     r"test_matrix\.py::test_every_capability_and_call_of_every_place": "the other tests of the matrix",
     r"test_model\.py::test_a_store_does_what_the_model_predicts\[(?!local|memory|async memory)": "the other places",
