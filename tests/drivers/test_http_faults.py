@@ -12,7 +12,7 @@ import pytest
 from helpers.deadline import DEADLINE
 from helpers.web import Place, web_view
 from servers.double_answers import HTML, Answer, CarryOut, Request
-from servers.double_faults import hang, instead, once, reset_before, when
+from servers.double_faults import hang, in_turn, instead, once, reset_before, when
 from servers.files import BEHAVIOURS, FileServer
 from servers.ports import free_port
 
@@ -73,6 +73,34 @@ async def test_a_file_that_changes_where_a_body_breaks_off_is_not_mixed(web: Pla
 
     with web.server.hooked(once(change)), pytest.raises(PreconditionFailed):
         await web.view.read_bytes("f")
+
+
+@pytest.mark.parametrize("validator", [{"ETag": '"1"'}, {"Last-Modified": "Sat, 28 Nov 2026 10:00:00 GMT"}])
+@pytest.mark.parametrize("status", [200, 206])
+async def test_what_follows_must_show_that_it_is_the_same(web: Place, validator: Any, status: int) -> None:
+    size, sent = 300_000, 100_000
+    begun = Answer(200, b"1" * size, validator, sent=sent)
+    part = {"Content-Range": f"bytes {sent}-{size - 1}/{size}"}
+    rest = Answer(status, b"2" * (size - sent if status == 206 else size), part if status == 206 else {})
+    for more in ({}, {"ETag": 'W/"1"'}):  # A weak one may be of any content that is much the same.
+        answers = in_turn(instead(begun), instead(rest._replace(headers={**rest.headers, **more})))
+        with web.server.hooked(answers), pytest.raises(PreconditionFailed):
+            await web.view.read_bytes("f")
+    same = rest._replace(headers={**rest.headers, **validator})
+    with web.server.hooked(in_turn(instead(begun), instead(same))):
+        assert (await web.view.read_bytes("f"))[sent:] == b"2" * (size - sent)
+
+
+@pytest.mark.parametrize("sized", [True, False])
+async def test_a_part_of_a_file_of_unknown_size_is_not_taken_for_its_rest(web: Place, sized: bool) -> None:
+    web.put("f", CONTENT)
+    part = Answer(206, CONTENT[5:10] + b"more" * (not sized), {"Content-Range": "bytes 5-9/*"}, sized)
+    with web.server.hooked(once(instead(part))):
+        assert b"".join([chunk async for chunk in web.view.read("f", start=5)]) == CONTENT[5:]
+    with web.server.hooked(instead(part)), pytest.raises(BackendUnavailable):
+        _ = [chunk async for chunk in web.view.read("f", start=5)]
+    with web.server.hooked(instead(part)):
+        assert await web.view.read_range("f", 5, 10) == CONTENT[5:10]
 
 
 @pytest.mark.parametrize(

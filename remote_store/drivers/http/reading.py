@@ -83,7 +83,7 @@ class HTTPReader:
                     raise Malformed("a range is refused that the file has")
             return False
         version = Version.of(reply.headers)
-        if self._version is not None and self._version.differs(version):
+        if self._version is not None and not self._version.admits(version):
             raise replaced("read", self._key, self._driver.name)
         self._version = self._version or version
         self.seeks = reply.headers.get("Accept-Ranges", "").strip().lower() == "bytes" and bool(version.condition)
@@ -91,10 +91,14 @@ class HTTPReader:
             self._ranges = self.seeks = False
             self._place, self._stop = 0, None
             return not ranged or reply.status == 200
-        self._take_part(reply) if reply.status == 206 else self._take_whole(reply)
+        if reply.status == 206:
+            return self._take_part(reply)
+        self._place, self._stop = 0, length_of(reply.headers)
+        if self._stop is not None:
+            self._is(self._stop)
         return True
 
-    def _take_part(self, reply: aiohttp.ClientResponse) -> None:
+    def _take_part(self, reply: aiohttp.ClientResponse) -> bool:
         part = Part.of(reply.headers)
         if part is None:
             raise Malformed("a part without Content-Range")
@@ -104,11 +108,7 @@ class HTTPReader:
         self._place, self._stop = self.at, part.last + 1
         if length_of(reply.headers) not in (None, self._stop - self._place):
             raise Malformed("a part of another length than its range")
-
-    def _take_whole(self, reply: aiohttp.ClientResponse) -> None:
-        self._place, self._stop = 0, length_of(reply.headers)
-        if self._stop is not None:
-            self._is(self._stop)
+        return part.tells_end(self._end)
 
     def _is(self, size: int) -> None:
         """Note the size of the file, which cannot change."""
