@@ -13,10 +13,10 @@ import aiohttp
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._errors import InvalidPath, NotFound, found_folder, unsupported
 from remote_store._models import FileInfo, FolderEntry, folder_entry
-from remote_store._paths import join
+from remote_store._paths import join, spellable
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Want
 from remote_store.drivers.http.errors import Folder, Site, service_errors
-from remote_store.drivers.http.index import LONGEST, names_in
+from remote_store.drivers.http.index import LONGEST, decoded, names_in
 from remote_store.drivers.http.reading import HTTPReader
 from remote_store.drivers.http.replies import Facts
 from remote_store.drivers.http.session import Session
@@ -223,7 +223,7 @@ class HTTPDriver(Driver):
             names = await self._names(folder)
         except NotFound:
             return []
-        asked = {name for name, is_folder in names.items() if not (is_folder or name.startswith("/"))}
+        asked = {name for name, is_folder in names.items() if not is_folder and spellable(name)}
         entries: list[tuple[str, FileInfo | FolderEntry]]
         entries = [(name, folder_entry(join(folder, name))) for name in names if name not in asked]
         files = sorted(asked) if want != "folders" else []
@@ -237,20 +237,20 @@ class HTTPDriver(Driver):
         url = self.session.url(folder, "/")
         async with await self.send(folder, "GET", url, {}, (200,)) as reply:
             with self.errors(folder or "."):
-                if "html" not in reply.content_type or not self.session.is_home(str(reply.url)):
+                found = str(reply.url).partition("?")[0]
+                if "html" not in reply.content_type or not self.session.is_home(found):
                     raise Malformed("no page of links where a folder is to be listed")
+                if unquote(urlsplit(found).path) != unquote(urlsplit(url).path):  # As of a login.
+                    raise Malformed("a redirect to another page where a folder is to be listed")
                 page = bytearray()
                 async with asyncio.timeout(self.session.timeout):
                     while data := await reply.content.read(PART):
                         page += data
                         if len(page) > LONGEST:
                             raise Malformed("a page of links that is too long")
-                charset = reply.charset or "utf-8"
-                try:
-                    text = page.decode(charset, "replace")
-                except LookupError:
-                    text = page.decode("utf-8", "replace")
-                return names_in(text, str(reply.url).partition("?")[0])
+                    # Long pages take a while, in which the loop has others to serve.
+                    text = await asyncio.to_thread(decoded, bytes(page), reply.charset)
+                    return await asyncio.to_thread(names_in, text, found)
 
     # --- life
 

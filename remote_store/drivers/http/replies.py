@@ -120,6 +120,6 @@ class Facts(NamedTuple):
         """The same as a `FileInfo`."""
         etag, modified = Version.of(self.headers)
         time = UNKNOWN_TIME
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, OverflowError):
             time = parsedate_to_datetime(modified).astimezone(dt.UTC)
         return file_info(key, size, time, etag.replace('"', "") or None, self.headers.get("Content-Type") or None)

@@ -195,16 +195,23 @@ class Session:
 
     async def _followed(self, method: str, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """The first answer that leads nowhere else."""
-        for _ in range(MOST_REDIRECTS + 1):
-            reply = await self._ask(method, url, headers)
+        home = True
+        for hop in range(MOST_REDIRECTS + 1):
+            # Others who lead back here are not to have what only we may ask for.
+            home = home and self.is_home(url)
+            try:
+                reply = await self._ask(method, url, headers, home)
+            except ValueError as error:
+                if hop == 0 or isinstance(error, aiohttp.ClientError):
+                    raise
+                raise Malformed("a redirect to what is no URL") from error
             if reply.status not in REDIRECTS:
                 return reply
             reply.release()
             url = _target(url, reply.headers.get("Location", ""))
         raise Malformed(f"more than {MOST_REDIRECTS} redirects")
 
-    async def _ask(self, method: str, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        home = self.is_home(url)
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], home: bool) -> aiohttp.ClientResponse:
         own = self._at_home if home else {"headers": {}}
         # Of compressed content neither a size nor a range could be told.
         whole = {**own["headers"], "Accept-Encoding": "identity", **headers}
@@ -223,8 +230,12 @@ def _target(url: str, location: str) -> str:
     """
     if not location:
         raise Malformed("a redirect without Location")
-    target = quote(urljoin(url, location).partition("#")[0], safe=ALLOWED, errors="surrogateescape")
-    old, new = urlsplit(url), urlsplit(target)
+    try:
+        target = quote(urljoin(url, location).partition("#")[0], safe=ALLOWED, errors="surrogateescape")
+        old, new = urlsplit(url), urlsplit(target)
+        origin_of(target)[1].encode("idna")
+    except ValueError as error:  # A host or a port that cannot be.
+        raise Malformed("a redirect to what is no URL") from error
     if new.path == old.path + "/":
         raise Folder
     if new.scheme not in ("http", "https") or not new.hostname:
