@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from types import SimpleNamespace
@@ -23,7 +24,10 @@ from remote_store import (
     PermissionDenied,
     PreconditionFailed,
     RemoteStoreError,
+    Store,
 )
+from remote_store.aio import AsyncHTTPBackend, AsyncStore
+from remote_store.backends import HTTPBackend
 
 CONTENT = bytes(range(256)) * 40
 
@@ -264,6 +268,67 @@ async def test_many_callers_share_a_store(web: Place) -> None:
     web.put("f", CONTENT)
     found = await asyncio.wait_for(asyncio.gather(*(web.view.read_bytes("f") for _ in range(256))), DEADLINE)
     assert found == [CONTENT] * 256
+
+
+async def test_who_waits_while_a_store_is_closed_is_told() -> None:
+    asked = asyncio.Queue[bytes]()
+
+    async def stall(request: asyncio.StreamReader, reply: asyncio.StreamWriter) -> None:
+        line = (await request.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]
+        if b"/f " in line:
+            head = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nAccept-Ranges: bytes\r\nContent-Length: 10\r\n\r\n'
+            reply.write(head + b"01234")
+        asked.put_nowait(line)
+        with contextlib.suppress(OSError):
+            await request.read()
+        reply.close()
+
+    server = await asyncio.start_server(stall, "127.0.0.1")
+    url = "http://{}:{}".format(*server.sockets[0].getsockname())
+    async with AsyncStore(AsyncHTTPBackend(url, timeout=DEADLINE * 2, retries=3)) as store:
+        file = await store.read_seekable("f")
+        assert await file.read(5) == b"01234"
+        waiting = [asyncio.ensure_future(call) for call in (file.read(5), store.read_bytes("g"), store.exists("g"))]
+        for _ in range(3):
+            await asyncio.wait_for(asked.get(), DEADLINE)
+        await store.aclose()
+        for one in waiting:
+            with pytest.raises(BackendUnavailable, match="closed"):
+                await asyncio.wait_for(one, DEADLINE)
+        with pytest.raises(BackendUnavailable, match="closed"):
+            await file.read(5)
+        await file.aclose()
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.full
+def test_closing_among_calls_raises_nothing_else(web_server: FileServer) -> None:
+    folder, over, odd = web_server.fresh_folder(), threading.Event(), list[BaseException]()
+    (folder / "f").write_bytes(CONTENT)
+    store = Store(HTTPBackend(f"{web_server.endpoint}/{folder.name}"))
+
+    def work() -> None:
+        while not over.is_set():
+            try:
+                assert store.read_bytes("f") == CONTENT
+                assert store.exists("f")
+            except BackendUnavailable as error:
+                if "closed" not in str(error):
+                    odd.append(error)
+            except BaseException as error:
+                odd.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in range(100):
+        store.exists("g") if _ % 2 else store.close()
+    over.set()
+    for thread in threads:
+        thread.join(DEADLINE)
+    store.close()
+    assert odd == []
 
 
 async def test_a_closed_store_opens_again(web_server: FileServer) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
 
 import aiohttp
 
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._errors import InvalidPath, NotFound, found_folder, unsupported
+from remote_store._errors import BackendUnavailable, InvalidPath, NotFound, closed, found_folder, unsupported
 from remote_store._models import FileInfo, FolderEntry, folder_entry
 from remote_store._paths import join, spellable
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Want
@@ -45,6 +46,9 @@ class HTTPDriver(Driver):
         session: sends the requests.
         name: of the backend.
         index: whether folders are listed by their pages.
+
+    Attributes:
+        readers: with an open reply.
     """
 
     profile = HTTP
@@ -57,6 +61,7 @@ class HTTPDriver(Driver):
         self._where = Site("", name, session.timeout, session.root)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heads = True
+        self.readers = WeakSet[HTTPReader]()
 
     # --- naming
 
@@ -86,9 +91,22 @@ class HTTPDriver(Driver):
 
     # --- requests
 
-    def errors(self, key: str) -> AbstractContextManager[None]:
-        """Maps what requests for a key raise."""
-        return service_errors(self._where, key)
+    @contextmanager
+    def errors(self, key: str, life: object = None) -> Iterator[None]:
+        """Maps what requests for a key raise; whatever it is where the store is closed meanwhile, that it is closed.
+
+        Args:
+            key: asked for.
+            life: of the session, to which the call belongs; None for the current one.
+        """
+        life = life or self.session.life
+        try:
+            with service_errors(self._where, key):
+                yield
+        except (BackendUnavailable, RuntimeError, AssertionError) as error:
+            if life is self.session.life:
+                raise
+            raise closed(key, self.name) from (error.__cause__ or error)
 
     async def send(
         self, key: str, method: str, url: str, headers: Mapping[str, str], good: Collection[int]
@@ -255,5 +273,8 @@ class HTTPDriver(Driver):
     # --- life
 
     async def close(self) -> None:
+        self.session.life = object()
+        for reader in list(self.readers):
+            await reader.end()
         await self.session.close(self.owned)
         self._loop = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from remote_store._errors import BackendUnavailable
+from remote_store._errors import BackendUnavailable, closed
 from remote_store.drivers.http.replies import Part, Version, bytes_range, is_encoded, length_of
 from remote_store.drivers.objects.wire import Malformed, replaced
 from remote_store.io.content import PART
@@ -43,6 +43,7 @@ class HTTPReader:
         self._place = start  # In the open body, at or before `at`.
         self._stop: int | None = None  # Where the open body ends, as far as the server told.
         self._resumes = driver.session.retries
+        self._life = driver.session.life
         self.seeks = False
 
     @property
@@ -58,10 +59,13 @@ class HTTPReader:
         headers = {"Range": bytes_range(self.at, self._end)} if ranged else {}
         if ranged and self._version and (condition := self._version.condition):
             headers["If-Range"] = condition
+        self._check_open()
         url = self._driver.session.url(self._key)
         reply = await self._driver.send(self._key, "GET", url, headers, (200, 206, 416) if ranged else (200,))
         self._reply = reply
+        self._driver.readers.add(self)
         try:
+            self._check_open()
             with self._driver.errors(self._key):
                 usable = self._take(reply, ranged)
         except BaseException:
@@ -142,6 +146,7 @@ class HTTPReader:
             data = await self._piece(size if self._place >= self.at else min(PART, self.at - self._place))
         except BackendUnavailable as error:
             await self.close()
+            self._check_open()
             lost = isinstance(error.__cause__, aiohttp.ClientError)
             if not (lost and self._resumes and self._version and self._version.condition):
                 raise
@@ -155,7 +160,7 @@ class HTTPReader:
         """The next bytes of the open body."""
         reply = self._reply
         assert reply is not None  # noqa: S101 (for type checkers)
-        with self._driver.errors(self._key):
+        with self._driver.errors(self._key, self._life):
             async with asyncio.timeout(self._driver.session.timeout):
                 data = await reply.content.read(size)
             if data:
@@ -190,3 +195,15 @@ class HTTPReader:
         if self._reply is not None:
             self._reply.close()
             self._reply = None
+            self._driver.readers.discard(self)
+
+    async def end(self) -> None:
+        """Let go of the connection while somebody may be waiting for content, who else would until the deadline."""
+        if self._reply is not None:
+            self._reply.close()
+            self._reply.content.set_exception(aiohttp.ClientConnectionError("the store was closed"))
+
+    def _check_open(self) -> None:
+        """Raise unless the store is as it was when this was made."""
+        if self._life is not self._driver.session.life:
+            raise closed(self._key, self._driver.name)

@@ -80,6 +80,7 @@ class Session:
     Attributes:
         connections: arguments of the connections of a filesystem that nobody else uses.
         headers: for the server of the root, beside those that the filesystem was given.
+        life: another object after each time it was closed.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Session:
         self._abroad: Any = None
         self._at_home: dict[str, Any] = {}
         self._opening = asyncio.Lock()
+        self.life = object()
 
     # --- life
 
@@ -148,6 +150,7 @@ class Session:
             self._at_home["cookies"] = cookies
 
     async def close(self, owned: bool) -> None:
+        self.life = object()
         for session in (self._home, self._abroad):
             if session is not None:
                 await session.close()
@@ -179,7 +182,7 @@ class Session:
             headers: beside those of the server of the root.
             good: statuses that are no error.
         """
-        tries = Tries(self.retries, self.timeout, Judge())
+        tries, life = Tries(self.retries, self.timeout, Judge()), self.life
         while True:
             try:
                 reply = await self._followed(method, url, headers)
@@ -189,7 +192,7 @@ class Session:
                 raise refused(reply.status, reply.headers)
             except Exception as error:
                 hide_secrets(error)
-                if isinstance(error, (Folder, Malformed)):
+                if isinstance(error, (Folder, Malformed)) or life is not self.life:
                     raise
                 await tries.again(error)
 
@@ -217,6 +220,8 @@ class Session:
         whole = {**own["headers"], "Accept-Encoding": "identity", **headers}
         more = {**self._anywhere, **own, "headers": whole, "allow_redirects": False}
         session = self._home if home else self._abroad
+        if session is None:
+            raise RuntimeError("the session was closed")
         reply: aiohttp.ClientResponse = await session.request(method, URL(url, encoded=True), **more)
         return reply
 
