@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import os
 import threading
+import zlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -158,6 +160,44 @@ async def test_what_is_no_gzip_is_an_error(web: Place) -> None:
     packed = Answer(200, b"no gzip", {"Content-Encoding": "gzip"})
     with web.server.hooked(instead(packed)), pytest.raises(BackendUnavailable):
         await web.view.read_bytes("f")
+
+
+RAW = zlib.compress(CONTENT)[2:-4]
+PACKINGS = {
+    "gzip": ("gzip", gzip.compress(CONTENT)),
+    "two of gzip": ("X-GZIP", gzip.compress(CONTENT[:9]) + gzip.compress(CONTENT[9:])),
+    "deflate": ("deflate", zlib.compress(CONTENT)),
+    "deflate without its frame": ("deflate", RAW),
+}
+
+
+@pytest.mark.parametrize("sized", [True, False])
+@pytest.mark.parametrize("packing", PACKINGS)
+async def test_what_comes_packed_is_unpacked_whole(web: Place, packing: str, sized: bool) -> None:
+    encoding, packed = PACKINGS[packing]
+    headers = {"Content-Encoding": encoding}
+    with web.server.hooked(instead(Answer(200, packed, headers, sized))):
+        assert await web.view.read_bytes("f") == CONTENT
+        assert await web.view.read_range("f", 5, 9) == CONTENT[5:9]
+    for cut_body in (packed[:-1], packed[: len(packed) // 2], b"" if not sized else packed[:1]):
+        with (
+            web.server.hooked(instead(Answer(200, cut_body, headers, sized))),
+            pytest.raises(BackendUnavailable),
+        ):
+            await web.view.read_bytes("f")
+    with web.server.hooked(instead(Answer(200, packed + b"more", headers, sized))), pytest.raises(BackendUnavailable):
+        await web.view.read_bytes("f")
+
+
+async def test_what_cannot_be_unpacked_is_an_error(web: Place) -> None:
+    for encoding in ("x-foo", "gzip, gzip", "br"):
+        with (
+            web.server.hooked(instead(Answer(200, b"packed", {"Content-Encoding": encoding}))),
+            pytest.raises(BackendUnavailable),
+        ):
+            await web.view.read_bytes("f")
+    with web.server.hooked(instead(Answer(200, b"", {"Content-Encoding": "gzip"}))):
+        assert await web.view.read_bytes("f") == b""
 
 
 # --- statuses

@@ -21,6 +21,7 @@ from remote_store.drivers.http.index import LONGEST, decoded, names_in
 from remote_store.drivers.http.reading import HTTPReader
 from remote_store.drivers.http.replies import Facts
 from remote_store.drivers.http.session import Session
+from remote_store.drivers.http.unpacking import content_of
 from remote_store.drivers.objects.seeking import Seeker
 from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.profiles import HTTP
@@ -260,9 +261,9 @@ class HTTPDriver(Driver):
                     raise Malformed("no page of links where a folder is to be listed")
                 if unquote(urlsplit(found).path) != unquote(urlsplit(url).path):  # As of a login.
                     raise Malformed("a redirect to another page where a folder is to be listed")
-                page = bytearray()
+                content, page = content_of(reply), bytearray()
                 async with asyncio.timeout(self.session.timeout):
-                    while data := await reply.content.read(PART):
+                    while data := await content.read(PART):
                         page += data
                         if len(page) > LONGEST:
                             raise Malformed("a page of links that is too long")

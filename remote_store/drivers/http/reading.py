@@ -12,6 +12,7 @@ import aiohttp
 
 from remote_store._errors import BackendUnavailable, closed
 from remote_store.drivers.http.replies import Part, Version, bytes_range, is_encoded, length_of
+from remote_store.drivers.http.unpacking import Content, content_of
 from remote_store.drivers.objects.wire import Malformed, replaced
 from remote_store.io.content import PART
 from remote_store.io.streams import before_start
@@ -40,6 +41,7 @@ class HTTPReader:
         self._version: Version | None = None
         self._ranges = True
         self._reply: aiohttp.ClientResponse | None = None
+        self._content: Content | None = None
         self._place = start  # In the open body, at or before `at`.
         self._stop: int | None = None  # Where the open body ends, as far as the server told.
         self._resumes = driver.session.retries
@@ -68,6 +70,7 @@ class HTTPReader:
             self._check_open()
             with self._driver.errors(self._key):
                 usable = self._take(reply, ranged)
+                self._content = content_of(reply) if usable else None
         except BaseException:
             await self.close()
             raise
@@ -158,11 +161,11 @@ class HTTPReader:
 
     async def _piece(self, size: int) -> bytes:
         """The next bytes of the open body."""
-        reply = self._reply
-        assert reply is not None  # noqa: S101 (for type checkers)
+        content = self._content
+        assert content is not None  # noqa: S101 (for type checkers)
         with self._driver.errors(self._key, self._life):
             async with asyncio.timeout(self._driver.session.timeout):
-                data = await reply.content.read(size)
+                data = await content.read(size)
             if data:
                 return data
             if self._stop is not None and self._place < self._stop:
@@ -194,7 +197,7 @@ class HTTPReader:
     async def close(self) -> None:
         if self._reply is not None:
             self._reply.close()
-            self._reply = None
+            self._reply = self._content = None
             self._driver.readers.discard(self)
 
     async def end(self) -> None:

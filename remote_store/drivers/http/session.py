@@ -128,6 +128,7 @@ class Session:
         common: dict[str, Any] = {
             "connector": shared.connector,
             "connector_owner": False,
+            "auto_decompress": False,
             # Told from the deadline of a call.
             "timeout": aiohttp.ClientTimeout(total=None, sock_connect=0.9 * self.timeout),
             **{name: fs.client_kwargs[name] for name in SESSION if name in fs.client_kwargs},
