@@ -22,6 +22,7 @@ from remote_store import (
     NotFound,
     PreconditionFailed,
 )
+from remote_store._models import UNKNOWN_TIME
 
 CONTENT = bytes(range(256)) * 40
 ODD = ["a b", "a#b", "a?b=c&d", "a%41", "%2e", "ü/𝄞", "a+b;c,d", "'\"<>", "~-_.!*()@:$", "d/e f/g#h"]
@@ -66,6 +67,12 @@ async def test_a_file_is_described(web: Place) -> None:
     assert info.content_type == "text/plain"
     assert info.etag
     assert '"' not in info.etag
+
+
+@pytest.mark.parametrize("time", ["Fri, 31 Dec 9999 23:59:59 -2300", "yesterday"])
+async def test_a_time_that_cannot_be_is_unknown(web: Place, time: str) -> None:
+    with web.server.hooked(instead(Answer(200, b"0123", {"Last-Modified": time}))):
+        assert (await web.view.get_file_info("f")).modified_at == UNKNOWN_TIME
 
 
 async def test_keys_are_literal(web: Place) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
 import os
 import threading
+import zlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 from helpers.deadline import DEADLINE
 from helpers.web import Place, web_view
 from servers.double_answers import HTML, Answer, CarryOut, Request
-from servers.double_faults import hang, instead, once, reset_before, when
+from servers.double_faults import hang, in_turn, instead, once, reset_before, when
 from servers.files import BEHAVIOURS, FileServer
 from servers.ports import free_port
 
@@ -23,7 +26,10 @@ from remote_store import (
     PermissionDenied,
     PreconditionFailed,
     RemoteStoreError,
+    Store,
 )
+from remote_store.aio import AsyncHTTPBackend, AsyncStore
+from remote_store.backends import HTTPBackend
 
 CONTENT = bytes(range(256)) * 40
 
@@ -73,6 +79,34 @@ async def test_a_file_that_changes_where_a_body_breaks_off_is_not_mixed(web: Pla
 
     with web.server.hooked(once(change)), pytest.raises(PreconditionFailed):
         await web.view.read_bytes("f")
+
+
+@pytest.mark.parametrize("validator", [{"ETag": '"1"'}, {"Last-Modified": "Sat, 28 Nov 2026 10:00:00 GMT"}])
+@pytest.mark.parametrize("status", [200, 206])
+async def test_what_follows_must_show_that_it_is_the_same(web: Place, validator: Any, status: int) -> None:
+    size, sent = 300_000, 100_000
+    begun = Answer(200, b"1" * size, validator, sent=sent)
+    part = {"Content-Range": f"bytes {sent}-{size - 1}/{size}"}
+    rest = Answer(status, b"2" * (size - sent if status == 206 else size), part if status == 206 else {})
+    for more in ({}, {"ETag": 'W/"1"'}):  # A weak one may be of any content that is much the same.
+        answers = in_turn(instead(begun), instead(rest._replace(headers={**rest.headers, **more})))
+        with web.server.hooked(answers), pytest.raises(PreconditionFailed):
+            await web.view.read_bytes("f")
+    same = rest._replace(headers={**rest.headers, **validator})
+    with web.server.hooked(in_turn(instead(begun), instead(same))):
+        assert (await web.view.read_bytes("f"))[sent:] == b"2" * (size - sent)
+
+
+@pytest.mark.parametrize("sized", [True, False])
+async def test_a_part_of_a_file_of_unknown_size_is_not_taken_for_its_rest(web: Place, sized: bool) -> None:
+    web.put("f", CONTENT)
+    part = Answer(206, CONTENT[5:10] + b"more" * (not sized), {"Content-Range": "bytes 5-9/*"}, sized)
+    with web.server.hooked(once(instead(part))):
+        assert b"".join([chunk async for chunk in web.view.read("f", start=5)]) == CONTENT[5:]
+    with web.server.hooked(instead(part)), pytest.raises(BackendUnavailable):
+        _ = [chunk async for chunk in web.view.read("f", start=5)]
+    with web.server.hooked(instead(part)):
+        assert await web.view.read_range("f", 5, 10) == CONTENT[5:10]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +160,44 @@ async def test_what_is_no_gzip_is_an_error(web: Place) -> None:
     packed = Answer(200, b"no gzip", {"Content-Encoding": "gzip"})
     with web.server.hooked(instead(packed)), pytest.raises(BackendUnavailable):
         await web.view.read_bytes("f")
+
+
+RAW = zlib.compress(CONTENT)[2:-4]
+PACKINGS = {
+    "gzip": ("gzip", gzip.compress(CONTENT)),
+    "two of gzip": ("X-GZIP", gzip.compress(CONTENT[:9]) + gzip.compress(CONTENT[9:])),
+    "deflate": ("deflate", zlib.compress(CONTENT)),
+    "deflate without its frame": ("deflate", RAW),
+}
+
+
+@pytest.mark.parametrize("sized", [True, False])
+@pytest.mark.parametrize("packing", PACKINGS)
+async def test_what_comes_packed_is_unpacked_whole(web: Place, packing: str, sized: bool) -> None:
+    encoding, packed = PACKINGS[packing]
+    headers = {"Content-Encoding": encoding}
+    with web.server.hooked(instead(Answer(200, packed, headers, sized))):
+        assert await web.view.read_bytes("f") == CONTENT
+        assert await web.view.read_range("f", 5, 9) == CONTENT[5:9]
+    for cut_body in (packed[:-1], packed[: len(packed) // 2], b"" if not sized else packed[:1]):
+        with (
+            web.server.hooked(instead(Answer(200, cut_body, headers, sized))),
+            pytest.raises(BackendUnavailable),
+        ):
+            await web.view.read_bytes("f")
+    with web.server.hooked(instead(Answer(200, packed + b"more", headers, sized))), pytest.raises(BackendUnavailable):
+        await web.view.read_bytes("f")
+
+
+async def test_what_cannot_be_unpacked_is_an_error(web: Place) -> None:
+    for encoding in ("x-foo", "gzip, gzip", "br"):
+        with (
+            web.server.hooked(instead(Answer(200, b"packed", {"Content-Encoding": encoding}))),
+            pytest.raises(BackendUnavailable),
+        ):
+            await web.view.read_bytes("f")
+    with web.server.hooked(instead(Answer(200, b"", {"Content-Encoding": "gzip"}))):
+        assert await web.view.read_bytes("f") == b""
 
 
 # --- statuses
@@ -236,6 +308,67 @@ async def test_many_callers_share_a_store(web: Place) -> None:
     web.put("f", CONTENT)
     found = await asyncio.wait_for(asyncio.gather(*(web.view.read_bytes("f") for _ in range(256))), DEADLINE)
     assert found == [CONTENT] * 256
+
+
+async def test_who_waits_while_a_store_is_closed_is_told() -> None:
+    asked = asyncio.Queue[bytes]()
+
+    async def stall(request: asyncio.StreamReader, reply: asyncio.StreamWriter) -> None:
+        line = (await request.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]
+        if b"/f " in line:
+            head = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nAccept-Ranges: bytes\r\nContent-Length: 10\r\n\r\n'
+            reply.write(head + b"01234")
+        asked.put_nowait(line)
+        with contextlib.suppress(OSError):
+            await request.read()
+        reply.close()
+
+    server = await asyncio.start_server(stall, "127.0.0.1")
+    url = "http://{}:{}".format(*server.sockets[0].getsockname())
+    async with AsyncStore(AsyncHTTPBackend(url, timeout=DEADLINE * 2, retries=3)) as store:
+        file = await store.read_seekable("f")
+        assert await file.read(5) == b"01234"
+        waiting = [asyncio.ensure_future(call) for call in (file.read(5), store.read_bytes("g"), store.exists("g"))]
+        for _ in range(3):
+            await asyncio.wait_for(asked.get(), DEADLINE)
+        await store.aclose()
+        for one in waiting:
+            with pytest.raises(BackendUnavailable, match="closed"):
+                await asyncio.wait_for(one, DEADLINE)
+        with pytest.raises(BackendUnavailable, match="closed"):
+            await file.read(5)
+        await file.aclose()
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.full
+def test_closing_among_calls_raises_nothing_else(web_server: FileServer) -> None:
+    folder, over, odd = web_server.fresh_folder(), threading.Event(), list[BaseException]()
+    (folder / "f").write_bytes(CONTENT)
+    store = Store(HTTPBackend(f"{web_server.endpoint}/{folder.name}"))
+
+    def work() -> None:
+        while not over.is_set():
+            try:
+                assert store.read_bytes("f") == CONTENT
+                assert store.exists("f")
+            except BackendUnavailable as error:
+                if "closed" not in str(error):
+                    odd.append(error)
+            except BaseException as error:
+                odd.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in range(100):
+        store.exists("g") if _ % 2 else store.close()
+    over.set()
+    for thread in threads:
+        thread.join(DEADLINE)
+    store.close()
+    assert odd == []
 
 
 async def test_a_closed_store_opens_again(web_server: FileServer) -> None:

@@ -11,13 +11,14 @@ import pytest
 from helpers.deadline import DEADLINE
 from helpers.web import Place, web_view
 from servers.double_answers import HTML, Answer
-from servers.double_faults import instead, when
+from servers.double_faults import instead, once, when
 from servers.files import FileServer, plain_server
 
 from remote_store import BackendUnavailable, Capability, PermissionDenied, Store
 from remote_store.backends import HTTPBackend
 from remote_store.certify import certify
 from remote_store.drivers.http.index import names_in
+from remote_store.drivers.objects.wire import Malformed
 
 NGINX = """<html><head><title>Index of /d/</title></head><body><h1>Index of /d/</h1><hr><pre><a href="../">../</a>
 <a href="sub/">sub/</a>                27-Nov-2026 10:00       -
@@ -54,6 +55,35 @@ def test_names_that_no_path_spells_are_marked() -> None:
     assert names_in(page, "http://h/") == {"/a/b": False, "/a\\b": False, "\udcff": False, "<&": False}
 
 
+@pytest.mark.parametrize("hostile", ["<a x=", "<!--", "<![", "<a href='", "<a ", "<script>", "<a b='\"", "<a href=&#"])
+def test_hostile_pages_take_no_longer_than_others(hostile: str) -> None:
+    """Time that grows with the square of the length would be hours here."""
+    assert len(names_in(hostile * 1_000_000, "http://h/")) <= 1
+
+
+def test_what_looks_like_a_link_is_none() -> None:
+    page = """<!-- <a href="a"> --><script>"<a href='b'>"</script><img alt="<a href='c'>"><abbr href="d">
+    <a title='"' data-href="e" HREF = f x="<a href='g'>" href="h">f</a><a href="i&amp;j">i</a><!--><a href=k>k</a>"""
+    assert names_in(page, "http://h/") == {"f": False, "i&j": False, "k": False}
+
+
+def test_too_many_links_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remote_store.drivers.http.index.MOST", 9)
+    with pytest.raises(Malformed):
+        names_in("<a href=./f>" * 10, "http://h/")
+    assert names_in("<a href=./f>" * 9 + "<a href=f>" * 9, "http://h/") == {"f": False}
+
+
+async def test_odd_pages_break_nothing(web: Place) -> None:
+    web.put("f", b"1")
+    digits = "9" * 5000
+    for charset in ("idna", "punycode", "zlib", "no-such"):
+        headers = {"Content-Type": f"text/html; charset={charset}"}
+        page = Answer(200, f"<![<a href='f'>f</a><a href='&#{digits};'>g</a>".encode(), headers)
+        with web.server.hooked(when(instead(page), "GET")):
+            assert await listing(web) == [("f", 1)]
+
+
 async def listing(place: Place, **options: object) -> list[tuple[str, int]]:
     url = f"{place.server.endpoint}/{place.folder.name}"
     async with web_view("async", url, index=True) as view:
@@ -87,6 +117,26 @@ async def test_what_is_no_page_of_links_is_no_empty_folder(web: Place) -> None:
         await listing(web)
     with web.server.hooked(instead(Answer(404, b"", HTML))):
         assert await listing(web) == []
+
+
+async def test_names_that_no_path_spells_are_not_asked_for(web: Place) -> None:
+    for link in ("%2e%2e", "%2e%2e/", "%2e", "%2e/", "a%00b", "a%00b/", "a%2fb", "a%5cb"):
+        page = Answer(200, f'<a href="{link}">1</a>'.encode(), HTML)
+        web.server.forget()
+        with web.server.hooked(when(instead(page), "GET")), pytest.warns(UserWarning, match="no RemotePath can spell"):
+            assert await listing(web, recursive=True) == []
+        assert len(web.server.requests) == 1
+
+
+async def test_a_folder_that_leads_to_another_page_is_not_listed(web: Place) -> None:
+    login = f"/{web.folder.name}/login/"
+    web.put("login/help", b"1")
+    for location in (login, f"{web.server.endpoint}{login}", "login/"):
+        away = instead(Answer(302, headers={"Location": location}))
+        with web.server.hooked(once(away)), pytest.raises(BackendUnavailable):
+            await listing(web, recursive=True)
+    with web.server.hooked(once(instead(Answer(302, headers={"Location": "?session=1"})))):
+        assert await listing(web, recursive=True) == [("login/help", 1)]
 
 
 async def test_a_link_to_nothing_is_no_file(web: Place) -> None:

@@ -86,6 +86,24 @@ async def test_a_redirect_on_one_server_keeps_them(web: Place) -> None:
             assert web.server.asked[-1].headers["Authorization"] == "Bearer t"
 
 
+async def test_a_redirect_back_from_another_server_is_without_them(web: Place, other: FileServer) -> None:
+    web.put("g", b"own")
+    own = f"{web.server.endpoint}/{web.folder.name}"
+    options = {"token": "t", "headers": {"X-Api-Key": "k"}, "client_kwargs": {"cookies": {"c": "d"}}}
+    async for view in both(own, **options):
+        away, back = when(instead(to(f"{other.endpoint}/f")), part="/f"), when(instead(to(f"{own}/g")))
+        with web.server.hooked(away), other.hooked(back):
+            assert await view.read_bytes("f") == b"own"
+        assert not {"Authorization", "X-Api-Key", "Cookie"} & set(web.server.asked[-1].headers)
+
+
+@pytest.mark.parametrize("location", ["http://h:99999/", "http://[bad/x", "http://h:-1/", "http://a..b/", "http://²/"])
+async def test_a_redirect_to_what_is_no_url_is_an_error(web: Place, location: str) -> None:
+    for call in (web.view.read_bytes, web.view.exists):
+        with web.server.hooked(instead(to(location))), pytest.raises(BackendUnavailable):
+            await call("f")
+
+
 async def test_redirects_end(web: Place) -> None:
     with web.server.hooked(instead(to("/round"))), pytest.raises(BackendUnavailable, match="more than 5 redirects"):
         await web.view.read_bytes("f")

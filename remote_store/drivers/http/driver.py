@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
 
 import aiohttp
 
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._errors import InvalidPath, NotFound, found_folder, unsupported
+from remote_store._errors import BackendUnavailable, InvalidPath, NotFound, closed, found_folder, unsupported
 from remote_store._models import FileInfo, FolderEntry, folder_entry
-from remote_store._paths import join
+from remote_store._paths import join, spellable
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Want
 from remote_store.drivers.http.errors import Folder, Site, service_errors
-from remote_store.drivers.http.index import LONGEST, names_in
+from remote_store.drivers.http.index import LONGEST, decoded, names_in
 from remote_store.drivers.http.reading import HTTPReader
 from remote_store.drivers.http.replies import Facts
 from remote_store.drivers.http.session import Session
+from remote_store.drivers.http.unpacking import content_of
 from remote_store.drivers.objects.seeking import Seeker
 from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.profiles import HTTP
@@ -45,6 +47,9 @@ class HTTPDriver(Driver):
         session: sends the requests.
         name: of the backend.
         index: whether folders are listed by their pages.
+
+    Attributes:
+        readers: with an open reply.
     """
 
     profile = HTTP
@@ -57,6 +62,7 @@ class HTTPDriver(Driver):
         self._where = Site("", name, session.timeout, session.root)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heads = True
+        self.readers = WeakSet[HTTPReader]()
 
     # --- naming
 
@@ -86,9 +92,22 @@ class HTTPDriver(Driver):
 
     # --- requests
 
-    def errors(self, key: str) -> AbstractContextManager[None]:
-        """Maps what requests for a key raise."""
-        return service_errors(self._where, key)
+    @contextmanager
+    def errors(self, key: str, life: object = None) -> Iterator[None]:
+        """Maps what requests for a key raise; whatever it is where the store is closed meanwhile, that it is closed.
+
+        Args:
+            key: asked for.
+            life: of the session, to which the call belongs; None for the current one.
+        """
+        life = life or self.session.life
+        try:
+            with service_errors(self._where, key):
+                yield
+        except (BackendUnavailable, RuntimeError, AssertionError) as error:
+            if life is self.session.life:
+                raise
+            raise closed(key, self.name) from (error.__cause__ or error)
 
     async def send(
         self, key: str, method: str, url: str, headers: Mapping[str, str], good: Collection[int]
@@ -223,7 +242,7 @@ class HTTPDriver(Driver):
             names = await self._names(folder)
         except NotFound:
             return []
-        asked = {name for name, is_folder in names.items() if not (is_folder or name.startswith("/"))}
+        asked = {name for name, is_folder in names.items() if not is_folder and spellable(name)}
         entries: list[tuple[str, FileInfo | FolderEntry]]
         entries = [(name, folder_entry(join(folder, name))) for name in names if name not in asked]
         files = sorted(asked) if want != "folders" else []
@@ -237,23 +256,26 @@ class HTTPDriver(Driver):
         url = self.session.url(folder, "/")
         async with await self.send(folder, "GET", url, {}, (200,)) as reply:
             with self.errors(folder or "."):
-                if "html" not in reply.content_type or not self.session.is_home(str(reply.url)):
+                found = str(reply.url).partition("?")[0]
+                if "html" not in reply.content_type or not self.session.is_home(found):
                     raise Malformed("no page of links where a folder is to be listed")
-                page = bytearray()
+                if unquote(urlsplit(found).path) != unquote(urlsplit(url).path):  # As of a login.
+                    raise Malformed("a redirect to another page where a folder is to be listed")
+                content, page = content_of(reply), bytearray()
                 async with asyncio.timeout(self.session.timeout):
-                    while data := await reply.content.read(PART):
+                    while data := await content.read(PART):
                         page += data
                         if len(page) > LONGEST:
                             raise Malformed("a page of links that is too long")
-                charset = reply.charset or "utf-8"
-                try:
-                    text = page.decode(charset, "replace")
-                except LookupError:
-                    text = page.decode("utf-8", "replace")
-                return names_in(text, str(reply.url).partition("?")[0])
+                    # Long pages take a while, in which the loop has others to serve.
+                    text = await asyncio.to_thread(decoded, bytes(page), reply.charset)
+                    return await asyncio.to_thread(names_in, text, found)
 
     # --- life
 
     async def close(self) -> None:
+        self.session.life = object()
+        for reader in list(self.readers):
+            await reader.end()
         await self.session.close(self.owned)
         self._loop = None

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from remote_store._errors import BackendUnavailable
+from remote_store._errors import BackendUnavailable, closed
 from remote_store.drivers.http.replies import Part, Version, bytes_range, is_encoded, length_of
+from remote_store.drivers.http.unpacking import Content, content_of
 from remote_store.drivers.objects.wire import Malformed, replaced
 from remote_store.io.content import PART
 from remote_store.io.streams import before_start
@@ -40,9 +41,11 @@ class HTTPReader:
         self._version: Version | None = None
         self._ranges = True
         self._reply: aiohttp.ClientResponse | None = None
+        self._content: Content | None = None
         self._place = start  # In the open body, at or before `at`.
         self._stop: int | None = None  # Where the open body ends, as far as the server told.
         self._resumes = driver.session.retries
+        self._life = driver.session.life
         self.seeks = False
 
     @property
@@ -58,12 +61,16 @@ class HTTPReader:
         headers = {"Range": bytes_range(self.at, self._end)} if ranged else {}
         if ranged and self._version and (condition := self._version.condition):
             headers["If-Range"] = condition
+        self._check_open()
         url = self._driver.session.url(self._key)
         reply = await self._driver.send(self._key, "GET", url, headers, (200, 206, 416) if ranged else (200,))
         self._reply = reply
+        self._driver.readers.add(self)
         try:
+            self._check_open()
             with self._driver.errors(self._key):
                 usable = self._take(reply, ranged)
+                self._content = content_of(reply) if usable else None
         except BaseException:
             await self.close()
             raise
@@ -83,7 +90,7 @@ class HTTPReader:
                     raise Malformed("a range is refused that the file has")
             return False
         version = Version.of(reply.headers)
-        if self._version is not None and self._version.differs(version):
+        if self._version is not None and not self._version.admits(version):
             raise replaced("read", self._key, self._driver.name)
         self._version = self._version or version
         self.seeks = reply.headers.get("Accept-Ranges", "").strip().lower() == "bytes" and bool(version.condition)
@@ -91,10 +98,14 @@ class HTTPReader:
             self._ranges = self.seeks = False
             self._place, self._stop = 0, None
             return not ranged or reply.status == 200
-        self._take_part(reply) if reply.status == 206 else self._take_whole(reply)
+        if reply.status == 206:
+            return self._take_part(reply)
+        self._place, self._stop = 0, length_of(reply.headers)
+        if self._stop is not None:
+            self._is(self._stop)
         return True
 
-    def _take_part(self, reply: aiohttp.ClientResponse) -> None:
+    def _take_part(self, reply: aiohttp.ClientResponse) -> bool:
         part = Part.of(reply.headers)
         if part is None:
             raise Malformed("a part without Content-Range")
@@ -104,11 +115,7 @@ class HTTPReader:
         self._place, self._stop = self.at, part.last + 1
         if length_of(reply.headers) not in (None, self._stop - self._place):
             raise Malformed("a part of another length than its range")
-
-    def _take_whole(self, reply: aiohttp.ClientResponse) -> None:
-        self._place, self._stop = 0, length_of(reply.headers)
-        if self._stop is not None:
-            self._is(self._stop)
+        return part.tells_end(self._end)
 
     def _is(self, size: int) -> None:
         """Note the size of the file, which cannot change."""
@@ -142,6 +149,7 @@ class HTTPReader:
             data = await self._piece(size if self._place >= self.at else min(PART, self.at - self._place))
         except BackendUnavailable as error:
             await self.close()
+            self._check_open()
             lost = isinstance(error.__cause__, aiohttp.ClientError)
             if not (lost and self._resumes and self._version and self._version.condition):
                 raise
@@ -153,11 +161,11 @@ class HTTPReader:
 
     async def _piece(self, size: int) -> bytes:
         """The next bytes of the open body."""
-        reply = self._reply
-        assert reply is not None  # noqa: S101 (for type checkers)
-        with self._driver.errors(self._key):
+        content = self._content
+        assert content is not None  # noqa: S101 (for type checkers)
+        with self._driver.errors(self._key, self._life):
             async with asyncio.timeout(self._driver.session.timeout):
-                data = await reply.content.read(size)
+                data = await content.read(size)
             if data:
                 return data
             if self._stop is not None and self._place < self._stop:
@@ -189,4 +197,16 @@ class HTTPReader:
     async def close(self) -> None:
         if self._reply is not None:
             self._reply.close()
-            self._reply = None
+            self._reply = self._content = None
+            self._driver.readers.discard(self)
+
+    async def end(self) -> None:
+        """Let go of the connection while somebody may be waiting for content, who else would until the deadline."""
+        if self._reply is not None:
+            self._reply.close()
+            self._reply.content.set_exception(aiohttp.ClientConnectionError("the store was closed"))
+
+    def _check_open(self) -> None:
+        """Raise unless the store is as it was when this was made."""
+        if self._life is not self._driver.session.life:
+            raise closed(self._key, self._driver.name)

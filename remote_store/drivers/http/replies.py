@@ -37,9 +37,14 @@ class Version(NamedTuple):
         """What `If-Range` takes: a strong etag, or else the time; `""` where there is neither."""
         return self.etag if self.etag.startswith('"') else self.modified
 
-    def differs(self, other: Version) -> bool:
-        """Whether the other certainly is of another content."""
-        return any(one and two and one != two for one, two in zip(self, other, strict=True))
+    def admits(self, other: Version) -> bool:
+        """Whether a later reply with the other may be of the same content; where there is a condition, it must show it.
+
+        Servers that forget `If-Range` would else mix two contents.
+        """
+        if any(one and two and one != two for one, two in zip(self, other, strict=True)):
+            return False
+        return not self.condition or self.condition in other
 
 
 class Part(NamedTuple):
@@ -69,6 +74,10 @@ class Part(NamedTuple):
         asked = [one - 1 for one in (end, self.size) if one is not None]
         if self.first != start or self.last < start or (asked and self.last != min(asked)):
             raise Malformed("another range than was asked for")
+
+    def tells_end(self, end: int | None) -> bool:
+        """Whether what follows after this is known, where `end` was asked for: else it may be a piece of the rest."""
+        return end is not None or self.size is not None
 
 
 def is_encoded(headers: Mapping[str, str]) -> bool:
@@ -111,6 +120,6 @@ class Facts(NamedTuple):
         """The same as a `FileInfo`."""
         etag, modified = Version.of(self.headers)
         time = UNKNOWN_TIME
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, OverflowError):
             time = parsedate_to_datetime(modified).astimezone(dt.UTC)
         return file_info(key, size, time, etag.replace('"', "") or None, self.headers.get("Content-Type") or None)

@@ -80,6 +80,7 @@ class Session:
     Attributes:
         connections: arguments of the connections of a filesystem that nobody else uses.
         headers: for the server of the root, beside those that the filesystem was given.
+        life: another object after each time it was closed.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Session:
         self._abroad: Any = None
         self._at_home: dict[str, Any] = {}
         self._opening = asyncio.Lock()
+        self.life = object()
 
     # --- life
 
@@ -126,6 +128,7 @@ class Session:
         common: dict[str, Any] = {
             "connector": shared.connector,
             "connector_owner": False,
+            "auto_decompress": False,
             # Told from the deadline of a call.
             "timeout": aiohttp.ClientTimeout(total=None, sock_connect=0.9 * self.timeout),
             **{name: fs.client_kwargs[name] for name in SESSION if name in fs.client_kwargs},
@@ -148,6 +151,7 @@ class Session:
             self._at_home["cookies"] = cookies
 
     async def close(self, owned: bool) -> None:
+        self.life = object()
         for session in (self._home, self._abroad):
             if session is not None:
                 await session.close()
@@ -179,7 +183,7 @@ class Session:
             headers: beside those of the server of the root.
             good: statuses that are no error.
         """
-        tries = Tries(self.retries, self.timeout, Judge())
+        tries, life = Tries(self.retries, self.timeout, Judge()), self.life
         while True:
             try:
                 reply = await self._followed(method, url, headers)
@@ -189,27 +193,36 @@ class Session:
                 raise refused(reply.status, reply.headers)
             except Exception as error:
                 hide_secrets(error)
-                if isinstance(error, (Folder, Malformed)):
+                if isinstance(error, (Folder, Malformed)) or life is not self.life:
                     raise
                 await tries.again(error)
 
     async def _followed(self, method: str, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """The first answer that leads nowhere else."""
-        for _ in range(MOST_REDIRECTS + 1):
-            reply = await self._ask(method, url, headers)
+        home = True
+        for hop in range(MOST_REDIRECTS + 1):
+            # Others who lead back here are not to have what only we may ask for.
+            home = home and self.is_home(url)
+            try:
+                reply = await self._ask(method, url, headers, home)
+            except ValueError as error:
+                if hop == 0 or isinstance(error, aiohttp.ClientError):
+                    raise
+                raise Malformed("a redirect to what is no URL") from error
             if reply.status not in REDIRECTS:
                 return reply
             reply.release()
             url = _target(url, reply.headers.get("Location", ""))
         raise Malformed(f"more than {MOST_REDIRECTS} redirects")
 
-    async def _ask(self, method: str, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        home = self.is_home(url)
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], home: bool) -> aiohttp.ClientResponse:
         own = self._at_home if home else {"headers": {}}
         # Of compressed content neither a size nor a range could be told.
         whole = {**own["headers"], "Accept-Encoding": "identity", **headers}
         more = {**self._anywhere, **own, "headers": whole, "allow_redirects": False}
         session = self._home if home else self._abroad
+        if session is None:
+            raise RuntimeError("the session was closed")
         reply: aiohttp.ClientResponse = await session.request(method, URL(url, encoded=True), **more)
         return reply
 
@@ -223,8 +236,12 @@ def _target(url: str, location: str) -> str:
     """
     if not location:
         raise Malformed("a redirect without Location")
-    target = quote(urljoin(url, location).partition("#")[0], safe=ALLOWED, errors="surrogateescape")
-    old, new = urlsplit(url), urlsplit(target)
+    try:
+        target = quote(urljoin(url, location).partition("#")[0], safe=ALLOWED, errors="surrogateescape")
+        old, new = urlsplit(url), urlsplit(target)
+        origin_of(target)[1].encode("idna")
+    except ValueError as error:  # A host or a port that cannot be.
+        raise Malformed("a redirect to what is no URL") from error
     if new.path == old.path + "/":
         raise Folder
     if new.scheme not in ("http", "https") or not new.hostname:
