@@ -6,10 +6,19 @@ from typing import TYPE_CHECKING
 
 from asyncssh import SFTPError
 
-from remote_store._errors import RemoteStoreError, file_missing, target_exists
-from remote_store.drivers.sftp.channel import Channel, done
-from remote_store.drivers.sftp.errors import FAILURE
-from remote_store.drivers.sftp.packets import HARDLINK, NO_ATTRIBUTES, POSIX_RENAME, STATVFS, Ask, Attributes, space_in
+from remote_store._errors import RemoteStoreError, file_missing, source_changed, target_exists
+from remote_store.drivers.sftp.channel import Channel
+from remote_store.drivers.sftp.errors import FAILURE, MISSING
+from remote_store.drivers.sftp.packets import (
+    HARDLINK,
+    NO_ATTRIBUTES,
+    POSIX_RENAME,
+    STATVFS,
+    Answer,
+    Ask,
+    Attributes,
+    space_in,
+)
 from remote_store.drivers.sftp.places import Place, parents
 from remote_store.drivers.sftp.writing import sync_folder
 
@@ -32,22 +41,50 @@ async def rename(driver: SFTPDriver, channel: Channel, source: Place, target: Pl
         above = parents(driver.root, target)
         making = [channel.ask_path(Ask.MKDIR, folder, NO_ATTRIBUTES) for folder in above]
         renaming = channel.ask_extended(HARDLINK if links else POSIX_RENAME, source.path, target.path)
-        looking = channel.ask_path(Ask.LSTAT, source.path)
-        *made, renamed, still = await channel.answers(*making, renaming, looking)
+        looking = [channel.ask_path(Ask.LSTAT, place.path) for place in (source, target)] if links else []
+        answers = await channel.answers(*making, renaming, *looking)
+        renamed = answers[len(above)]
+        emptied = [folder for folder, answer in zip(above, answers, strict=False) if answer is None]
         if isinstance(renamed, SFTPError):
             elsewhere = renamed.code == FAILURE and await _is_elsewhere(channel, source.path, target.path)
-            emptied = [folder for folder, answer in zip(above, made, strict=True) if answer is None]
-            await channel.answers(*(channel.ask_path(Ask.RMDIR, folder) for folder in reversed(emptied)))
+            await _undo(channel, emptied)
             if elsewhere:
                 return False
             raise renamed
-        # A rename between two names of one file does nothing (POSIX).
-        if links or isinstance(still, Attributes):
-            done(await channel.answer(channel.ask_path(Ask.REMOVE, source.path)))
+        if links:
+            still, placed = answers[-2:]
+            wrong = await _drop_old_name(driver, channel, source, target, still, placed)
+            if wrong is not None:
+                await _undo(channel, emptied, target if placed in (still, source.entry) else None)
+                raise wrong
+        # A rename between two names of one file does nothing (POSIX), and what is at the old name may be a new file.
         if driver.durable:
             await sync_folder(channel, target.path)
             await sync_folder(channel, source.path)
     return True
+
+
+async def _drop_old_name(
+    driver: SFTPDriver, channel: Channel, source: Place, target: Place, still: Answer, placed: Answer
+) -> Exception | None:
+    """Delete the old name of a file that has got a new one; what is wrong where it cannot be deleted.
+
+    Of two that move a file at once, one finds the old name gone. A new file of others at that name is kept, as far as
+    size, time, mode and owner tell it from the old one.
+    """
+    if isinstance(still, Attributes):
+        if still != placed:
+            return source_changed(source.key, target.key, driver.name)
+        still = await channel.answer(channel.ask_path(Ask.REMOVE, source.path))
+    if isinstance(still, SFTPError):
+        return file_missing(source.key, driver.name) if still.code in MISSING else still
+    return None
+
+
+async def _undo(channel: Channel, folders: list[bytes], target: Place | None = None) -> None:
+    """Delete the new name of a file that still has, or had, another one, and the folders that were made for it."""
+    undoing = [channel.ask_path(Ask.REMOVE, target.path)] if target else []
+    await channel.answers(*undoing, *(channel.ask_path(Ask.RMDIR, folder) for folder in reversed(folders)))
 
 
 async def _is_elsewhere(channel: Channel, *paths: bytes) -> bool:

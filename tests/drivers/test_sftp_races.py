@@ -1,0 +1,127 @@
+"""What others do on an SFTP server between two requests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sshfs")
+
+import asyncssh
+from servers.sftp import PASSWORD, USER, SFTPServer, serve
+
+from remote_store import NotFound, PreconditionFailed
+from remote_store.aio import AsyncSFTPBackend, AsyncStore
+
+OLD, NEW = b"old", b"a new file"
+
+
+class Meddled(asyncssh.SFTPServer):
+    """A server on which others do something before or after a request.
+
+    Attributes:
+        before, after: what they do about a request of a name.
+    """
+
+    before: dict[str, Callable[[], object]] = {}  # noqa: RUF012 (of all clients)
+    after: dict[str, Callable[[], object]] = {}  # noqa: RUF012
+
+    def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+        self._meddled("posix_rename", super().posix_rename, oldpath, newpath)
+
+    def link(self, oldpath: bytes, newpath: bytes) -> None:
+        self._meddled("link " + os.path.basename(newpath).decode(), super().link, oldpath, newpath)
+
+    def remove(self, path: bytes) -> None:
+        self._meddled("remove " + os.path.basename(path).decode(), super().remove, path)
+
+    def _meddled(self, name: str, work: Callable[..., Any], *paths: bytes) -> None:
+        self.before.pop(name, lambda: None)()
+        try:
+            work(*paths)
+        finally:
+            self.after.pop(name, lambda: None)()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SFTPServer]:
+    (tmp_path / "served/data").mkdir(parents=True)
+    with serve(str(tmp_path / "served"), lambda channel, folder: Meddled(channel, chroot=folder.encode())) as server:
+        yield server
+    Meddled.before.clear()
+    Meddled.after.clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "served/data"
+
+
+@asynccontextmanager
+async def opened(server: SFTPServer, **options: Any) -> AsyncIterator[AsyncStore]:
+    login = {
+        "username": USER,
+        "password": PASSWORD,
+        "known_hosts": None,
+        "client_keys": None,
+        "agent": False,
+        **options,
+    }
+    async with AsyncStore(AsyncSFTPBackend("127.0.0.1", "/data", port=server.port, ssh_config=None, **login)) as store:
+        yield store
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# --- moves
+
+
+async def test_a_new_file_at_the_old_name_outlasts_a_move_that_may_replace(server: SFTPServer, folder: Path) -> None:
+    async with opened(server) as store:
+        await store.write("f", OLD)
+        Meddled.after["posix_rename"] = lambda: (folder / "f").write_bytes(NEW)
+        await store.move("f", "g", overwrite=True)
+    assert contents(folder) == {"f": NEW, "g": OLD}
+
+
+async def test_a_new_file_at_the_old_name_outlasts_a_move_that_must_not_replace(
+    server: SFTPServer, folder: Path
+) -> None:
+    def replace() -> None:
+        (folder / "x").write_bytes(NEW)
+        (folder / "x").rename(folder / "f")
+
+    async with opened(server) as store:
+        await store.write("f", OLD)
+        Meddled.after["link g"] = replace
+        with pytest.raises(PreconditionFailed, match="not deleted"):
+            await store.move("f", "d/g")
+    assert contents(folder) == {"f": NEW}
+    assert not (folder / "d").exists()
+
+
+@pytest.mark.parametrize("when", ["link g", "remove f"])
+async def test_of_two_movers_the_second_is_told_and_leaves_nothing(server: SFTPServer, folder: Path, when: str) -> None:
+    async with opened(server) as store:
+        await store.write("f", OLD)
+        meddling = Meddled.after if when == "link g" else Meddled.before
+        meddling[when] = lambda: (folder / "f").rename(folder / "other")
+        with pytest.raises(NotFound):
+            await store.move("f", "d/g")
+    assert contents(folder) == {"other": OLD}
+    assert not (folder / "d").exists()
+
+
+async def test_what_is_at_the_name_when_it_is_linked_is_moved(server: SFTPServer, folder: Path) -> None:
+    async with opened(server) as store:
+        await store.write("f", OLD)
+        Meddled.before["link g"] = lambda: (folder / "f").write_bytes(NEW)
+        await store.move("f", "g")
+    assert contents(folder) == {"g": NEW}
