@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import pytest
 pytest.importorskip("sshfs")
 
 import asyncssh
+from asyncssh.packet import SSHPacket
+from asyncssh.sftp import SFTPServerHandler
+from helpers.deadline import DEADLINE
 from servers.sftp import PASSWORD, USER, SFTPServer, serve
 
-from remote_store import NotFound, PreconditionFailed
+from remote_store import AlreadyExists, BackendUnavailable, NotFound, PreconditionFailed
 from remote_store.aio import AsyncSFTPBackend, AsyncStore
 
 OLD, NEW = b"old", b"a new file"
@@ -125,3 +129,41 @@ async def test_what_is_at_the_name_when_it_is_linked_is_moved(server: SFTPServer
         Meddled.before["link g"] = lambda: (folder / "f").write_bytes(NEW)
         await store.move("f", "g")
     assert contents(folder) == {"g": NEW}
+
+
+# --- writes
+
+
+async def test_who_loses_to_a_file_that_is_gone_by_now_is_told_that_it_was_there(
+    server: SFTPServer, folder: Path
+) -> None:
+    async with opened(server) as store:
+        await store.write("x", OLD)  # It tries hard links.
+        Meddled.before["link f"] = lambda: (folder / "f").write_bytes(NEW)
+        Meddled.after["link f"] = lambda: (folder / "f").rename(folder / "moved")
+        with pytest.raises(AlreadyExists):
+            await store.write("f", OLD)
+    assert contents(folder) == {"x": OLD, "moved": NEW}
+
+
+# --- silence
+
+
+async def test_a_request_that_is_never_answered_ends_though_others_are(
+    server: SFTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = SFTPServerHandler._process_packet
+
+    async def forgetful(handler: SFTPServerHandler, kind: int, number: int, packet: SSHPacket) -> None:
+        if b"/stuck" not in packet.get_full_payload():
+            await process(handler, kind, number, packet)
+
+    monkeypatch.setattr(SFTPServerHandler, "_process_packet", forgetful)
+    async with opened(server, timeout=1) as store, asyncio.timeout(DEADLINE):
+        stuck = asyncio.ensure_future(store.exists("stuck"))
+        while not stuck.done():
+            with suppress(BackendUnavailable):  # All that is asked then is lost with the connection.
+                assert not await store.exists("f")
+        with pytest.raises(BackendUnavailable, match="took too long"):
+            await stuck
+        assert not await store.exists("f")

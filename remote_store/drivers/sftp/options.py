@@ -33,7 +33,7 @@ class SFTPOptions(Options):
         known_hosts: file of the keys of trusted servers; None trusts whoever answers.
         ssh_config: file of `ssh`'s settings, which may not exist; None reads none.
         jump: hosts to go through, as `ssh -J` takes them: `user@host:port`, separated by commas.
-        timeout: how long a connection may take, and how long the server may be silent while it is asked [s].
+        timeout: how long a connection may take, and the answer to each request once those before it are there [s].
         keepalive: how often a silent server is asked whether it is there; it is given up after three times [s].
         durable: on every write, move and delete wait until the server's disk has it, where the server can do that.
         connect_options: further arguments of `asyncssh.connect`.

@@ -58,6 +58,7 @@ class SFTPSink(Sink):
         self._channel: Channel
         self._place: Place
         self._temp = self._handle = b""
+        self._creates = False
         self._at = self._in_flight = 0
         self._sent: deque[tuple[asyncio.Future[Any], int]] = deque()
         self._made: list[bytes] = []
@@ -186,7 +187,7 @@ class SFTPSink(Sink):
             linked, _ = await channel.answers(
                 channel.ask_extended(HARDLINK, self._temp, target), channel.ask_path(Ask.REMOVE, self._temp)
             )
-            self._temp = b""
+            self._temp, self._creates = b"", True
             done(linked)
             return
         if not self._options.overwrite:
@@ -212,6 +213,8 @@ class SFTPSink(Sink):
             return target_exists(self._key, self._driver.name)
         if error.code in MISSING:
             return folder_deleted(self._key, self._driver.name)
+        if self._creates and error.code == FAILURE:  # What was at the name when it was linked is gone by now.
+            return await self._driver.why(error, self._key) or target_exists(self._key, self._driver.name)
         return None
 
     async def abort(self) -> None:
