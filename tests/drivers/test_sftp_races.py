@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -146,19 +147,76 @@ async def test_who_loses_to_a_file_that_is_gone_by_now_is_told_that_it_was_there
     assert contents(folder) == {"x": OLD, "moved": NEW}
 
 
+# --- answers that do not come
+
+
+class Deaf:
+    """A server does not take a request whose packet has all of some bytes in it.
+
+    Attributes:
+        count: how many more of these it does not take.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, *told: bytes, kind: int, count: int) -> None:
+        process, self.count = SFTPServerHandler._process_packet, count
+
+        async def process_some(handler: SFTPServerHandler, number: int, at: int, packet: SSHPacket) -> None:
+            if self.count and number == kind and all(one in packet.get_full_payload() for one in told):
+                self.count -= 1
+            else:
+                await process(handler, number, at, packet)
+
+        patch.setattr(SFTPServerHandler, "_process_packet", process_some)
+
+
+LSTAT, REMOVE = 7, 13
+
+
+async def test_a_write_that_is_published_succeeds_whatever_becomes_of_its_temporary_file(
+    server: SFTPServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(server, timeout=1) as store, asyncio.timeout(DEADLINE):
+        await store.write("x", OLD)  # It tries hard links.
+        deaf = Deaf(monkeypatch, b".~rs-", kind=REMOVE, count=1)
+        await store.write("f", NEW)
+        assert deaf.count == 0
+        assert len(contents(folder)) == 3
+        assert await store.read_bytes("f") == NEW
+    assert contents(folder) == {"x": OLD, "f": NEW}
+
+
+async def test_what_hard_links_are_tried_with_is_deleted_by_the_next_connection(
+    server: SFTPServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(server, timeout=1) as store, asyncio.timeout(DEADLINE):
+        Deaf(monkeypatch, b".~rs-", kind=REMOVE, count=1)
+        with pytest.raises(BackendUnavailable):
+            await store.write("f", NEW)
+        assert len(contents(folder)) == 2  # What it is to be, and what was tried.
+        assert not await store.exists("f")
+    assert contents(folder) == {}
+
+
+async def test_a_look_that_nobody_waits_for_any_more_is_not_reported(
+    server: SFTPServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(server, timeout=1) as store, asyncio.timeout(DEADLINE):
+        await store.write("f", OLD)
+        deaf = Deaf(monkeypatch, b"/data/", kind=LSTAT, count=2)
+        with suppress(BackendUnavailable):
+            await store.move("f", "g")
+        assert deaf.count == 0
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
 # --- silence
 
 
 async def test_a_request_that_is_never_answered_ends_though_others_are(
     server: SFTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process = SFTPServerHandler._process_packet
-
-    async def forgetful(handler: SFTPServerHandler, kind: int, number: int, packet: SSHPacket) -> None:
-        if b"/stuck" not in packet.get_full_payload():
-            await process(handler, kind, number, packet)
-
-    monkeypatch.setattr(SFTPServerHandler, "_process_packet", forgetful)
+    Deaf(monkeypatch, b"/stuck", kind=LSTAT, count=1)
     async with opened(server, timeout=1) as store, asyncio.timeout(DEADLINE):
         stuck = asyncio.ensure_future(store.exists("stuck"))
         while not stuck.done():

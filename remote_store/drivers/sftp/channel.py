@@ -96,6 +96,8 @@ class Channel:
         if waiter is next(iter(self._due)):
             self._since = self._loop.time()
         del self._due[waiter]
+        if not waiter.cancelled():
+            waiter.exception()  # Lest asyncio reports it where nobody waits.
 
     def ask_path(self, ask: Ask, path: bytes, *more: bytes) -> asyncio.Future[Any]:
         """Send a request about a path."""
@@ -116,7 +118,7 @@ class Channel:
     def post(self, ask: Ask | bytes, *arguments: bytes) -> None:
         """Send a request whose answer nobody waits for."""
         if self.alive:
-            self.send(ask, *arguments).add_done_callback(_forget)
+            self.send(ask, *arguments)
 
     def close_handle(self, handle: bytes) -> None:
         """Close a file that was read, or a listing, without waiting."""
@@ -139,7 +141,8 @@ class Channel:
             raise ConnectionGone from self._failure or error
         finally:
             for waiter in waiters[len(found) :]:
-                waiter.add_done_callback(self._dispose if isinstance(waiter, _Opening) else _forget)
+                if isinstance(waiter, _Opening):
+                    waiter.add_done_callback(self._dispose)
         return found
 
     async def answer(self, waiter: asyncio.Future[Any]) -> Answer:
@@ -189,12 +192,6 @@ class Channel:
                     await self.connection.wait_closed()
             except TimeoutError:
                 self.connection.abort()
-
-
-def _forget(waiter: asyncio.Future[Any]) -> None:
-    """Look at what nobody waits for, lest asyncio reports it."""
-    if not waiter.cancelled():
-        waiter.exception()
 
 
 def handle_in(answer: Answer) -> bytes:

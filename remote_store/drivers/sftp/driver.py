@@ -159,7 +159,7 @@ class SFTPDriver(Driver):
     async def links(self, channel: Channel, path: bytes) -> bool:
         """Whether hard links decide between writers; without, exclusive creation is not to be had."""
         if channel.links is None:
-            channel.links = await prove_links(channel, path)
+            channel.links = await prove_links(channel, path, self.connections.litter)
         if not channel.links and Capability.EXCLUSIVE_CREATE in self.capabilities:
             self.capabilities = CapabilitySet(self.capabilities - {Capability.EXCLUSIVE_CREATE})
             _log.warning("%s has no hard links that refuse to replace: no exclusive creation", self.details()["host"])

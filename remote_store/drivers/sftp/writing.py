@@ -184,10 +184,14 @@ class SFTPSink(Sink):
     async def _publish(self) -> None:
         channel, target = self._channel, self._place.path
         if not self._options.overwrite and await self._driver.links(channel, self._temp):
-            linked, _ = await channel.answers(
-                channel.ask_extended(HARDLINK, self._temp, target), channel.ask_path(Ask.REMOVE, self._temp)
-            )
-            self._temp, self._creates = b"", True
+            linking = channel.ask_extended(HARDLINK, self._temp, target)
+            removing = channel.ask_path(Ask.REMOVE, self._temp)
+            linked = await channel.answer(linking)
+            temp, self._temp, self._creates = self._temp, b"", True
+            try:
+                await channel.answer(removing)
+            except ConnectionGone:  # The file is there, or not: that has been answered.
+                self._driver.connections.litter.append(temp)
             done(linked)
             return
         if not self._options.overwrite:
@@ -254,16 +258,23 @@ async def sync_folder(channel: Channel, path: bytes) -> None:
             await channel.answers(channel.ask_extended(FSYNC, opened), channel.send(Ask.CLOSE, text(opened)))
 
 
-async def prove_links(channel: Channel, path: bytes) -> bool:
-    """Whether the server makes hard links and refuses to replace by one, tried beside a file that exists."""
+async def prove_links(channel: Channel, path: bytes, litter: list[bytes]) -> bool:
+    """Whether the server makes hard links and refuses to replace by one, tried beside a file that exists.
+
+    The name that it tries is added to `litter` where the connection is lost.
+    """
     if not channel.can("hardlink"):
         return False
     probe = new_temp(path)
-    first, second, _ = await channel.answers(
-        channel.ask_extended(HARDLINK, path, probe),
-        channel.ask_extended(HARDLINK, path, probe),
-        channel.ask_path(Ask.REMOVE, probe),
-    )
+    try:
+        first, second, _ = await channel.answers(
+            channel.ask_extended(HARDLINK, path, probe),
+            channel.ask_extended(HARDLINK, path, probe),
+            channel.ask_path(Ask.REMOVE, probe),
+        )
+    except ConnectionGone:
+        litter.append(probe)
+        raise
     if isinstance(first, SFTPError) and first.code not in (FAILURE, UNSUPPORTED):
         raise first
     return first is None and isinstance(second, SFTPError)
