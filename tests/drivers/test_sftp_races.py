@@ -132,6 +132,17 @@ async def test_what_is_at_the_name_when_it_is_linked_is_moved(server: SFTPServer
     assert contents(folder) == {"g": NEW}
 
 
+async def test_a_move_that_is_cancelled_is_done_or_not_begun(server: SFTPServer, folder: Path) -> None:
+    async with opened(server) as store:
+        await store.write("f", OLD)
+        moving = asyncio.ensure_future(store.move("f", "g"))
+        loop = asyncio.get_running_loop()
+        Meddled.after["link g"] = lambda: loop.call_soon_threadsafe(moving.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await moving
+    assert contents(folder) == {"g": OLD}
+
+
 # --- writes
 
 
@@ -206,6 +217,7 @@ async def test_a_look_that_nobody_waits_for_any_more_is_not_reported(
         with suppress(BackendUnavailable):
             await store.move("f", "g")
         assert deaf.count == 0
+        assert await store.exists("f")  # The connection that was lost is forgotten.
     gc.collect()
     assert "never retrieved" not in caplog.text
 

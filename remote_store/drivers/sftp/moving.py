@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from asyncssh import SFTPError
@@ -27,8 +29,23 @@ if TYPE_CHECKING:
 
 
 async def rename(driver: SFTPDriver, channel: Channel, source: Place, target: Place, overwrite: bool) -> bool:
-    """Rename in one step where that may replace, by a hard link and a delete where not; False to another device."""
+    """Rename in one step where that may replace, by a hard link and a delete where not; False to another device.
 
+    Who cancels it waits for its end: it leaves no file with two names.
+    """
+    work = asyncio.ensure_future(_rename(driver, channel, source, target, overwrite))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        while not work.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
+        if not work.cancelled():
+            work.exception()  # Lest asyncio reports it.
+        raise
+
+
+async def _rename(driver: SFTPDriver, channel: Channel, source: Place, target: Place, overwrite: bool) -> bool:
     async def judge(error: SFTPError) -> RemoteStoreError | None:
         now, there = await driver.look(source.key), await driver.look(target.key)
         if now.entry is None:
