@@ -206,7 +206,7 @@ async def test_calls_stay_within_their_round_trips(home: Home) -> None:
         ("info", store.get_file_info("d/f"), 1),
         ("behind a link", store.exists("l/f"), 2),
         ("move", store.move("d/g", "d/h", overwrite=True), 3),
-        ("move to a new name", store.move("d/h", "e/i"), 3),
+        ("move to a new name", store.move("d/h", "e/i"), 4),
         ("delete", store.delete("e/i"), 2),
         ("list", listed(store, "d"), 3),
         ("large", store.read_bytes("d/f"), 3),

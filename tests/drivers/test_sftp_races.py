@@ -96,23 +96,7 @@ async def test_a_new_file_at_the_old_name_outlasts_a_move_that_may_replace(serve
     assert contents(folder) == {"f": NEW, "g": OLD}
 
 
-async def test_a_new_file_at_the_old_name_outlasts_a_move_that_must_not_replace(
-    server: SFTPServer, folder: Path
-) -> None:
-    def replace() -> None:
-        (folder / "x").write_bytes(NEW)
-        (folder / "x").rename(folder / "f")
-
-    async with opened(server) as store:
-        await store.write("f", OLD)
-        Meddled.after["link g"] = replace
-        with pytest.raises(PreconditionFailed, match="not deleted"):
-            await store.move("f", "d/g")
-    assert contents(folder) == {"f": NEW}
-    assert not (folder / "d").exists()
-
-
-@pytest.mark.parametrize("when", ["link g", "remove f"])
+@pytest.mark.parametrize("when", ["link g", "posix_rename"])
 async def test_of_two_movers_the_second_is_told_and_leaves_nothing(server: SFTPServer, folder: Path, when: str) -> None:
     async with opened(server) as store:
         await store.write("f", OLD)
@@ -122,6 +106,45 @@ async def test_of_two_movers_the_second_is_told_and_leaves_nothing(server: SFTPS
             await store.move("f", "d/g")
     assert contents(folder) == {"other": OLD}
     assert not (folder / "d").exists()
+
+
+async def test_a_new_file_that_looks_like_the_old_one_is_moved_in_its_place(server: SFTPServer, folder: Path) -> None:
+    def replace() -> None:
+        old = (folder / "f").stat()
+        (folder / "f").rename(folder / "other")
+        (folder / "f").write_bytes(OLD[::-1])
+        os.utime(folder / "f", (old.st_atime, old.st_mtime))
+        (folder / "f").chmod(old.st_mode)
+
+    async with opened(server) as store:
+        await store.write("f", OLD)
+        Meddled.before["posix_rename"] = replace
+        await store.move("f", "g")
+    assert contents(folder) == {"g": OLD[::-1], "other": OLD}
+
+
+@pytest.mark.parametrize("newest", [b"", b"newest"])
+async def test_a_new_file_is_put_back_where_both_names_are_taken_meanwhile(
+    server: SFTPServer, folder: Path, newest: bytes
+) -> None:
+    def replace() -> None:
+        (folder / "f").rename(folder / "other")
+        (folder / "f").write_bytes(NEW)
+        (folder / "g").unlink()
+        (folder / "g").write_bytes(b"theirs")
+
+    async with opened(server) as store:
+        await store.write("f", OLD)
+        Meddled.before["posix_rename"] = replace
+        if newest:
+            Meddled.before["link f"] = lambda: (folder / "f").write_bytes(newest)
+        with pytest.raises(PreconditionFailed, match="not deleted") as caught:
+            await store.move("f", "g")
+    found = contents(folder)
+    hidden = [name for name in found if name.startswith(".~rs-")]
+    assert [found.pop(name) for name in hidden] == ([NEW] if newest else [])
+    assert found == {"f": newest or NEW, "g": b"theirs", "other": OLD}
+    assert all(name in str(caught.value.__notes__) for name in hidden)
 
 
 async def test_what_is_at_the_name_when_it_is_linked_is_moved(server: SFTPServer, folder: Path) -> None:

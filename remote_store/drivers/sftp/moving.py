@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from asyncssh import SFTPError
 
 from remote_store._errors import RemoteStoreError, file_missing, source_changed, target_exists
-from remote_store.drivers.sftp.channel import Channel
+from remote_store.drivers.sftp.channel import Channel, done
 from remote_store.drivers.sftp.errors import FAILURE, MISSING
 from remote_store.drivers.sftp.packets import (
     HARDLINK,
@@ -21,8 +22,8 @@ from remote_store.drivers.sftp.packets import (
     Attributes,
     space_in,
 )
-from remote_store.drivers.sftp.places import Place, parents
-from remote_store.drivers.sftp.writing import sync_folder
+from remote_store.drivers.sftp.places import Place, decoded_name, parents
+from remote_store.drivers.sftp.writing import new_temp, sync_folder
 
 if TYPE_CHECKING:
     from remote_store.drivers.sftp.driver import SFTPDriver
@@ -57,23 +58,26 @@ async def _rename(driver: SFTPDriver, channel: Channel, source: Place, target: P
         links = not overwrite and await driver.links(channel, source.path)
         above = parents(driver.root, target)
         making = [channel.ask_path(Ask.MKDIR, folder, NO_ATTRIBUTES) for folder in above]
-        renaming = channel.ask_extended(HARDLINK if links else POSIX_RENAME, source.path, target.path)
-        looking = [channel.ask_path(Ask.LSTAT, place.path) for place in (source, target)] if links else []
-        answers = await channel.answers(*making, renaming, *looking)
-        renamed = answers[len(above)]
+        twin = new_temp(target.path)
+        steps = [(HARDLINK, source.path, twin), (HARDLINK, twin, target.path)] if links else []
+        steps = steps or [(POSIX_RENAME, source.path, target.path)]
+        renaming = [channel.ask_extended(*step) for step in steps]
+        answers = await channel.answers(*making, *renaming, channel.ask_path(Ask.LSTAT, target.path))
+        placed = answers.pop()
+        refused = next((one for one in answers[len(above) :] if isinstance(one, SFTPError)), None)
         emptied = [folder for folder, answer in zip(above, answers, strict=False) if answer is None]
-        if isinstance(renamed, SFTPError):
-            elsewhere = renamed.code == FAILURE and await _is_elsewhere(channel, source.path, target.path)
-            await _undo(channel, emptied)
+        if refused is not None:
+            elsewhere = refused.code == FAILURE and await _is_elsewhere(channel, source.path, target.path)
+            await _undo(channel, [twin] if links else [], emptied)
             if elsewhere:
                 return False
-            raise renamed
+            raise refused
         if links:
-            still, placed = answers[-2:]
-            wrong = await _drop_old_name(driver, channel, source, target, still, placed)
-            if wrong is not None:
-                await _undo(channel, emptied, target if placed in (still, source.entry) else None)
-                raise wrong
+            try:
+                await _drop_old_name(driver, channel, source, target, twin, placed)
+            except (RemoteStoreError, SFTPError):
+                await _undo(channel, [], emptied)
+                raise
         # A rename between two names of one file does nothing (POSIX), and what is at the old name may be a new file.
         if driver.durable:
             await sync_folder(channel, target.path)
@@ -82,26 +86,41 @@ async def _rename(driver: SFTPDriver, channel: Channel, source: Place, target: P
 
 
 async def _drop_old_name(
-    driver: SFTPDriver, channel: Channel, source: Place, target: Place, still: Answer, placed: Answer
-) -> Exception | None:
-    """Delete the old name of a file that has got a new one; what is wrong where it cannot be deleted.
+    driver: SFTPDriver, channel: Channel, source: Place, target: Place, twin: bytes, placed: Answer
+) -> None:
+    """Delete the old name of a file whose new one, where it was `placed`, is also called `twin`.
 
-    Of two that move a file at once, one finds the old name gone. A new file of others at that name is kept, as far as
-    size, time, mode and owner tell it from the old one.
+    Of two that move a file at once, one finds the old name gone. What is there is taken aside before it is deleted: a
+    new file of others is moved in place of the one that they have taken, or put back. A rename between two names of one
+    file does nothing (POSIX), which tells them apart.
     """
-    if isinstance(still, Attributes):
-        if still != placed:
-            return source_changed(source.key, target.key, driver.name)
-        still = await channel.answer(channel.ask_path(Ask.REMOVE, source.path))
-    if isinstance(still, SFTPError):
-        return file_missing(source.key, driver.name) if still.code in MISSING else still
-    return None
+    aside = new_temp(source.path)
+    taken, _, same, now = await channel.answers(
+        channel.ask_extended(POSIX_RENAME, source.path, aside),
+        channel.ask_extended(POSIX_RENAME, aside, twin),
+        channel.ask_path(Ask.LSTAT, aside),
+        channel.ask_path(Ask.LSTAT, target.path),
+    )
+    if isinstance(taken, SFTPError):
+        await _undo(channel, [twin, target.path] if placed == now else [twin])
+        raise file_missing(source.key, driver.name) if taken.code in MISSING else taken
+    if isinstance(same, Attributes):
+        await _undo(channel, [aside, twin])
+    elif placed == now:
+        done(await channel.answer(channel.ask_extended(POSIX_RENAME, twin, target.path)))
+    else:
+        wrong = source_changed(source.key, target.key, driver.name)
+        if await channel.answer(channel.ask_extended(HARDLINK, twin, source.path)) is None:
+            await _undo(channel, [twin])
+        else:
+            wrong.add_note(f"What was at the old name is in {decoded_name(twin)}: there is another file by now")
+        raise wrong
 
 
-async def _undo(channel: Channel, folders: list[bytes], target: Place | None = None) -> None:
-    """Delete the new name of a file that still has, or had, another one, and the folders that were made for it."""
-    undoing = [channel.ask_path(Ask.REMOVE, target.path)] if target else []
-    await channel.answers(*undoing, *(channel.ask_path(Ask.RMDIR, folder) for folder in reversed(folders)))
+async def _undo(channel: Channel, files: list[bytes], folders: Sequence[bytes] = ()) -> None:
+    """Delete names of a file that has others, and the folders that were made for them."""
+    removing = [channel.ask_path(Ask.REMOVE, path) for path in files]
+    await channel.answers(*removing, *(channel.ask_path(Ask.RMDIR, folder) for folder in reversed(folders)))
 
 
 async def _is_elsewhere(channel: Channel, *paths: bytes) -> bool:
