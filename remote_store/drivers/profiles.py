@@ -175,8 +175,9 @@ SFTP = Profile(
     deviations=(
         "exclusive creation needs a server with hard links; where they are found not to refuse, it is dropped",
         "who exchanges a folder for a link between two requests may lead the second out of the root",
-        "a move that must not replace is a hard link, then a delete: for a moment both names are there, and a file that"
-        " others put at the old name just then is deleted; one that may replace is one step",
+        "a move that must not replace is a hard link, then a delete: for a moment both names are there; where others"
+        " change both meanwhile, what was at the old one may stay under a hidden name that the error tells",
+        "a move that may replace is one step, and does nothing between two hard links of one file: both stay",
         "a move to another device, or of a link, is a copy, then a delete",
         "a writer that is killed leaves its temporary file, which delete_folder sweeps",
     ),

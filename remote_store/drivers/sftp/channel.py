@@ -36,7 +36,7 @@ class Channel:
     Args:
         connection: that it is on.
         client: of asyncssh, that opened it.
-        timeout: how long the server may be silent while an answer is due [s].
+        timeout: how long the answer may take that is due first [s].
         owned: whether the connection was made for it.
 
     Attributes:
@@ -49,7 +49,8 @@ class Channel:
         self.connection, self.client, self._timeout, self._owned = connection, client, timeout, owned
         self._handler: SFTPClientHandler = client._handler
         self._loop = asyncio.get_running_loop()
-        self._heard, self._due = 0.0, 0
+        self._due: dict[asyncio.Future[Any], None] = {}  # In the order in which they were sent.
+        self._since = 0.0  # When the first of these became the first.
         self._timer: asyncio.TimerHandle | None = None
         self._failure: BaseException | None = None
         self.plain_folders: dict[str, None] = {"": None}
@@ -79,21 +80,24 @@ class Channel:
         """
         opens = ask in (Ask.OPEN, Ask.OPENDIR)
         waiter = _Opening(loop=self._loop) if opens else self._loop.create_future()
+        if not self._due:
+            self._since = self._loop.time()
         if self._timer is None:
-            self._heard = self._loop.time()
             self._timer = self._loop.call_later(self._timeout, self._look_at_silence)
         try:
             self._handler._send_request(ask if isinstance(ask, bytes) else int(ask), arguments, waiter)
         except LOST as error:
             raise ConnectionGone from self._failure or error
-        self._due += 1
+        self._due[waiter] = None
         waiter.add_done_callback(self._hear)
         return waiter
 
     def _hear(self, waiter: asyncio.Future[Any]) -> None:
-        self._due -= 1
+        if waiter is next(iter(self._due)):
+            self._since = self._loop.time()
+        del self._due[waiter]
         if not waiter.cancelled():
-            self._heard = self._loop.time()
+            waiter.exception()  # Lest asyncio reports it where nobody waits.
 
     def ask_path(self, ask: Ask, path: bytes, *more: bytes) -> asyncio.Future[Any]:
         """Send a request about a path."""
@@ -114,7 +118,7 @@ class Channel:
     def post(self, ask: Ask | bytes, *arguments: bytes) -> None:
         """Send a request whose answer nobody waits for."""
         if self.alive:
-            self.send(ask, *arguments).add_done_callback(_forget)
+            self.send(ask, *arguments)
 
     def close_handle(self, handle: bytes) -> None:
         """Close a file that was read, or a listing, without waiting."""
@@ -137,7 +141,8 @@ class Channel:
             raise ConnectionGone from self._failure or error
         finally:
             for waiter in waiters[len(found) :]:
-                waiter.add_done_callback(self._dispose if isinstance(waiter, _Opening) else _forget)
+                if isinstance(waiter, _Opening):
+                    waiter.add_done_callback(self._dispose)
         return found
 
     async def answer(self, waiter: asyncio.Future[Any]) -> Answer:
@@ -158,7 +163,7 @@ class Channel:
         self._timer = None
         if not self._due:
             return
-        silent = self._loop.time() - self._heard
+        silent = self._loop.time() - self._since
         if silent >= self._timeout:
             self.abort(TimeoutError("no answer"))
         else:
@@ -187,12 +192,6 @@ class Channel:
                     await self.connection.wait_closed()
             except TimeoutError:
                 self.connection.abort()
-
-
-def _forget(waiter: asyncio.Future[Any]) -> None:
-    """Look at what nobody waits for, lest asyncio reports it."""
-    if not waiter.cancelled():
-        waiter.exception()
 
 
 def handle_in(answer: Answer) -> bytes:

@@ -14,12 +14,12 @@ from asyncssh import SSHClient, SSHClientConnection, SSHKey
 
 from remote_store.drivers.reasons import host_and_port
 from remote_store.drivers.sftp.channel import Channel
-from remote_store.drivers.sftp.options import SFTPOptions
+from remote_store.drivers.sftp.options import JUMPING, SFTPOptions
 from remote_store.drivers.sftp.packets import Ask, text
 
 FAST = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 """Ciphers to prefer: twice as fast as what asyncssh prefers."""
-NOBODY = b"# No host is known.\n"
+NOBODY = "# No host is known.\n"
 PORT = 22
 
 
@@ -27,11 +27,15 @@ class UntrustedHost(Exception):
     """The host key of a server is not one that it is known by; the text is for users."""
 
 
+class Unusable(Exception):
+    """A file of settings cannot be read, or asyncssh refuses a setting; the text is for users."""
+
+
 class _Judge(SSHClient):
     """Keeps what is wrong with a host key that no file vouches for."""
 
-    def __init__(self, known_hosts: str | None) -> None:
-        self.known_hosts = known_hosts
+    def __init__(self, known_hosts: str | None, hosts: Any) -> None:
+        self.known_hosts, self._hosts = known_hosts, hosts
         self.refusal: str | None = None
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: SSHKey) -> bool:
@@ -39,7 +43,7 @@ class _Judge(SSHClient):
         place = host_and_port(host, port if port != PORT else None)
         shown = f"{key.get_algorithm()} {key.get_fingerprint()}"
         name = host if port == PORT else f"[{host}]:{port}"
-        known = asyncssh.match_known_hosts(_hosts(file), host, addr, port if port != PORT else None)[0]
+        known = asyncssh.match_known_hosts(self._hosts, host, addr, port if port != PORT else None)[0]
         if known:
             others = ", ".join(f"{one.get_algorithm()} {one.get_fingerprint()}" for one in known)
             self.refusal = (
@@ -59,7 +63,12 @@ def _hosts(file: str | None) -> Any:
     """Known hosts as asyncssh takes them; a file that is missing knows nobody."""
     if file is None:
         return None
-    return file if os.path.isfile(file) else NOBODY
+    try:
+        return asyncssh.read_known_hosts(file) if os.path.isfile(file) else asyncssh.import_known_hosts(NOBODY)
+    except UnicodeDecodeError as error:
+        raise Unusable(f"the file of known hosts {file} is not UTF-8") from error
+    except (ValueError, OSError) as error:
+        raise Unusable(f"the file of known hosts {file} cannot be read: {error}") from error
 
 
 class Connector(Protocol):
@@ -83,14 +92,16 @@ class OwnConnector:
         options = self._options
         async with asyncio.timeout(options.timeout):
             tunnel: SSHClientConnection | None = None
-            for jump in (options.jump or "").split(",") if options.jump else ():
-                user, _, place = jump.strip().rpartition("@")
-                host, _, port = place.rpartition(":") if ":" in place else (place, "", "")
-                login = {"username": user} if user else {}
-                tunnel = await self._connect(host, int(port) if port else None, login, tunnel)
+            further = dict(options.connect_options or {})
+            for hop in options.hops:
+                told = {name: value for name, value in further.items() if name in JUMPING}
+                if hop.user:
+                    told["username"] = hop.user
+                tunnel = await self._connect(hop.host, hop.port, told, tunnel)
             login = {
                 **({} if options.username is None else {"username": options.username}),
                 **({} if options.password is None else {"password": options.password}),
+                **further,
             }
             connection = await self._connect(options.host, options.port, login, tunnel)
             try:
@@ -106,13 +117,19 @@ class OwnConnector:
         options = self._options
         known_hosts = options.known_hosts and os.path.expanduser(options.known_hosts)
         config = options.ssh_config and os.path.expanduser(options.ssh_config)
-        judge = _Judge(known_hosts)
         keys = options.key_files
+        try:
+            hosts = _hosts(known_hosts)
+        except Unusable:
+            if tunnel is not None:
+                tunnel.abort()
+            raise
+        judge = _Judge(known_hosts, hosts)
         arguments: dict[str, Any] = {
             "encryption_algs": FAST,
             "keepalive_interval": options.keepalive,
             "login_timeout": options.timeout,
-            "known_hosts": _hosts(known_hosts),
+            "known_hosts": hosts,
             "config": [config] if config and os.path.isfile(config) else None,
             "client_factory": lambda: judge,
             **({} if port is None else {"port": port}),
@@ -121,7 +138,6 @@ class OwnConnector:
             **({} if options.agent else {"agent_path": None}),
             **({} if tunnel is None else {"tunnel": tunnel}),
             **login,
-            **(options.connect_options or {}),
         }
         try:
             connection = await asyncssh.connect(host, **arguments)
@@ -133,6 +149,10 @@ class OwnConnector:
                 tunnel.abort()
             if judge.refusal and isinstance(error, asyncssh.HostKeyNotVerifiable):
                 raise UntrustedHost(judge.refusal) from error
+            if isinstance(error, asyncssh.ConfigParseError) or (config and isinstance(error, UnicodeDecodeError)):
+                raise Unusable(f"the file of settings {config} cannot be read: {error}") from error
+            if isinstance(error, (TypeError, ValueError)) and not isinstance(error, asyncssh.KeyImportError):
+                raise Unusable(f"asyncssh refuses a setting: {error}") from error
             raise
 
 

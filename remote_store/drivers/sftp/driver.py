@@ -115,7 +115,7 @@ class SFTPDriver(Driver):
             verdict = None
             if error.code in UNCLEAR:
                 try:
-                    verdict = (judge and await judge(error)) or await self._why(error, key)
+                    verdict = (judge and await judge(error)) or await self.why(error, key)
                 except (*CONNECTING, SFTPError):
                     pass  # The first error stands where a question fails.
             raise verdict or by_code(error, key, self.name) from error
@@ -125,7 +125,7 @@ class SFTPDriver(Driver):
             cause = error.__cause__ if error.__cause__ is not None else error
             raise of_connection(error, key, self.name, self.connections.connector.place) from cause
 
-    async def _why(self, error: SFTPError, key: str) -> RemoteStoreError | None:
+    async def why(self, error: SFTPError, key: str) -> RemoteStoreError | None:
         """Why a server failed that told no reason: no space, or a file system that is read only."""
         if error.code != FAILURE:
             return None
@@ -159,7 +159,7 @@ class SFTPDriver(Driver):
     async def links(self, channel: Channel, path: bytes) -> bool:
         """Whether hard links decide between writers; without, exclusive creation is not to be had."""
         if channel.links is None:
-            channel.links = await prove_links(channel, path)
+            channel.links = await prove_links(channel, path, self.connections.litter)
         if not channel.links and Capability.EXCLUSIVE_CREATE in self.capabilities:
             self.capabilities = CapabilitySet(self.capabilities - {Capability.EXCLUSIVE_CREATE})
             _log.warning("%s has no hard links that refuse to replace: no exclusive creation", self.details()["host"])

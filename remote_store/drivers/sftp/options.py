@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import unquote
 
 from remote_store.drivers.options import PATH, SECRET, Options, check_seconds, check_whole
@@ -14,7 +14,31 @@ if TYPE_CHECKING:
     from remote_store._location import Location
 
 KNOWN_HOSTS, SSH_CONFIG = "~/.ssh/known_hosts", "~/.ssh/config"
+LAST_PORT = 65535
 NO_PASSWORD = "a URL of SFTP takes no password: pass password=, or client_keys="  # noqa: S105 (a message)
+
+OWN = {
+    "client_factory": "known_hosts",
+    "config": "ssh_config",
+    "keepalive_interval": "keepalive",
+    "login_timeout": "timeout",
+    "tunnel": "jump",
+}
+"""Argument of `asyncssh.connect` → the option that it is made of."""
+JUMPING = frozenset({
+    "agent_identities", "agent_path", "compression_algs", "connect_timeout", "encryption_algs", "family", "kex_algs",
+    "keepalive_count_max", "kbdint_auth", "mac_algs", "password_auth", "preferred_auth", "public_key_auth",
+    "rekey_bytes", "rekey_seconds", "server_host_key_algs", "signature_algs", "tcp_keepalive",
+})  # fmt: skip
+"""Arguments of `connect_options` that hold for the hosts to go through, too: none gives access."""
+
+
+class Hop(NamedTuple):
+    """A host to go through."""
+
+    user: str
+    host: str
+    port: int | None
 
 
 @dataclass(frozen=True)
@@ -32,11 +56,12 @@ class SFTPOptions(Options):
         agent: whether the keys of a running SSH agent are tried.
         known_hosts: file of the keys of trusted servers; None trusts whoever answers.
         ssh_config: file of `ssh`'s settings, which may not exist; None reads none.
-        jump: hosts to go through, as `ssh -J` takes them: `user@host:port`, separated by commas.
-        timeout: how long a connection may take, and how long the server may be silent while it is asked [s].
+        jump: hosts to go through, as `ssh -J` takes them: `user@host:port`, separated by commas; they never get the
+            password.
+        timeout: how long a connection may take, and the answer to each request once those before it are there [s].
         keepalive: how often a silent server is asked whether it is there; it is given up after three times [s].
         durable: on every write, move and delete wait until the server's disk has it, where the server can do that.
-        connect_options: further arguments of `asyncssh.connect`.
+        connect_options: further arguments of `asyncssh.connect`; hosts to go through get those that give no access.
     """
 
     PLACE: ClassVar = ("host", "root")
@@ -77,16 +102,32 @@ class SFTPOptions(Options):
             raise ValueError("SFTP needs a host: SFTPBackend('files.example.com'), or sftp://files.example.com/folder")
         if "/" in self.host or "@" in self.host:
             raise ValueError("host is a name or an address alone: folder and user are the arguments root and username")
+        if ".." in self.host or not _is_printed(self.host):
+            raise ValueError(f"host is no name of a server: {self.host!r}")
+        if not _is_printed(self.username or ""):
+            raise ValueError("username has a character in it that is not printed")
         if self.port is not None:
             check_whole("port", self.port, 1, f", not {self.port!r}")
+            if self.port > LAST_PORT:
+                raise ValueError(f"port must be at most {LAST_PORT}, not {self.port}")
+        self.hops  # noqa: B018 (raises what is wrong)
         check_seconds("timeout", self.timeout)
         if self.keepalive != 0:
             check_seconds("keepalive", self.keepalive)
+        self._check_keys()
+        self._check_connect_options()
+
+    def _check_keys(self) -> None:
         for key in self.key_files or ():
             if not isinstance(key, str | os.PathLike) or "\n" in os.fspath(key):
                 raise ValueError("client_keys are names of files of private keys")
             if not os.path.isfile(key):
                 raise ValueError(f"client_keys: there is no file {os.fspath(key)!r}")
+
+    def _check_connect_options(self) -> None:
+        for name in self.connect_options or ():
+            if name in OWN or name in self.names():
+                raise ValueError(f"connect_options: {name!r} is told by the option {OWN.get(name, name)}")
 
     @property
     def key_files(self) -> list[str] | None:
@@ -95,6 +136,15 @@ class SFTPOptions(Options):
             return []
         keys = [self.client_keys] if isinstance(self.client_keys, str | os.PathLike) else self.client_keys
         return [os.path.expanduser(key) if isinstance(key, str) else key for key in keys] or None
+
+    @property
+    def hops(self) -> list[Hop]:
+        """The hosts to go through.
+
+        Raises:
+            ValueError: `jump` is not written as it must be.
+        """
+        return [_hop(one.strip()) for one in self.jump.split(",")] if self.jump else []
 
     @classmethod
     def of_url(cls, url: Location) -> dict[str, Any] | None:
@@ -107,6 +157,22 @@ class SFTPOptions(Options):
         path = "" if bare or url.path == "~" else url.path[2:] if url.path.startswith("~/") else "/" + url.path
         told: dict[str, Any] = {"host": unquote(host), "root": path}
         return told | ({"port": port} if port is not None else {}) | ({"username": unquote(user)} if at else {})
+
+
+def _is_printed(name: str) -> bool:
+    return name.isprintable() and name == name.strip()
+
+
+def _hop(told: str) -> Hop:
+    user, at, place = told.rpartition("@")
+    if place.count(":") > 1 and not place.startswith("["):
+        host, colon, port = place, "", ""
+    else:
+        host, colon, port = place.rpartition(":") if not place.endswith("]") and ":" in place else (place, "", "")
+    numbered = not colon or (port.isascii() and port.isdecimal() and 0 < int(port) <= LAST_PORT)
+    if not host.strip("[]") or (at and not user) or ":" in user or not numbered or not _is_printed(told):
+        raise ValueError("jump must be hosts as `ssh -J` takes them, user@host:port, separated by commas")
+    return Hop(user, host.strip("[]"), int(port) if port else None)
 
 
 def _host_and_port(place: str) -> tuple[str, int | None]:

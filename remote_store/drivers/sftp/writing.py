@@ -58,6 +58,7 @@ class SFTPSink(Sink):
         self._channel: Channel
         self._place: Place
         self._temp = self._handle = b""
+        self._creates = False
         self._at = self._in_flight = 0
         self._sent: deque[tuple[asyncio.Future[Any], int]] = deque()
         self._made: list[bytes] = []
@@ -183,10 +184,14 @@ class SFTPSink(Sink):
     async def _publish(self) -> None:
         channel, target = self._channel, self._place.path
         if not self._options.overwrite and await self._driver.links(channel, self._temp):
-            linked, _ = await channel.answers(
-                channel.ask_extended(HARDLINK, self._temp, target), channel.ask_path(Ask.REMOVE, self._temp)
-            )
-            self._temp = b""
+            linking = channel.ask_extended(HARDLINK, self._temp, target)
+            removing = channel.ask_path(Ask.REMOVE, self._temp)
+            linked = await channel.answer(linking)
+            temp, self._temp, self._creates = self._temp, b"", True
+            try:
+                await channel.answer(removing)
+            except ConnectionGone:  # The file is there, or not: that has been answered.
+                self._driver.connections.litter.append(temp)
             done(linked)
             return
         if not self._options.overwrite:
@@ -212,6 +217,8 @@ class SFTPSink(Sink):
             return target_exists(self._key, self._driver.name)
         if error.code in MISSING:
             return folder_deleted(self._key, self._driver.name)
+        if self._creates and error.code == FAILURE:  # What was at the name when it was linked is gone by now.
+            return await self._driver.why(error, self._key) or target_exists(self._key, self._driver.name)
         return None
 
     async def abort(self) -> None:
@@ -251,16 +258,23 @@ async def sync_folder(channel: Channel, path: bytes) -> None:
             await channel.answers(channel.ask_extended(FSYNC, opened), channel.send(Ask.CLOSE, text(opened)))
 
 
-async def prove_links(channel: Channel, path: bytes) -> bool:
-    """Whether the server makes hard links and refuses to replace by one, tried beside a file that exists."""
+async def prove_links(channel: Channel, path: bytes, litter: list[bytes]) -> bool:
+    """Whether the server makes hard links and refuses to replace by one, tried beside a file that exists.
+
+    The name that it tries is added to `litter` where the connection is lost.
+    """
     if not channel.can("hardlink"):
         return False
     probe = new_temp(path)
-    first, second, _ = await channel.answers(
-        channel.ask_extended(HARDLINK, path, probe),
-        channel.ask_extended(HARDLINK, path, probe),
-        channel.ask_path(Ask.REMOVE, probe),
-    )
+    try:
+        first, second, _ = await channel.answers(
+            channel.ask_extended(HARDLINK, path, probe),
+            channel.ask_extended(HARDLINK, path, probe),
+            channel.ask_path(Ask.REMOVE, probe),
+        )
+    except ConnectionGone:
+        litter.append(probe)
+        raise
     if isinstance(first, SFTPError) and first.code not in (FAILURE, UNSUPPORTED):
         raise first
     return first is None and isinstance(second, SFTPError)
