@@ -124,7 +124,7 @@ def test_urls_name_what_is_missing(cls: Any, monkeypatch: pytest.MonkeyPatch) ->
             cls.from_url(url)
     urls = ("s3fs", "s3", "s3://bucket/prefix"), ("gcsfs", "gcs", "gs://bucket"), ("adlfs", "azure", "az://raw/prefix")
     urls += (("sshfs", "sftp", "sftp://host/folder"), ("sshfs", "sftp", "ssh://host/folder"))
-    urls += (("aiohttp", "http", "http://host/folder"),)
+    urls += (("fsspec.implementations.http", "http", "http://host/folder"),)  # It needs aiohttp.
     for package, extra, url in urls:
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(ImportError, match=rf"pip install 'remote-store-fsspec\[{extra}\]'"):
