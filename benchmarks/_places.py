@@ -19,13 +19,13 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.implementations.zip import ZipFileSystem
 from helpers.kinds import unknown_filesystem
-from servers import azure, azurite, fake_gcs, ftp, gcs, rclone, s3
+from servers import azure, azurite, fake_gcs, ftp, gcs, rclone, s3, sshd
 from servers.gcs_login import service_account
 from servers.ports import free_port
 from servers.processes import connect, running, wait_until_up
 
 from remote_store import FsspecBackend, Store
-from remote_store.backends import AzureBackend, GCSBackend, LocalBackend, S3Backend
+from remote_store.backends import AzureBackend, GCSBackend, LocalBackend, S3Backend, SFTPBackend
 
 KIB = b"x" * 1024
 FILES = {"f": KIB, "big": KIB * 1024, **{f"d/{number:03}": KIB for number in range(100)}}
@@ -129,6 +129,17 @@ def sftp() -> Iterator[Place]:
 
 
 @contextmanager
+def over_openssh() -> Iterator[Place]:
+    connect = import_module("sshfs").SSHFileSystem
+    with sshd.openssh() as server:
+        login = {name: server.login[name] for name in ("username", "client_keys", "known_hosts")}
+        fs = connect("127.0.0.1", port=server.port, **login, skip_instance_cache=True)
+        root = server.fresh_root()
+        with Store(SFTPBackend("127.0.0.1", root, **server.options)) as store:
+            yield Place(store, fs, root)
+
+
+@contextmanager
 def webdav() -> Iterator[Place]:
     connect = import_module("webdav4.fsspec").WebdavFileSystem
     with served_by_rclone("webdav") as port:
@@ -179,11 +190,12 @@ PLACES: dict[str, tuple[str, str, Callable[[], AbstractContextManager[Place]]]] 
     "fake-gcs": ("gcs", "fake-gcs", over_fake_gcs),
     "azurite": ("azure", "azurite", partial(over_azure, azurite.azurite, azure.CONTAINER)),
     "azure-hns": ("azure, folders", "own double", partial(over_azure, azure.azure, azure.HNS)),
+    "openssh": ("sftp", "openssh", over_openssh),
     "sftp": ("sftp", "rclone", sftp),
+    "http": ("http", "rclone", http),
     "webdav": ("webdav", "rclone", webdav),
     "ftp": ("ftp", "pyftpdlib", over_ftp),
     "any": ("any fsspec", "files", unknown),
-    "http": ("http", "rclone", http),
     "zip": ("zip", "read only", in_zip),
 }
 """By name: kind and server as shown, and how to start it."""

@@ -84,7 +84,7 @@ def time(seconds: float | str | None, digits: int = 3) -> str:
     if not isinstance(seconds, float):
         return seconds or "\N{EN DASH}"
     value, unit = (seconds * 1e3, "ms") if seconds >= 1e-3 else (seconds * 1e6, "µs")
-    return f"{value:.{digits}g} {unit}" if value < 100 else f"{value:.0f} {unit}"
+    return f"{value:.{digits}g} {unit}" if value < 99.5 else f"{value:.0f} {unit}"
 
 
 def times(ratio: float) -> str:
