@@ -155,15 +155,8 @@ S3 = replace(
 
 SFTP = Profile(
     capabilities=CapabilitySet(
-        {
-            Capability.READ,
-            Capability.WRITE,
-            Capability.DELETE,
-            Capability.LIST,
-            Capability.GLOB,
-            Capability.MOVE,
-            Capability.COPY,
-            Capability.METADATA,
+        set(GENERIC.capabilities)
+        | {
             Capability.ATOMIC_WRITE,
             Capability.EXCLUSIVE_CREATE,
             Capability.SEEKABLE_READ,

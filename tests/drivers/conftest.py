@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.azure import Place, azure_place
+from helpers.dictwire import DictWire
 from helpers.gcs import Place as GcsPlace
 from helpers.gcs import gcs_place
 from helpers.web import Place as WebPlace
@@ -31,6 +32,19 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(root: Path) -> Store:
     return Store(LocalBackend(root))
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Of store."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def wire() -> DictWire:
+    """A service that is a dict."""
+    return DictWire()
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import pytest
+from helpers import works
 from helpers.azure import Place, azure_place, every, meanwhile, page, pieces
+from helpers.works import READS, Work
 from servers import azure_faults as faults
 from servers.azure import HNS, AzureServer
 from servers.azure_faults import instead, refusal, when
@@ -24,9 +26,7 @@ from remote_store import (
     ResourceLocked,
     StorageFull,
 )
-from remote_store.certify.view import View
 
-Work = Callable[[View], Coroutine[Any, Any, Any]]
 KEPT = {"key": b"1234", "folder/key": b"1"}
 
 
@@ -41,36 +41,8 @@ async def hasty(
         yield place
 
 
-async def read_on(view: View) -> None:
-    async with await view.read_seekable("key") as stream:
-        await stream.read(1)
-
-
-READS: dict[str, Work] = {
-    "exists": lambda view: view.exists("key"),
-    "is_file": lambda view: view.is_file("key"),
-    "is_folder": lambda view: view.is_folder("key"),
-    "get_file_info": lambda view: view.get_file_info("key"),
-    "head": lambda view: view.head("key"),
-    "read": lambda view: every(view.read("key")),
-    "read_bytes": lambda view: view.read_bytes("key"),
-    "read_range": lambda view: view.read_range("key", 1, 3),
-    "read_seekable": read_on,
-    "list_files": lambda view: every(view.list_files("")),
-    "list_folders": lambda view: every(view.list_folders("folder")),
-    "iter_children": lambda view: every(view.iter_children("")),
-    "glob": lambda view: every(view.glob("*")),
-    "get_folder_info": lambda view: view.get_folder_info("folder"),
-    "ping": lambda view: view.ping(),
-}
 CHANGES: dict[str, Work] = {
-    "delete": lambda view: view.delete("key", missing_ok=True),
-    "delete_folder": lambda view: view.delete_folder("folder", missing_ok=True),
-    "delete_folder recursive": lambda view: view.delete_folder("folder", recursive=True, missing_ok=True),
-    "copy": lambda view: view.copy("key", "new"),
-    "copy, overwrite": lambda view: view.copy("key", "new", overwrite=True),
-    "move": lambda view: view.move("key", "new"),
-    "move, overwrite": lambda view: view.move("key", "new", overwrite=True),
+    **works.CHANGES,
     "write": lambda view: view.write("new", b"1"),
     "write, overwrite": lambda view: view.write("new", b"1", overwrite=True),
     "a long write": lambda view: view.write("new", view.stream(pieces(1))),

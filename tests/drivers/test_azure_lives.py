@@ -9,7 +9,8 @@ import pickle
 
 import pytest
 from helpers.azure import azure_view
-from helpers.processes import Fork, in_new_process, run_script
+from helpers.lives import read_unpickled, refuses_another_loop, survives_a_fork
+from helpers.processes import in_new_process, run_script
 from servers.azure import CONTAINER, HNS, AzureServer
 
 from remote_store import RemoteStoreError, Store
@@ -17,20 +18,6 @@ from remote_store.aio import AsyncAzureBackend, AsyncStore
 from remote_store.backends import AzureBackend
 
 FORKS = hasattr(os, "fork")
-
-
-def read_unpickled(data: bytes) -> bytes:
-    store = pickle.loads(data)
-    if isinstance(store, Store):
-        with store:
-            return store.read_bytes("key")
-
-    async def read() -> bytes:
-        async with store:
-            content: bytes = await store.read_bytes("key")
-            return content
-
-    return asyncio.run(read())
 
 
 @pytest.mark.parametrize("mode", [pytest.param("sync", marks=pytest.mark.full), "async"])
@@ -53,24 +40,13 @@ async def test_errors_travel_in_pickles(azure_server: AzureServer) -> None:
 def test_a_store_made_before_a_fork_works_in_the_child(azure_server: AzureServer, hns: bool | None) -> None:
     where = HNS if hns else CONTAINER
     with Store(AzureBackend(where, azure_server.fresh_prefix(), **azure_server.options, hns=hns)) as store:
-        store.write("parent", b"1")
-
-        def work() -> bytes:
-            store.write("child", b"2")
-            with store:
-                return store.read_bytes("parent")
-
-        with Fork(work) as child:
-            assert child.result() == b"1"
-        assert store.read_bytes("child") == b"2"
+        survives_a_fork(store)
 
 
 async def test_an_asynchronous_store_of_another_loop_is_refused(azure_server: AzureServer) -> None:
     store = AsyncStore(AsyncAzureBackend(CONTAINER, "p", **azure_server.options))
     await store.exists("key")
-    with pytest.raises(RuntimeError, match="event loop"):
-        await asyncio.to_thread(asyncio.run, store.exists("key"))
-    await store.aclose()
+    await refuses_another_loop(store)
 
 
 BEGIN = """

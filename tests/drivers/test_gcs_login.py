@@ -19,7 +19,8 @@ import google.oauth2.service_account
 import pytest
 import requests
 from helpers.gcs import gcs_place, gcs_view
-from helpers.processes import Fork, in_new_process, run_script
+from helpers.lives import read_unpickled, refuses_another_loop, survives_a_fork
+from helpers.processes import in_new_process, run_script
 from servers.gcs import BUCKET, GcsServer
 from servers.gcs_answers import json_answer
 from servers.gcs_faults import UNAUTHORIZED, in_turn, instead, page, refusal, when
@@ -340,20 +341,6 @@ async def test_a_refusal_of_two_requests_at_once_renews_once(server: GcsServer) 
 # --- lives
 
 
-def read_unpickled(data: bytes) -> bytes:
-    store = pickle.loads(data)
-    if isinstance(store, Store):
-        with store:
-            return store.read_bytes("key")
-
-    async def read() -> bytes:
-        async with store:
-            content: bytes = await store.read_bytes("key")
-            return content
-
-    return asyncio.run(read())
-
-
 @pytest.mark.parametrize("mode", [*rarely("sync"), "async"])
 @pytest.mark.parametrize("kind", ["a dict", *rarely("a file", "an access token", "a user")])
 async def test_explicit_credentials_travel_in_a_pickle(server: GcsServer, tmp_path: Path, kind: str, mode: str) -> None:
@@ -378,25 +365,14 @@ async def test_credentials_that_were_found_do_not_travel(
 def test_a_store_made_before_a_fork_works_in_the_child(server: GcsServer) -> None:
     options = {**server.options, "token": service_account(server.endpoint)}
     with Store(GCSBackend(BUCKET, server.fresh_prefix(), **options)) as store:
-        store.write("parent", b"1")
-
-        def work() -> bytes:
-            store.write("child", b"2")
-            with store:
-                return store.read_bytes("parent")
-
-        with Fork(work) as child:
-            assert child.result() == b"1"
-        assert store.read_bytes("child") == b"2"
+        survives_a_fork(store)
 
 
 async def test_an_asynchronous_store_of_another_loop_is_refused(server: GcsServer) -> None:
     store = AsyncStore(AsyncGCSBackend(BUCKET, "p", **server.options))
     with suppress(PermissionDenied):
         await store.exists("key")
-    with pytest.raises(RuntimeError, match="event loop"):
-        await asyncio.to_thread(asyncio.run, store.exists("key"))
-    await store.aclose()
+    await refuses_another_loop(store)
 
 
 async def test_first_calls_that_fail_do_not_spoil_the_next(server: GcsServer) -> None:

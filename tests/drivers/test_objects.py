@@ -32,17 +32,6 @@ from remote_store.drivers.objects import wire as wire_module
 from remote_store.drivers.objects.wire import Failed, Listed, Meaning, Object
 
 
-@pytest.fixture(params=["sync", "async"])
-def kind(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-@pytest.fixture
-def wire() -> DictWire:
-    return DictWire()
-
-
 @pytest.fixture
 async def view(kind: str, wire: DictWire) -> AsyncIterator[View]:
     async with dict_view(kind, wire, part_size=PART) as view:

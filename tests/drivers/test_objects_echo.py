@@ -23,17 +23,6 @@ from remote_store.drivers.objects.marks import MARK, marked
 from remote_store.drivers.objects.wire import Meaning
 
 
-@pytest.fixture(params=["sync", "async"])
-def kind(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-@pytest.fixture
-def wire() -> DictWire:
-    return DictWire()
-
-
 @pytest.fixture
 async def view(kind: str, wire: DictWire) -> AsyncIterator[View]:
     async with dict_view(kind, wire, part_size=PART) as view:

@@ -12,12 +12,6 @@ from remote_store import BackendUnavailable, DirectoryNotEmpty, InvalidPath
 from remote_store.drivers.objects.wire import Listed
 
 
-@pytest.fixture(params=["sync", "async"])
-def kind(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 def empty_first(wire: DictWire) -> None:
     """Let the first page of each listing be empty, as services may."""
     turn, tokens = itertools.count(), itertools.count()

@@ -22,12 +22,6 @@ PART = 100
 DATA = bytes(range(256)) * 4096
 
 
-@pytest.fixture(params=["sync", "async"])
-def kind(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture(params=[False, True], ids=["parts, then completed", "the last part completes"])
 def wire(request: pytest.FixtureRequest) -> DictWire:
     return DictWire(last_part_completes=request.param)

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from helpers.deadline import DEADLINE
-from helpers.processes import Fork, in_new_process
+from helpers.lives import read_unpickled, survives_a_fork
+from helpers.processes import in_new_process
 from helpers.s3 import MIB, uploads
 from servers.s3 import BUCKET, KEY, SECRET, S3Server, client
 
@@ -409,20 +410,6 @@ async def test_no_secret_is_ever_shown(kind: str, moto_server: S3Server, prefix:
 # --- lives of a store
 
 
-def read_unpickled(data: bytes) -> bytes:
-    store = pickle.loads(data)
-    if isinstance(store, Store):
-        with store:
-            return store.read_bytes("key")
-
-    async def read() -> bytes:
-        async with store:
-            content: bytes = await store.read_bytes("key")
-            return content
-
-    return asyncio.run(read())
-
-
 async def test_explicit_credentials_travel_in_a_pickle(view: View) -> None:
     await view.write("key", b"content")
     data = pickle.dumps(view.store)
@@ -433,16 +420,7 @@ async def test_explicit_credentials_travel_in_a_pickle(view: View) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks need a POSIX system")
 def test_a_store_made_before_a_fork_works_in_the_child(moto_server: S3Server, prefix: str) -> None:
     with Store(S3Backend(BUCKET, prefix, **moto_server.options)) as store:
-        store.write("parent", b"1")
-
-        def work() -> bytes:
-            store.write("child", b"2")
-            with store:
-                return store.read_bytes("parent")
-
-        with Fork(work) as child:
-            assert child.result() == b"1"
-        assert store.read_bytes("child") == b"2"
+        survives_a_fork(store)
 
 
 SYNC_LIFE = """

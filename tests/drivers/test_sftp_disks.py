@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("sshfs")
 
 from helpers.sftp import sftp_store
-from servers.sshd import SFTPPlace
+from servers.sshd import SFTPPlace, openssh
 
 from remote_store import PermissionDenied, StorageFull
 
@@ -81,3 +81,23 @@ async def test_a_move_to_another_disk_is_a_copy_and_a_delete(openssh_server: SFT
             assert await store.read_bytes("other/f") == b"456"
             assert await store.read_bytes("other/new/h") == b"789"
             assert {path.name for path in folder.rglob("*")} == {"other", "f", "new", "h"}
+
+
+@pytest.mark.usefixtures("openssh_server")  # It is installed.
+async def test_a_server_that_lets_nobody_write_is_permission_denied() -> None:
+    """Not even root."""
+    with openssh("ForceCommand internal-sftp -R") as place:
+        folder = Path(place.on_disk(root := place.fresh_root()))
+        (folder / "f").write_bytes(b"old")
+        async with sftp_store(place, root) as store:
+            for refused in (
+                store.write("f", b"1", overwrite=True),
+                store.write("d/g", b"1"),
+                store.copy("f", "g"),
+                store.move("f", "g"),
+                store.delete("f"),
+            ):
+                with pytest.raises(PermissionDenied):
+                    await refused
+            assert await store.read_bytes("f") == b"old"
+        assert [path.name for path in folder.iterdir()] == ["f"]

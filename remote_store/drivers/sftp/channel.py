@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncssh
 from asyncssh import SFTPClient, SFTPError, SSHClientConnection
@@ -12,6 +12,7 @@ from asyncssh.sftp import SFTPClientHandler
 
 from remote_store.drivers.sftp.packets import Answer, Ask, Attributes, Names, decoded, is_end
 
+T = TypeVar("T")
 LARGEST = 255 << 10
 """Most bytes of a file in a request, whatever more a server allows: OpenSSH's own limit."""
 UNTOLD_READ, UNTOLD_WRITE = 32 << 10, 128 << 10
@@ -194,13 +195,17 @@ class Channel:
                 self.connection.abort()
 
 
-def handle_in(answer: Answer) -> bytes:
-    """The handle, data or reply in an answer; raises what it refuses."""
+def _expected(kind: type[T], answer: Answer, why: str) -> T:
     if isinstance(answer, SFTPError):
         raise answer
-    if not isinstance(answer, bytes):
-        raise ConnectionGone from PacketDecodeError("neither a handle nor data")
+    if not isinstance(answer, kind):
+        raise ConnectionGone from PacketDecodeError(why)
     return answer
+
+
+def handle_in(answer: Answer) -> bytes:
+    """The handle, data or reply in an answer; raises what it refuses."""
+    return _expected(bytes, answer, "neither a handle nor data")
 
 
 def data_in(answer: Answer) -> bytes:
@@ -210,20 +215,12 @@ def data_in(answer: Answer) -> bytes:
 
 def attributes_in(answer: Answer) -> Attributes:
     """The attributes in an answer; raises what it refuses."""
-    if isinstance(answer, SFTPError):
-        raise answer
-    if not isinstance(answer, Attributes):
-        raise ConnectionGone from PacketDecodeError("no attributes")
-    return answer
+    return _expected(Attributes, answer, "no attributes")
 
 
 def names_in(answer: Answer) -> Names:
     """The names in an answer; raises what it refuses, the end of a listing included."""
-    if isinstance(answer, SFTPError):
-        raise answer
-    if not isinstance(answer, list):
-        raise ConnectionGone from PacketDecodeError("no names")
-    return answer
+    return _expected(list, answer, "no names")
 
 
 def done(answer: Answer) -> None:
