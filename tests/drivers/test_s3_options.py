@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from servers import web
 from servers.ports import free_port
 from servers.s3 import BUCKET, KEY, SECRET, S3Server, refusal
 
-from remote_store import BackendUnavailable, Store
+from remote_store import BackendUnavailable, Store, __version__
 from remote_store.aio import AsyncLocalBackend, AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend, S3Backend
 from remote_store.drivers.kinds import KINDS, by_name
@@ -247,3 +248,56 @@ def test_what_a_user_forgets_or_misspells_is_told() -> None:
 def test_a_value_that_cannot_be_meant_is_refused_at_once(option: str, value: object, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         S3Backend("b", **{option: value})  # type: ignore[arg-type]
+
+
+# --- the SDK's session
+
+
+def agents(server: S3Server, store: Store) -> set[str]:
+    seen: set[str] = set()
+    with server.hooked(lambda environ, _: seen.add(environ["HTTP_USER_AGENT"])), store:
+        store.write("key", b"1")
+        assert [str(entry.path) for entry in store.list_files()] == ["key"]
+    return seen
+
+
+def test_requests_say_which_library_asks(moto_server: S3Server) -> None:
+    (agent,) = agents(moto_server, Store(S3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)))
+    assert "aiobotocore/" in agent
+    assert f" remote-store/{__version__}" in agent
+
+
+@pytest.mark.parametrize("config", [{"user_agent": "mine/1"}, {"user_agent_appid": "mine"}])
+def test_a_user_agent_of_ones_own_is_kept(moto_server: S3Server, config: dict[str, Any]) -> None:
+    options = {**moto_server.options, "config_kwargs": config}
+    seen = agents(moto_server, Store(S3Backend(BUCKET, moto_server.fresh_prefix(), **options)))
+    assert all("mine" in agent and "remote-store" not in agent for agent in seen)
+
+
+def test_an_application_named_in_the_environment_is_told(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "theirs")
+    seen = agents(moto_server, Store(S3Backend(BUCKET, moto_server.fresh_prefix(), **moto_server.options)))
+    assert all("app/theirs" in agent for agent in seen)
+
+
+@pytest.mark.parametrize(
+    "told", ["2026-11-27T10:00:00.000Z", "Fri, 27 Nov 2026 10:00:00 GMT", "2026-11-27T12:00:00+02:00"]
+)
+def test_times_are_read_without_what_is_slow(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = pytest.importorskip("remote_store.drivers.s3.session")
+    monkeypatch.setattr(session, "parse_timestamp", lambda _: pytest.fail("read by the SDK"))
+    assert session.moment(told) == dt.datetime(2026, 11, 27, 10, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("told", ["2026-11-27T10:00:00", "20261127T100000", 1795773600, "1795773600.5", "27 Nov 2026"])
+def test_other_times_are_read_by_the_sdk(told: Any) -> None:
+    session = pytest.importorskip("remote_store.drivers.s3.session")
+    assert session.moment(told) == session.parse_timestamp(told)
+
+
+def test_what_is_no_time_is_told_so() -> None:
+    session = pytest.importorskip("remote_store.drivers.s3.session")
+    with pytest.raises(ValueError, match="yesterday"):
+        session.moment("yesterday")

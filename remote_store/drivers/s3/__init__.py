@@ -43,7 +43,7 @@ def make(options: S3Options, asynchronous: bool) -> Driver:
         max_concurrency=options.max_concurrency,
         reject_write_under_file_ancestor=options.reject_write_under_file_ancestor,
     )
-    driver.owned = True
+    driver.owned = driver.wire.made_here = True
     return driver
 
 

@@ -34,6 +34,7 @@ from remote_store.drivers.s3.headers import (
     written,
 )
 from remote_store.drivers.s3.replies import etag_of, last_modified, lost_reply, size, watch
+from remote_store.drivers.s3.session import quick_session
 
 
 class S3Wire:
@@ -46,6 +47,8 @@ class S3Wire:
         timeout: deadline of a request, for errors [s].
     """
 
+    made_here = False
+    """Whether the filesystem is none that a user made and may have settled otherwise."""
     longest_name = 1024
     """S3 takes no longer one, and says so without a reason to HEAD: S3 user guide, object keys."""
     batch = 1000
@@ -62,6 +65,8 @@ class S3Wire:
 
     async def open(self) -> None:
         try:
+            if self.made_here and self.fs.session is None:
+                self.fs.session = quick_session(self.fs)
             await self.fs.set_session()
         except (AttributeError, TypeError, ValueError) as error:
             hint = "; it must begin with http:// or https://" if "endpoint" in str(error) else ""
