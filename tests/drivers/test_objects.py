@@ -29,6 +29,7 @@ from remote_store import (
 from remote_store.aio import AsyncStore
 from remote_store.certify.view import View
 from remote_store.drivers.objects import wire as wire_module
+from remote_store.drivers.objects.deleting import IN_FLIGHT
 from remote_store.drivers.objects.wire import Failed, Listed, Meaning, Object
 
 
@@ -335,11 +336,84 @@ async def test_a_folder_is_deleted_in_batches_and_what_fits_none_alone(view: Vie
     Hooked(wire, "delete", lambda number, act: wire.blobs.clear() or act() if number == 2 else act())
     await view.delete_folder("d", recursive=True)
     assert wire.blobs == {}
-    assert verbs(wire) == ["page", *["delete_many"] * 3, "page", "delete", "delete", "delete_many"]
+    assert sorted(verbs(wire)) == ["delete", "delete", *["delete_many"] * 4, "page", "page"]
     wire.exists = False
     wire.hook = None
     with pytest.raises(NotFound, match="box"):
         await view.delete_folder("d", recursive=True)
+
+
+def crowd(wire: DictWire, page_size: int, batch: int) -> None:
+    for number in range(20):
+        put(wire, f"d/{number:02}", b"")
+    wire.page_size, wire.batch = page_size, batch
+
+
+async def test_the_next_page_is_listed_while_a_few_batches_are_deleted(kind: str, wire: DictWire) -> None:
+    crowd(wire, page_size=4, batch=2)
+    deleting, most = set[str](), 0
+
+    async def hook(verb: str, name: str, act: Act) -> Any:
+        nonlocal most
+        if verb == "delete_many":
+            deleting.add(name)
+            most = max(most, len(deleting))
+            while most < IN_FLIGHT:  # Which takes two pages.
+                await asyncio.sleep(0)
+            deleting.remove(name)
+        return act()
+
+    wire.hook = hook
+    async with asyncio.timeout(60), dict_view(kind, wire) as view:
+        await view.delete_folder("d", recursive=True)
+    assert wire.blobs == {}
+    assert most == IN_FLIGHT
+
+
+async def test_a_failed_batch_is_told_once_the_others_have_ended(view: View, wire: DictWire) -> None:
+    crowd(wire, page_size=1, batch=1)
+    begun, ended = list[str](), list[str]()
+
+    async def hook(verb: str, name: str, act: Act) -> Any:
+        if verb != "delete_many":
+            return act()
+        begun.append(name)
+        if len(begun) == 1:
+            return [Failed("d/00", PermissionDenied, "not yours")]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        ended.append(name)
+        return act()
+
+    wire.hook = hook
+    with pytest.raises(PermissionDenied, match="not yours"):
+        await view.delete_folder("d", recursive=True)
+    assert len(ended) == len(begun) - 1 < 19
+
+
+async def test_deletes_end_when_their_caller_is_cancelled(wire: DictWire) -> None:
+    crowd(wire, page_size=2, batch=1)
+    begun, ended = list[str](), list[str]()
+
+    async def hook(verb: str, name: str, act: Act) -> Any:
+        if verb != "delete_many":
+            return act()
+        begun.append(name)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    wire.hook = hook
+    async with dict_view("async", wire) as view:
+        deleting = asyncio.ensure_future(view.delete_folder("d", recursive=True))
+        while len(begun) < IN_FLIGHT:
+            await asyncio.sleep(0)
+        deleting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await deleting
+        assert len(ended) == len(begun) == IN_FLIGHT
+    assert len(wire.blobs) == 20
 
 
 # --- a key the service cannot have
