@@ -102,7 +102,10 @@ class LocalDriver(LocalRoot):
         return fd, status
 
     async def info(self, key: str) -> FileInfo | FolderEntry | None:
-        status = self.peek(key)
+        try:
+            status = self.peek(key)
+        except FileNotFoundError:
+            return None
         if status is not None:
             return self._describe(key, status, self.prefix + key, False)
         fd = self.locate(key)

@@ -138,11 +138,16 @@ class LocalRoot(Driver):
 
         The path leads through no other link than the root itself, and that is recognized by its inode. None where this
         does not tell: for a deeper key, a link, or a name that cannot be looked up.
+
+        Raises:
+            FileNotFoundError: nothing has that name.
         """
         if "/" in key:
             return None
         try:
             status, root = _lstat(self.prefix + key), _lstat(self.root)
+        except FileNotFoundError:
+            raise
         except OSError:
             return None
         if (root.st_ino != self._root_inode or root.st_dev != self._root_device) and not self._recognize_root():
@@ -164,7 +169,12 @@ class LocalRoot(Driver):
             key: of it.
             folder: descriptor of the folder that holds it, where that is open.
         """
-        status = self.peek(key) if folder is None else None
+        status = None
+        if folder is None:
+            try:
+                status = self.peek(key)
+            except FileNotFoundError:
+                return None
         if status is None:
             try:
                 if folder is None:
