@@ -65,11 +65,12 @@ def test_a_host_that_is_not_known_is_refused_and_told_how_to_accept(server: SFTP
 def test_a_host_key_that_has_changed_is_refused_in_other_words(server: SFTPServer, tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
     known.write_text(known_host(server.port, old := server.host_key))
-    store = Store(backend(server, known_hosts=str(known)))
-    store.write("f", b"1")
+    with Store(backend(server, known_hosts=str(known))) as store:
+        store.write("f", b"1")
     server.drop()
     server.renew_key()
     server.listen()
+    store = Store(backend(server, known_hosts=str(known)))
     with pytest.raises(BackendUnavailable, match=r"host key of 127.0.0.1:\d+ has changed") as caught:
         store.read_bytes("f")
     for said in (server.host_key.get_fingerprint(), old.get_fingerprint(), "ssh-keygen", f"[127.0.0.1]:{server.port}"):
