@@ -7,8 +7,11 @@ none exists is it expanded as a pattern, and never in order to delete.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import wraps
 from glob import has_magic
 from inspect import signature
@@ -19,11 +22,12 @@ from fsspec.utils import other_paths, stringify_path
 
 from remote_store import _errors as errors
 from remote_store._either import prune_empty
-from remote_store._errors import InvalidPath
+from remote_store._errors import InvalidPath, RemoteStoreError
 from remote_store._paths import RemotePath
 from remote_store.interop._listing import Found, ListingOperations, folder, is_folder
 from remote_store.interop._operations import WITH, accepted, limited, operation, run_inline, takes
 from remote_store.interop._place import FileFound, folder_found
+from remote_store.interop._ranges import GAP, IN_FLIGHT, Ranges, Request, first_raised
 
 Paths = Any
 """A path, or any iterable of them."""
@@ -218,7 +222,65 @@ class BulkOperations(ListingOperations):
     put, _put = _planned("put", _uploads, "callback", "mode", *WITH)
 
     pipe, _pipe = limited("pipe", "mode", *WITH), limited("_pipe", "mode", *WITH)
-    cat_ranges, _cat_ranges = limited("cat_ranges"), limited("_cat_ranges")
+
+    @takes("batch_size")
+    def cat_ranges(
+        self, paths: Any, starts: Any, ends: Any, max_gap: int | None = None, on_error: str = "return", **options: Any
+    ) -> list[bytes | Exception]:
+        """The content of ranges of files, in their order; an error in the place of what cannot be read.
+
+        Ranges of one file that are neighbours are one request, and some requests are in flight at once.
+
+        Args:
+            paths: of the files, a list.
+            starts: of each range, or of all [bytes].
+            ends: likewise, the end not included.
+            max_gap: ranges with no more between them are one request; 64 KiB unless given [bytes].
+            on_error: `"raise"` raises the first error.
+            options: `batch_size`, how many requests are in flight; 16 unless given.
+        """
+        ranges = Ranges.of(paths, starts, ends)
+        requests = ranges.requests(GAP if max_gap is None else max_gap)
+
+        def answer(request: Request) -> tuple[Request, bytes | Exception]:
+            try:
+                return request, self.cat_file(request.path, request.start, request.end)
+            except Exception as error:
+                return request, error
+
+        if len(requests) < 2 or self._near(requests[0].path):
+            found = ranges.shared_out(map(answer, requests))
+        else:
+            with ThreadPoolExecutor(min(len(requests), self._at_once(options))) as threads:
+                found = ranges.shared_out(threads.map(answer, requests))
+        return first_raised(found) if on_error == "raise" else found
+
+    @takes("batch_size")
+    async def _cat_ranges(
+        self, paths: Any, starts: Any, ends: Any, max_gap: int | None = None, on_error: str = "return", **options: Any
+    ) -> list[bytes | Exception]:
+        ranges = Ranges.of(paths, starts, ends)
+        room = asyncio.Semaphore(self._at_once(options))
+
+        async def answer(request: Request) -> tuple[Request, bytes | Exception]:
+            async with room:
+                try:
+                    return request, await self._cat_file(request.path, request.start, request.end)
+                except Exception as error:
+                    return request, error
+
+        requests = ranges.requests(GAP if max_gap is None else max_gap)
+        found = ranges.shared_out(await asyncio.gather(*map(answer, requests)))
+        return first_raised(found) if on_error == "raise" else found
+
+    def _near(self, path: Any) -> bool:
+        """Whether nothing is gained by requests at once."""
+        with suppress(RemoteStoreError):
+            return bool(self._at(path).kind.near)
+        return False
+
+    def _at_once(self, options: Mapping[str, Any]) -> int:
+        return options.get("batch_size") or self.batch_size or IN_FLIGHT
 
     @takes("start", "end")
     def cat(self, path: Paths, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
