@@ -22,6 +22,8 @@ from remote_store.drivers.kinds import KINDS
 ROOT = Path(__file__).parent.parent
 SDKS = {"adlfs", "aiohttp", "asyncssh", "azure", "boto3", "botocore", "gcsfs", "rich", "s3fs", "sshfs", "typer"}
 PUBLIC = ["remote_store", "remote_store.aio", "remote_store.backends"]
+LONGEST = 400
+"""Lines that a module may have."""
 OPEN = ("dict[str, Any]", "tuple[Any, ...]")
 """What holds values of any type, such as the arguments of a constructor, or JSON."""
 
@@ -70,6 +72,12 @@ def test_a_forbidden_import_is_noticed(tmp_path: Path, module: str, forbidden: s
     done = lint_imports(tmp_path / "pyproject.toml")
     assert done.returncode == 1, done.stdout + done.stderr
     assert " BROKEN" in done.stdout
+
+
+def test_no_module_is_long() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "remote_store").rglob("*.py")}
+    assert len(lengths) > 100
+    assert {str(path): length for path, length in lengths.items() if length > LONGEST} == {}
 
 
 # --- who knows a backend by name

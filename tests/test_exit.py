@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 pytest.importorskip("s3fs")
 
 from helpers.processes import run_script
+from servers.files import FileServer
 from servers.gcs import GcsServer
 from servers.s3 import BUCKET, S3Server
+from servers.sshd import SFTPPlace
 
 from remote_store import Store
-from remote_store.backends import GCSBackend, S3Backend
+from remote_store.backends import GCSBackend, LocalBackend, S3Backend, SFTPBackend
 
 BEGIN = """
 import gc, json, multiprocessing, os, sys
@@ -29,13 +32,21 @@ store = Store(getattr(backends, backend)(*args, **options))
 """
 
 
+FILES = ("d/a", "d/b", "d/e/c")
+
+
+def fill(write: Callable[[str, bytes], object]) -> None:
+    """Write some files."""
+    for name in FILES:
+        write(name, b"x" * 300_000)
+
+
 def recipe(server: S3Server | GcsServer, **more: Any) -> tuple[str, Store]:
     """What makes a store with some files, as a program takes it; and the store."""
     backend = S3Backend if isinstance(server, S3Server) else GCSBackend
     place, options = (BUCKET, server.fresh_prefix()), {**server.options, **more}
     store = Store(backend(*place, **options))
-    for name in ("d/a", "d/b", "d/e/c"):
-        store.write(name, b"x" * 300_000)
+    fill(store.write)
     return json.dumps((backend.__name__, place, options)), store
 
 
@@ -51,6 +62,47 @@ def keeping(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
 
+LISTING = "files = store.list_files('d'); next(files)"
+READING = "file = store.read('d/a'); file.read(10)"
+WRITING = "block = store.open_atomic('new'); block.__enter__().write(b'x' * (9 << 20))"
+COLLECTED = "store.read_bytes('d/a'); del store; gc.collect(); store = None"
+FORKED = "store.read_bytes('d/a')\nif (child := os.fork()) == 0: {}sys.exit()\nassert os.waitpid(child, 0)[1] == 0"
+CHILD = "store.read_bytes('d/b'); "
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        LISTING,
+        *(
+            pytest.param(begun, marks=pytest.mark.full)
+            for begun in (READING, WRITING, COLLECTED, FORKED.format(""), FORKED.format(CHILD))
+        ),
+    ],
+)
+def test_a_program_that_leaves_a_connection_to_sftp_says_nothing(asyncssh_server: SFTPPlace, begun: str) -> None:
+    root = asyncssh_server.fresh_root()
+    with Store(SFTPBackend("127.0.0.1", root, **asyncssh_server.options)) as store:
+        fill(store.write)
+        arguments = json.dumps(("SFTPBackend", ("127.0.0.1", root), asyncssh_server.options))
+        assert run_script(BEGIN + begun, arguments) == ("", "")
+        assert sorted(str(file.path) for file in store.list_files("", recursive=True)) == list(FILES)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        LISTING,
+        *(pytest.param(begun, marks=pytest.mark.full) for begun in (READING, COLLECTED, FORKED.format(CHILD))),
+    ],
+)
+def test_a_program_that_leaves_a_connection_to_a_web_server_says_nothing(web_server: FileServer, begun: str) -> None:
+    folder = web_server.fresh_folder()
+    fill(Store(LocalBackend(folder)).write)
+    arguments = json.dumps(("HTTPBackend", (f"{web_server.endpoint}/{folder.name}",), {"index": True}))
+    assert run_script(BEGIN + begun, arguments) == ("", "")
+
+
 @pytest.mark.parametrize(
     "begun",
     [
@@ -59,10 +111,10 @@ def keeping(request: pytest.FixtureRequest) -> Any:
         "files = store.glob('**'); next(files)",
         "for file in store.list_files('d'): sys.exit()",
         "files = store.list_files('d'); next(files); sys.last_value = files, store",
-        "file = store.read('d/a'); file.read(10)",
+        READING,
         "block = store.open_atomic('new'); block.__enter__().write(b'1')",
-        "block = store.open_atomic('new'); block.__enter__().write(b'x' * (9 << 20))",
-        "store.read_bytes('d/a'); del store; gc.collect(); store = None",
+        WRITING,
+        COLLECTED,
     ],
 )
 def test_a_program_that_ends_in_the_middle_says_nothing(server: S3Server | GcsServer, begun: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import http.server
+import json
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +20,7 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 from helpers.azure import azure_view
+from helpers.processes import run_script
 from servers import web
 from servers.azure import ACCOUNT, CONTAINER, HNS, KEY, AzureServer, azure
 from servers.double_answers import CarryOut, Request
@@ -290,7 +294,7 @@ async def test_public_containers_need_none(tls: Any, place: Any, monkeypatch: py
 @pytest.mark.parametrize("hns", [None, True, False])
 async def test_where_none_are_found_they_are_looked_for_once(tls: Any, place: Any, hns: bool | None) -> None:
     nothing = Credential(ClientAuthenticationError("no s3cret found"))
-    with pytest.raises(PermissionDenied, match="no usable credentials were found"):
+    with pytest.raises(PermissionDenied, match=r"were found for 127\.0\.0\.1:.*account_key="):
         await used("async", tls[0], CONTAINER, **place, credential=nothing, hns=hns)
     assert nothing.asked == 1
     assert tls[0].requests == []
@@ -377,3 +381,48 @@ async def test_who_may_get_no_key_to_sign_is_denied(tls: Any, place: Any) -> Non
         async with azure_view("async", tls[0], "p", **place, credential=Credential(), connection_string=None) as view:
             with pytest.raises(PermissionDenied):
                 await view.sign("f")
+
+
+# --- left open
+
+
+class TokenHandler(http.server.BaseHTTPRequestHandler):
+    """Gives a token to whoever asks, as the machines of the service do."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        until = str(int(time.time()) + 3600)
+        body = json.dumps({"access_token": TOKEN, "expires_on": until, "resource": "", "token_type": "Bearer"})
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+LEFT_OPEN = """
+import json, os, sys
+from remote_store import Store
+from remote_store.backends import AzureBackend
+
+store = Store(AzureBackend(**json.loads(sys.argv[1])))
+store.write("key", b"1", overwrite=True)
+if "fork" in sys.argv and (child := os.fork()) == 0:
+    sys.exit()
+"""
+
+
+@pytest.mark.parametrize("end", ["alone", pytest.param("fork", marks=pytest.mark.full)])
+def test_a_program_says_nothing_of_connections_for_tokens(
+    place: dict[str, Any], monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), TokenHandler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{server.server_port}/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "header")
+        assert run_script(LEFT_OPEN, json.dumps({"container": CONTAINER, "root": "left", **place}), end) == ("", "")
+        server.shutdown()

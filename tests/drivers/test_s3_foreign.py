@@ -191,10 +191,10 @@ async def test_a_move_keeps_its_source_until_the_service_says_that_it_is_copied(
     assert await view.read_bytes("dst") == b"content"
 
 
-@pytest.mark.parametrize("answer", [PAGES["a page, 200"], PAGES["an XML page, 200"]], ids=["a page", "an XML page"])
-async def test_a_page_is_no_proof_of_a_delete(view: View, moto_server: S3Server, prefix: str, answer: Answer) -> None:
+@pytest.mark.parametrize("page", ["a page, 200", "an XML page, 200", "nothing, 200", "JSON, 200"])
+async def test_a_page_is_no_proof_of_a_delete(view: View, moto_server: S3Server, prefix: str, page: str) -> None:
     await view.write("key", b"1")
-    with moto_server.hooked(Says({"DELETE": answer})), pytest.raises(BackendUnavailable, match="like S3"):
+    with moto_server.hooked(Says({"DELETE": PAGES[page]})), pytest.raises(BackendUnavailable, match="like S3"):
         await view.delete("key", missing_ok=True)
     assert keys(moto_server, prefix) == ["key"]
 

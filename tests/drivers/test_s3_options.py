@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from servers.ports import free_port
 from servers.s3 import BUCKET, KEY, SECRET, S3Server, refusal
 
 from remote_store import BackendUnavailable, Store, __version__
-from remote_store.aio import AsyncLocalBackend, AsyncS3Backend, AsyncStore
+from remote_store.aio import AsyncS3Backend, AsyncStore
 from remote_store.backends import LocalBackend, S3Backend
-from remote_store.drivers.kinds import KINDS, by_name
 from remote_store.drivers.s3.options import S3Options
 
 LOGIN = {"key": KEY, "secret": SECRET, "region_name": "us-east-1"}
@@ -199,24 +197,6 @@ def test_a_value_of_no_use_is_told_at_once(name: str, values: list[Any]) -> None
 
 
 # --- one source of options
-
-
-@pytest.mark.parametrize(
-    ("kind", "cls"),
-    [("s3", S3Backend), ("s3", AsyncS3Backend), ("local", LocalBackend), ("local", AsyncLocalBackend)],
-)
-def test_a_backend_has_the_signature_of_its_options_and_tells_of_each(kind: str, cls: type) -> None:
-    options = by_name(kind).options
-    assert inspect.signature(cls).parameters == inspect.signature(options).parameters
-    for name, text in options.docs().items():
-        assert f"    {name}: {text}\n" in str(cls.__doc__)
-
-
-@pytest.mark.parametrize("row", KINDS, ids=lambda row: row.name)
-def test_every_option_is_told_of(row: Any) -> None:
-    assert list(row.options.docs()) == row.options.names()
-    assert {*row.options.PLACE} <= {*row.options.names()}
-    assert not row.container or not row.make or row.container in row.options.PLACE
 
 
 def test_options_do_not_show_their_values() -> None:

@@ -13,6 +13,10 @@ PASSED = (
     "tenant_id", "anon", "account_host",
 )  # fmt: skip
 """Options that adlfs takes as they are."""
+NO_ACCOUNT = (
+    "needs an account: pass account_name= or connection_string=, or set AZURE_STORAGE_ACCOUNT_NAME or "
+    "AZURE_STORAGE_CONNECTION_STRING"
+)
 RETRIES = 3
 TIMEOUT = 60.0
 
@@ -20,18 +24,25 @@ TIMEOUT = 60.0
 def make(options: AzureOptions, asynchronous: bool) -> Driver:
     """A driver over an adlfs filesystem of its own."""
     from remote_store._paths import key_of
-    from remote_store.drivers.azure.clients import Clients, detach
+    from remote_store.drivers.azure.clients import Clients, close_at_end, detach
     from remote_store.drivers.azure.login import Filesystem
     from remote_store.drivers.objects.http import connector
 
     given = {name: value for name in PASSED if (value := getattr(options, name)) is not None}
-    fs = Filesystem(
-        **given, **options.rest, asynchronous=asynchronous, use_listings_cache=False, skip_instance_cache=True
-    )
+    try:
+        fs = Filesystem(
+            **given, **options.rest, asynchronous=asynchronous, use_listings_cache=False, skip_instance_cache=True
+        )
+    except ValueError as error:
+        why = str(error).removeprefix("unable to connect to account for ")
+        told = NO_ACCOUNT if why.startswith("Must provide either") else f"cannot be opened: {why}"
+        raise ValueError(f"container {options.container!r} {told}") from error
     detach(fs)
     retries = RETRIES if options.retries is None else options.retries
+    clients = Clients(fs, options.container, options.timeout, retries, connector(options.ca_bundle), options.proxy)
+    close_at_end(clients)
     driver = _driver(
-        Clients(fs, options.container, options.timeout, retries, connector(options.ca_bundle), options.proxy),
+        clients,
         options.hns,
         root=key_of(options.root),
         part_size=options.part_size,

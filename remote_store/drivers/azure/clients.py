@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
+import threading
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -228,3 +231,19 @@ def detach(fs: AzureBlobFileSystem) -> None:
     for finalizer, info in list(weakref.finalize._registry.items()):  # type: ignore[attr-defined]
         if fs in info.args:
             finalizer.detach()
+
+
+def close_at_end(clients: Clients) -> None:
+    """Close the connections for tokens of a store that nobody closes, whose credentials adlfs has made."""
+    fs = clients.fs
+    if fs.sync_credential is not None and not fs.asynchronous:
+        weakref.finalize(clients, _close, fs.credential, fs.loop, os.getpid())
+
+
+def _close(credential: Any, loop: asyncio.AbstractEventLoop, process: int) -> None:
+    if os.getpid() != process or not loop.is_running():  # A forked child has no thread of the loop.
+        return
+    closing = asyncio.run_coroutine_threadsafe(credential.close(), loop)
+    if not threading.main_thread().is_alive():  # The program ends, and the loop with it.
+        with suppress(Exception):
+            closing.result(1)

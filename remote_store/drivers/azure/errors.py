@@ -27,11 +27,13 @@ from remote_store._errors import (
 from remote_store.drivers.errors import BUSY, DENIED, UNREACHABLE, by_status, from_any_error
 from remote_store.drivers.objects.where import Where, last_failure
 from remote_store.drivers.objects.wire import Malformed, Meaning
+from remote_store.drivers.reasons import host_of
 
 NO_AZURE = "{host} does not answer like Azure Blob Storage"
 DISABLED = "AccountIsDisabled"
 CHANGED = "Md5Mismatch"
 EXISTS = "BlobAlreadyExists"
+LOGINS = "pass account_key=, sas_token=, connection_string= or credential=, or anon=True to send none"
 LOCKED = (ResourceLocked, "The file is leased, archived or protected ({code})")
 CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
     **dict.fromkeys(
@@ -99,6 +101,11 @@ class Container(Where):
     OWN = (".core.windows.net",)
     NOUN = "container"
 
+    @property
+    def host(self) -> str:
+        """Of the usual service too: equal names of containers are in many accounts."""
+        return host_of(self.endpoint).removesuffix(":443") or super().host
+
 
 def code_of(error: BaseException | None) -> str:
     """The error code of the service, or the status where it gave none; `""` for any other error."""
@@ -134,7 +141,7 @@ def sdk_errors(where: Container, key: str) -> Iterator[None]:
     except ClientAuthenticationError as error:
         if error.response is not None:
             raise verdict(error, where, key) from alone(error)
-        message = f"{DENIED}: no usable credentials were found"
+        message = f"{DENIED}: no usable credentials were found for {where.host}; {LOGINS}"
         raise PermissionDenied(message, path=key, backend=where.backend) from alone(error)
     except HttpResponseError as error:
         if error.status_code is None:

@@ -35,6 +35,10 @@ PAYS = (
     PermissionDenied,
     f"{DENIED}: {{host}} wants to know who pays for the requests; pass requester_pays='the project that pays'",
 )
+LOGINS = (
+    "pass token=: the file of a service account, an access token, or 'anon' to send none; or set"
+    " GOOGLE_APPLICATION_CREDENTIALS"
+)
 NO_SIGNING = (
     f"{DENIED}: the credentials may not sign; their role lacks iam.serviceAccounts.signBlob, which Service Account"
     " Token Creator has"
@@ -112,7 +116,8 @@ def service_errors(where: Bucket, key: str) -> Iterator[None]:
             raise PermissionDenied(NO_SIGNING, path=key, backend=where.backend) from error
         if isinstance(error, auth.TransportError) or error.retryable:
             raise where.no_answer(error, key) from error
-        message = f"{DENIED}: no usable credentials ({type(error.__cause__ or error).__name__})"
+        why = type(error.__cause__ or error).__name__
+        message = f"{DENIED}: no usable credentials for {where} ({why}); {LOGINS}"
         raise PermissionDenied(message, path=key, backend=where.backend) from error
     except (aiohttp.ClientError, TimeoutError) as error:
         raise where.no_answer(error, key) from error

@@ -26,6 +26,8 @@ ROOTS = {
     **dict.fromkeys(("PutObject", "UploadPart", "DeleteObject", "AbortMultipartUpload"), ""),
 }
 """Operation → element that a reply of success is, `""` where it is empty (S3 API reference)."""
+DELETES = frozenset({"DeleteObject", "AbortMultipartUpload"})
+"""Operations whose success says nothing but its status, 204: any server may answer 200 without content."""
 ERRORS = frozenset({"Error", "ErrorResponse"})
 SPOKEN = frozenset({401, 403, 409, 412, 429, *range(502, 600)})
 """Statuses that mean the same whoever answers, a gateway or S3."""
@@ -44,10 +46,11 @@ def mark_not_s3(
     success = status < 300
     if operation_model.http["method"] == "HEAD" or (success and name not in ROOTS) or status in SPOKEN:
         return
-    root = _root(response_dict["body"])
-    if root in ERRORS or (success and root == ROOTS[name]) or (status == 500 and not root):
+    root, headers = _root(response_dict["body"]), response_dict["headers"]
+    if success and root == ROOTS[name] and (name not in DELETES or status == 204 or "x-amz-request-id" in headers):
         return
-    headers = response_dict["headers"]
+    if root in ERRORS or (status == 500 and not root):
+        return
     if 300 <= status < 400 and "x-amz-bucket-region" in headers:
         return
     media_type = _MEDIA_TYPE.match(headers.get("content-type", ""))

@@ -68,11 +68,13 @@ class SFTPOptions(Options):
     PUBLIC: ClassVar = Options.PUBLIC | {"compression_algs", "encryption_algs", "kex_algs", "mac_algs"}
     ALIASES: ClassVar = {
         "base_path": "root",
+        "ca_bundle": "known_hosts",
         "key_filename": "client_keys",
         "hostname": "host",
         "login": "username",
         "path": "root",
         "pkey": "client_keys",
+        "proxy": "jump",
         "tunnel": "jump",
         "user": "username",
     }

@@ -151,11 +151,6 @@ def owner_of(owner: tuple[int, int]) -> bytes:
     return UInt32(0x02) + UInt32(owner[0]) + UInt32(owner[1])
 
 
-def times_of(mtime: int) -> bytes:
-    """The attributes that set the time of the last change."""
-    return UInt32(0x08) + UInt32(mtime) + UInt32(mtime)
-
-
 def text(path: bytes) -> bytes:
     """A path in a request."""
     return String(path)
