@@ -20,7 +20,7 @@ from remote_store._errors import RemoteStoreError
 from remote_store._models import ContentDigest
 from remote_store.drivers.azure import copies
 from remote_store.drivers.azure.clients import Clients
-from remote_store.drivers.azure.errors import Container, code_of, meaning, sdk_errors, verdict_on
+from remote_store.drivers.azure.errors import WITHHELD, Container, code_of, meaning, sdk_errors, verdict_on
 from remote_store.drivers.azure.replies import FOLDER, RESERVED, body_of, described, listed, md5_of, written
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.values import to_header
@@ -65,7 +65,8 @@ class AzureWire:
     def __init__(self, clients: Clients, backend: str) -> None:
         self.clients, self.fs, self.container, self.resumes = clients, clients.fs, clients.name, clients.retries
         endpoint = self.fs.service_client.primary_endpoint.partition("?")[0]  # A signature may follow.
-        self.where = Container(clients.name, backend, clients.timeout, endpoint)
+        hint = WITHHELD if getattr(self.fs, "withheld", False) else ""
+        self.where = Container(clients.name, backend, clients.timeout, endpoint, hint)
 
     async def open(self) -> None:
         self.clients.open()
