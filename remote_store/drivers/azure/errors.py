@@ -79,6 +79,8 @@ MEANINGS = {
 """Error code → what it says about the request."""
 IS_FOLDER = "IsFolder"
 """Our own code: a folder where a file is meant."""
+NOT_AT_ONCE = "NotAtOnce"
+"""Our own code: the service does not copy a blob in one step, or cannot be shown it."""
 LISTING = re.compile(r"[?&](?:comp=list|resource=filesystem)(?:&|$)")
 """In the URL of a listing, which the service refuses with a code."""
 CARRIED = frozenset({"response", "model", "inner_exception", "exc_type", "exc_value", "exc_traceback", "exc_msg"})
