@@ -68,6 +68,13 @@ async def put(blob: BlobClient, content: bytes, **options: Any) -> Any:
     return await blob.upload_blob(content, **{"overwrite": True, **options})
 
 
+def signature(blob: BlobClient) -> str:
+    """That lets whoever has it read a blob."""
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    may = BlobSasPermissions(read=True)
+    return generate_blob_sas(ACCOUNT, CONTAINER, blob.blob_name, account_key=KEY, permission=may, expiry=end)
+
+
 async def names(container: ContainerClient, prefix: str, **options: Any) -> list[str]:
     cut = len(prefix) + 1
     return [one.name[cut:] async for one in container.list_blobs(name_starts_with=f"{prefix}/", **options)]
@@ -221,6 +228,22 @@ async def test_blocks_are_seen_when_they_are_committed(
     await blob.stage_block("0004", b"gh")
     await blob.commit_block_list([BlobBlock("0001"), BlobBlock("0004")])
     assert await content_of(blob) == b"abgh"
+
+
+async def test_a_block_is_read_from_an_address_that_lets_it(container: ContainerClient, blob: BlobClient) -> None:
+    source = container.get_blob_client(f"{blob.blob_name}-source")
+    etag = (await put(source, b"hello"))["etag"]
+    address = f"{source.url}?{signature(source)}"
+    for number, start in enumerate((3, 0)):
+        await blob.stage_block_from_url(f"{number:08d}", address, start, 3 - number)
+    await blob.commit_block_list([BlobBlock("00000001"), BlobBlock("00000000")])
+    assert await content_of(blob) == b"helo"
+    pinned = {"headers": {"x-ms-source-if-match": etag}}
+    await blob.stage_block_from_url("00000002", address, 0, 1, **pinned)
+    await put(source, b"other")
+    stale = blob.stage_block_from_url("00000003", address, 0, 1, **pinned)
+    assert await refusal(stale) == (412, "SourceConditionNotMet")
+    assert (await refusal(blob.stage_block_from_url("00000003", source.url, 0, 1)))[1] == "CannotVerifyCopySource"
 
 
 async def test_block_ids_of_a_blob_have_one_length(blob: BlobClient) -> None:
@@ -390,8 +413,5 @@ async def test_containers_are_made_and_removed(server: AzureServer) -> None:
 
 async def test_a_signature_in_the_url_lets_in(server: AzureServer, blob: BlobClient) -> None:
     await put(blob, b"hello")
-    end = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
-    may = BlobSasPermissions(read=True)
-    sas = generate_blob_sas(ACCOUNT, CONTAINER, blob.blob_name, account_key=KEY, permission=may, expiry=end)
-    async with BlobClient.from_blob_url(f"{blob.url}?{sas}") as signed:
+    async with BlobClient.from_blob_url(f"{blob.url}?{signature(blob)}") as signed:
         assert await content_of(signed) == b"hello"

@@ -89,8 +89,8 @@ _FLAT = Profile(
 """What flat object stores have in common."""
 
 EMPTIED = (
-    "a copy of more than 256 MiB, or without credentials, that goes on after it was answered, and that fails, has "
-    "emptied the file that it was to replace"
+    "a copy of what the service may not read by itself, as behind a firewall that keeps it out, goes on after it was "
+    "answered; one that fails has emptied the file that it was to replace"
 )
 
 AZURE = replace(

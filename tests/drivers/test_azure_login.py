@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import http.server
 import json
+import re
 import threading
 import time
 import urllib.error
@@ -78,6 +79,12 @@ def place(tls: tuple[AzureServer, str]) -> dict[str, Any]:
     server.requests.clear()
     host = server.endpoint.partition("://")[2]
     return {"account_name": ACCOUNT, "account_host": host, "ca_bundle": certificate, "timeout": 20}
+
+
+@pytest.fixture
+def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts of this machine are taken for those of Azure."""
+    monkeypatch.setattr("remote_store.drivers.azure.login.CLOUDS", re.compile(rf"127\.0\.0\.1:\d+/({ACCOUNT})"))
 
 
 def sas() -> str:
@@ -156,7 +163,7 @@ ENVIRONMENT: dict[str, tuple[dict[str, str], str]] = {
 
 @pytest.mark.parametrize("kind", ENVIRONMENT)
 async def test_credentials_are_found_where_adlfs_looks(
-    tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch, kind: str
+    tls: Any, place: Any, at_home: None, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     settings, demand = ENVIRONMENT[kind]
     principal(monkeypatch)
@@ -201,7 +208,7 @@ async def test_arguments_outrank_the_environment(
 
 @pytest.mark.parametrize("string", [OTHERS["CONNECTION_STRING"], "BlobEndpoint=https://other.example;", "no;sense"])
 async def test_a_connection_string_of_another_account_is_not_meant(
-    tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch, string: str
+    tls: Any, place: Any, at_home: None, monkeypatch: pytest.MonkeyPatch, string: str
 ) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", string)
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
@@ -220,17 +227,25 @@ async def test_a_connection_string_of_the_account_is_meant(
 
 ELSEWHERE = [
     {"account_name": "theirs"},
-    {"account_name": "theirs", "account_host": "theirs.example"},
     {"account_host": "theirs.blob.core.windows.net"},
-    {"account_host": "mine.theirs.example"},
-    {"account_host": "127.0.0.1:9/theirs"},
+    {"account_name": "mine", "account_host": "theirs.blob.core.windows.net"},
+    {"account_name": "theirs", "account_host": "mine.blob.core.windows.net"},
 ]
+STRANGE = [
+    {"account_name": "theirs", "account_host": "theirs.example"},
+    {"account_host": "mine.theirs.example"},
+    {"account_name": "mine", "account_host": "mine.blob.core.example"},
+    {"account_name": "mine", "account_host": "mine.blob.core.windows.net.example"},
+    {"account_name": "mine", "account_host": "mine.blob.core.windows.net:443@theirs.example"},
+    {"account_name": "mine", "account_host": "127.0.0.1:9/mine"},
+]
+"""Hosts that may be anybody's, whatever they call the account."""
 OWN = [
     {},
     {"account_name": "mine"},
-    {"account_name": "mine", "account_host": "mine.blob.core.example"},
+    {"account_name": "mine", "account_host": "mine.blob.core.windows.net"},
     {"account_host": "mine.blob.core.chinacloudapi.cn"},
-    {"account_host": "127.0.0.1:9/mine"},
+    {"account_host": "mine-secondary.blob.core.windows.net"},
 ]
 GIVES_ACCESS = {"ACCOUNT_KEY": "b3RoZXI=", "SAS_TOKEN": "sig=own"}
 
@@ -241,7 +256,7 @@ def opened(**options: Any) -> AzureBlobFileSystem:
 
 
 @pytest.mark.parametrize("name", GIVES_ACCESS)
-@pytest.mark.parametrize("named", ELSEWHERE, ids=str)
+@pytest.mark.parametrize("named", [*ELSEWHERE, *STRANGE], ids=str)
 def test_credentials_of_one_account_are_not_shown_to_another(
     monkeypatch: pytest.MonkeyPatch, name: str, named: dict[str, str]
 ) -> None:
@@ -251,7 +266,7 @@ def test_credentials_of_one_account_are_not_shown_to_another(
     fs = opened(**named)
     assert (fs.account_key, fs.sas_token) == (None, None)
     assert "sig=" not in fs.service_client.url
-    assert isinstance(fs.service_client.credential, DefaultAzureCredential)
+    assert isinstance(fs.service_client.credential, DefaultAzureCredential) is (named in ELSEWHERE)
 
 
 @pytest.mark.parametrize("name", GIVES_ACCESS)
@@ -264,18 +279,67 @@ def test_credentials_of_the_environment_are_for_its_account(
     assert getattr(opened(**named), name.lower()).removeprefix("?") == GIVES_ACCESS[name]
 
 
+def test_a_signature_of_the_environment_is_for_a_host_of_a_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a key adlfs takes none of them."""
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sig=own")
+    assert opened(account_host="mine.z01.blob.storage.azure.net").sas_token == "?sig=own"
+
+
 def test_credentials_of_no_account_are_for_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
     assert opened(account_name="theirs").account_key == KEY
+    assert opened(account_name="theirs", account_host="theirs.example").account_key is None
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_strange_host_is_shown_nothing_that_was_not_meant_for_it(
+    tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Neither a key, nor what Azure's libraries find, nor a principal; the error says so."""
+    made = principal(monkeypatch)
+    stand_in(monkeypatch, "DefaultAzure", made)
+    for name, value in {**OTHERS, "ACCOUNT_NAME": ACCOUNT, "ACCOUNT_KEY": KEY}.items():
+        monkeypatch.setenv(f"AZURE_STORAGE_{name}", value)
+    seen: set[str | None] = set()
+
+    def hook(request: Request, carry_out: CarryOut) -> None:
+        seen.add(request.headers.get("Authorization") or request.query.get("sig"))
+
+    with tls[0].having(demands=frozenset({"key"})), tls[0].hooked(hook):
+        with pytest.raises(PermissionDenied, match="were not sent: pass them as arguments"):
+            await used(mode, tls[0], CONTAINER, **place)
+        assert (seen, made.asked) == ({None}, 0)
+        await used(mode, tls[0], CONTAINER, **place, account_key=KEY)
+        with pytest.raises(PermissionDenied) as caught:
+            await used(mode, tls[0], CONTAINER, **place, sas_token=sas())
+        assert "pass them" not in str(caught.value)
+
+
+async def test_a_strange_host_that_the_environment_names_is_none(
+    tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    string = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={tls[0].endpoint}"
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", string)
+    with tls[0].having(demands=frozenset({"key"})):
+        await used("async", tls[0], CONTAINER, **place)
 
 
 def test_a_url_shows_no_credentials_to_another_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sig=own")
     stand_in(monkeypatch, "DefaultAzure", Credential())
-    for host in ("theirs.example", "theirs.blob.core.windows.net", "mine.theirs.example"):
+    for host in (
+        "theirs.example",
+        "theirs.blob.core.windows.net",
+        "mine.theirs.example",
+        "mine.dfs.core.theirs.example",
+        "mine.blob.example",
+    ):
         with Store.from_url(f"abfss://{CONTAINER}@{host}/p", hns=False) as store:
-            assert "sig=" not in store.unwrap(AzureBlobFileSystem).service_client.url
+            fs = store.unwrap(AzureBlobFileSystem)
+            assert "sig=" not in fs.service_client.url
+            assert (fs.service_client.credential is None) is host.endswith("example")
 
 
 async def test_public_containers_need_none(tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +364,9 @@ async def test_where_none_are_found_they_are_looked_for_once(tls: Any, place: An
     assert tls[0].requests == []
 
 
-async def test_the_default_ones_are_looked_for(tls: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_default_ones_are_looked_for(
+    tls: Any, place: Any, at_home: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nothing = Credential(ClientAuthenticationError("none"))
     stand_in(monkeypatch, "DefaultAzure", nothing)
     with pytest.raises(PermissionDenied, match="no usable credentials were found"):

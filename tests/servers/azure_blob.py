@@ -89,7 +89,8 @@ def _put(service: Service, container: Container, name: str, request: Request) ->
 
 
 def _put_block(service: Service, container: Container, name: str, request: Request) -> Answer:
-    """Put Block (blob/put-block); readers see nothing of it, and conditions do not apply."""
+    """Put Block, Put Block From URL (blob/put-block, blob/put-block-from-url); readers see nothing of it, and
+    conditions do not apply to what it becomes."""
     block = request.query.get("blockid", "")
     try:
         decoded = base64.b64decode(block, validate=True)
@@ -97,18 +98,21 @@ def _put_block(service: Service, container: Container, name: str, request: Reque
         decoded = b""
     if not 0 < len(decoded) <= LONGEST_BLOCK_ID:
         raise Refusal("InvalidQueryParameterValue", "Value for one of the query parameters is invalid.")
-    if not request.body:
+    body = request.body
+    if "x-ms-copy-source" in request.headers:
+        body = azure_copying.range_of_source(service, request)
+    if not body:
         raise Refusal("InvalidHeaderValue", "Content-Length")
     found = container.items.get(name)
     judge_lease(request.headers, found)
     _refuse_appended(found)
     if found and found.folder:
         raise Refusal(service.settings.onto_a_folder)
-    check_md5(request.headers, request.body)
+    check_md5(request.headers, body)
     known = [*container.uncommitted.get(name, ()), *((block for block, _ in found.blocks) if found else ())]
     if any(len(base64.b64decode(other)) != len(decoded) for other in known):  # One length for each blob.
         raise Refusal("InvalidBlobOrBlock", "The specified blob or block content is invalid.")
-    container.uncommitted.setdefault(name, {})[block] = request.body
+    container.uncommitted.setdefault(name, {})[block] = body
     return Answer(201, headers={"x-ms-request-server-encrypted": "true"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -20,16 +21,10 @@ def copy(service: Service, container: Container, name: str, request: Request) ->
 
     if "x-ms-blob-type" in request.headers:
         raise Refusal("NotImplemented", "Put Blob From URL")
-    address = urlsplit(request.headers["x-ms-copy-source"])
-    source = _source(service, address.path)
     at_once = request.headers.get("x-ms-requires-sync", "").lower() == "true"
-    login = request.headers.get("x-ms-copy-source-authorization", "")
-    if at_once and "sig" not in dict(parse_qsl(address.query)) and not login.startswith("Bearer "):
-        # blob/copy-blob-from-url: the source must be public, carry a signature, or be read with a token.
-        raise Refusal("CannotVerifyCopySource", "The source needs authorization.", 401)
+    source = _source(service, request, shown=at_once)
     if at_once and len(source.content) > service.settings.copies_at_once:  # [unproved]: the code
         raise Refusal("InvalidInput", "The source is too large for a copy at once.", 409)
-    judge(request.headers, source, "x-ms-source-")
     if request.headers.get("x-ms-source-lease-id"):
         judge_lease(request.headers, source, "x-ms-source-lease-id")
     check_write(service, container, name, request)
@@ -49,12 +44,30 @@ def copy(service: Service, container: Container, name: str, request: Request) ->
     return Answer(202, headers=item.described() | told)
 
 
-def _source(service: Service, path: str) -> Item:
-    """The blob of an address of this account.
+def range_of_source(service: Service, request: Request) -> bytes:
+    """What Put Block From URL reads (blob/put-block-from-url)."""
+    content = _source(service, request, shown=True).content
+    asked = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("x-ms-source-range", f"bytes=0-{len(content) - 1}"))
+    if asked is None or int(asked[1]) >= len(content):
+        raise Refusal("InvalidRange")
+    return content[int(asked[1]) : int(asked[2]) + 1]
+
+
+def _source(service: Service, request: Request, shown: bool) -> Item:
+    """The blob that a request names as its source.
+
+    Arguments:
+        shown: whether the service reads it as anybody would.
 
     Raises:
-        Refusal: there is none.
+        Refusal: there is none of this account, or a condition does not hold.
     """
+    address = urlsplit(request.headers["x-ms-copy-source"])
+    login = request.headers.get("x-ms-copy-source-authorization", "")
+    if shown and "sig" not in dict(parse_qsl(address.query)) and not login.startswith("Bearer "):
+        # blob/copy-blob-from-url: the source must be public, carry a signature, or be read with a token.
+        raise Refusal("CannotVerifyCopySource", "The source needs authorization.", 401)
+    path = address.path
     _, account, container, *name = path.split("/", 3)
     if account != service.account or not name:
         raise Refusal("CannotVerifyCopySource", "The double knows its own account only.")
@@ -62,6 +75,7 @@ def _source(service: Service, path: str) -> Item:
     found = held.find(held.path(unquote(name[0])))
     if found.folder:
         raise Refusal("BlobOperationNotSupported")  # [unproved]
+    judge(request.headers, found, "x-ms-source-")
     return found
 
 

@@ -10,23 +10,33 @@ from typing import Any
 from urllib.parse import unquote
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 
 from remote_store.drivers.azure.errors import EXISTS, code_of, is_final
 from remote_store.drivers.objects.ending import to_its_end
 from remote_store.drivers.objects.wire import Malformed
 
+AT_ONCE = 256 << 20
+"""The service copies no larger blob in one step [bytes]: Blob Storage REST API, Copy Blob From URL."""
+BLOCK = 64 << 20
+"""How much of a larger one it copies as a block, within the deadline of a request [bytes]."""
+MOST_BLOCKS = 50_000
+"""A blob takes no more: Blob Storage REST API, Put Block List."""
 POLL = 0.2
 """How long to wait between questions about a copy that goes on; up to ten times as long later [s]."""
 Ask = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 UNDOING = 10
-"""How long either step of undoing a copy may take [s]."""
+"""How long each step of undoing a copy may take [s]."""
+
+
+class GoingOn:
+    """What goes before a copy that may go on after it was answered."""
 
 
 @dataclass
-class Copying:
+class Copying(GoingOn):
     """A copy that the service has begun.
 
     Args:
@@ -41,7 +51,7 @@ class Copying:
 async def at_once(ask: Ask, blob: Any, address: str, login: str | None, **conditions: Any) -> bool:
     """Copy what is at an address in one step, which replaces a blob whole or not at all; whether that can be done.
 
-    The service does so up to a size (256 MiB: Blob Storage REST API, Copy Blob From URL) from where it may read.
+    The service does so up to a size from where it may read.
 
     Args:
         address: that lets whoever has it read, unless `login` does.
@@ -66,8 +76,17 @@ async def begin(ask: Ask, blob: Any, address: str, creates: bool, **conditions: 
     Args:
         creates: whether the blob was not there when this was called, and may be any copy of what is at the address.
     """
+    asked: list[asyncio.Future[Any]] = []
+
+    def request() -> Awaitable[Any]:
+        asked[:] = [asyncio.ensure_future(blob.start_copy_from_url(address, **conditions))]
+        return asyncio.shield(asked[0])
+
     try:
-        begun = await ask(lambda: blob.start_copy_from_url(address, **conditions))
+        begun = await ask(request)
+    except asyncio.CancelledError:
+        await to_its_end(asyncio.ensure_future(_take_back(ask, blob, address, asked)))
+        raise
     except HttpResponseError as error:
         found = await _own(blob, address) if getattr(error, "unheard", False) else None
         if found is not None and found.status == "pending":
@@ -108,6 +127,22 @@ async def poll(ask: Ask, blob: Any, copying: Copying) -> Copying | None:
         await to_its_end(asyncio.ensure_future(_undo(ask, blob, copying)))
         raise
     return None
+
+
+async def _take_back(ask: Ask, blob: Any, address: str, asked: list[asyncio.Future[Any]]) -> None:
+    """Undo a copy that nobody waits for any more, should it go on once the request for it is answered."""
+    with suppress(Exception):
+        try:
+            begun = await asyncio.wait_for(asked[0], UNDOING) if asked else {}
+            pending = begun.get("copy_id") if begun.get("copy_status") == "pending" else None
+        except (AzureError, TimeoutError) as error:
+            if (getattr(error, "status_code", None) or 500) < 500:
+                return  # It was refused.
+            async with asyncio.timeout(UNDOING):
+                found = await _own(blob, address)
+            pending = found.id if found is not None and found.status == "pending" else None
+        if pending:
+            await _undo(ask, blob, Copying(str(pending), 0))
 
 
 async def _undo(ask: Ask, blob: Any, copying: Copying) -> None:

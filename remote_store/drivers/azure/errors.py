@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import aiohttp
@@ -30,6 +31,7 @@ from remote_store.drivers.objects.wire import Malformed, Meaning
 from remote_store.drivers.reasons import host_of
 
 NO_AZURE = "{host} does not answer like Azure Blob Storage"
+WITHHELD = "; credentials of this machine are for another account or host, and were not sent: pass them as arguments"
 DISABLED = "AccountIsDisabled"
 CHANGED = "Md5Mismatch"
 EXISTS = "BlobAlreadyExists"
@@ -79,6 +81,8 @@ MEANINGS = {
 """Error code → what it says about the request."""
 IS_FOLDER = "IsFolder"
 """Our own code: a folder where a file is meant."""
+NOT_AT_ONCE = "NotAtOnce"
+"""Our own code: the service does not copy a blob in one step, or cannot be shown it."""
 LISTING = re.compile(r"[?&](?:comp=list|resource=filesystem)(?:&|$)")
 """In the URL of a listing, which the service refuses with a code."""
 CARRIED = frozenset({"response", "model", "inner_exception", "exc_type", "exc_value", "exc_traceback", "exc_msg"})
@@ -94,12 +98,18 @@ class Closed(Exception):
     """The store was closed before a request was answered."""
 
 
+@dataclass
 class Container(Where):
-    """A container."""
+    """A container.
+
+    Args:
+        hint: to whom is denied what they ask for.
+    """
 
     SERVICE = "Azure Blob Storage"
     OWN = (".core.windows.net",)
     NOUN = "container"
+    hint: str = ""
 
     @property
     def host(self) -> str:
@@ -141,7 +151,7 @@ def sdk_errors(where: Container, key: str) -> Iterator[None]:
     except ClientAuthenticationError as error:
         if error.response is not None:
             raise verdict(error, where, key) from alone(error)
-        message = f"{DENIED}: no usable credentials were found for {where.host}; {LOGINS}"
+        message = f"{DENIED}: no usable credentials were found for {where.host}{where.hint or f'; {LOGINS}'}"
         raise PermissionDenied(message, path=key, backend=where.backend) from alone(error)
     except HttpResponseError as error:
         if error.status_code is None:
@@ -175,7 +185,8 @@ def verdict(error: HttpResponseError, where: Container, key: str) -> RemoteStore
 def verdict_on(code: str, status: int, where: Container) -> tuple[type[RemoteStoreError], str]:
     """The error that a code, or else a status, stands for, and what it says."""
     kind, message = CODES.get(code) or by_status(status, NO_AZURE)
-    return kind, message.format(host=where.host, code=code if re.fullmatch(r"\w{1,80}", code) else status)
+    message = message.format(host=where.host, code=code if re.fullmatch(r"\w{1,80}", code) else status)
+    return kind, message + where.hint if kind is PermissionDenied else message
 
 
 def locked(key: str, backend: str) -> ResourceLocked:

@@ -18,7 +18,7 @@ FOLDER = "hdi_isfolder"
 RESERVED = frozenset({FOLDER, "is_directory"})
 """Names of metadata that mark folders: Data Lake Storage guide, known issues; adlfs."""
 LEASED = "locked"
-"""What `Object.reply` is of a file that somebody has leased: Blob Storage REST API, x-ms-lease-status."""
+"""What the status of a lease is of a file that somebody has leased: Blob Storage REST API, x-ms-lease-status."""
 
 
 def unquoted(etag: Any) -> str:
@@ -51,7 +51,7 @@ def described(found: BlobProperties, name: str, metadata: bool = True) -> Object
         {key: from_header(value) for key, value in told.items() if key.lower() not in RESERVED} if metadata else None,
         {"version_id": version} if version else {},
         ContentDigest("md5", bytes(settings.content_md5).hex()) if settings.content_md5 else None,
-        found.lease.status,
+        found,
     )
 
 

@@ -201,7 +201,7 @@ class AzureTreeDriver(AzureDriver):
             return await super().call(key, request, *args, **kwargs)
         except RemoteStoreError as error:
             # A block has no condition, but a place.
-            if request == self.wire.part and (wrong := await self._wrong_type(key, error)):
+            if request in (self.wire.part, self.wire.part_copy) and (wrong := await self._wrong_type(key, error)):
                 raise wrong from error.__cause__
             raise
 
@@ -261,7 +261,7 @@ class AzureTreeDriver(AzureDriver):
             raise found_folder(dst, self.name)
         if target is not None and not overwrite:
             raise target_exists(dst, self.name)
-        if target is not None and target.reply == LEASED:
+        if target is not None and target.reply.lease.status == LEASED:
             raise locked(dst, self.name)  # A rename would break the lease: Path - Create.
         return source
 

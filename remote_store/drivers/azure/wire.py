@@ -20,7 +20,7 @@ from remote_store._errors import RemoteStoreError
 from remote_store._models import ContentDigest
 from remote_store.drivers.azure import copies
 from remote_store.drivers.azure.clients import Clients
-from remote_store.drivers.azure.errors import Container, code_of, meaning, sdk_errors, verdict_on
+from remote_store.drivers.azure.errors import NOT_AT_ONCE, WITHHELD, Container, code_of, meaning, sdk_errors, verdict_on
 from remote_store.drivers.azure.replies import FOLDER, RESERVED, body_of, described, listed, md5_of, written
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.values import to_header
@@ -39,10 +39,12 @@ class Upload:
     Args:
         name: of that blob.
         target: what it is called in the end.
+        described: metadata and content settings, as the SDK takes them.
     """
 
     name: str
     target: str
+    described: dict[str, Any]
 
 
 class AzureWire:
@@ -65,7 +67,8 @@ class AzureWire:
     def __init__(self, clients: Clients, backend: str) -> None:
         self.clients, self.fs, self.container, self.resumes = clients, clients.fs, clients.name, clients.retries
         endpoint = self.fs.service_client.primary_endpoint.partition("?")[0]  # A signature may follow.
-        self.where = Container(clients.name, backend, clients.timeout, endpoint)
+        hint = WITHHELD if getattr(self.fs, "withheld", False) else ""
+        self.where = Container(clients.name, backend, clients.timeout, endpoint, hint)
 
     async def open(self) -> None:
         self.clients.open()
@@ -172,13 +175,14 @@ class AzureWire:
 
     async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> Any:
         blob, address = self._blob(dst), self._blob(src).url
-        if step is not None:
+        if isinstance(step, copies.Copying):
             return await copies.poll(self.clients.ask, blob, step)
         conditions = {**matching(options), **({"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {})}
-        if options.replaces:  # A copy that goes on has emptied what it replaces, and may fail then.
+        if options.replaces and not isinstance(step, copies.GoingOn):
             readable, login = await self.clients.readable(src)
             if readable and await copies.at_once(self.clients.ask, blob, readable, login, **conditions):
                 return None
+            raise refusal(405, NOT_AT_ONCE)
         # Of a move the very content counts, which the floor compares.
         creates = not options.replaces and etag is None
         return await copies.begin(self.clients.ask, blob, address, creates, **conditions)
@@ -219,22 +223,37 @@ class AzureWire:
     # --- uploads in parts
 
     async def create(self, name: str, options: WriteOptions) -> Upload:
-        _metadata(options.metadata)
-        return Upload(name, name)
+        content = ContentSettings(content_type=options.content_type or "application/octet-stream")
+        return Upload(name, name, {"content_settings": content, "metadata": _metadata(options.metadata)})
+
+    async def create_like(self, name: str, options: WriteOptions, source: BlobProperties) -> Upload:
+        """Begin the upload of a blob that is described as another one is."""
+        upload = await self.create(name, options)
+        metadata = {key: value for key, value in (source.metadata or {}).items() if key.lower() not in RESERVED}
+        upload.described = {"content_settings": source.content_settings, "metadata": metadata}
+        return upload
 
     async def part(self, upload: Upload, number: int, start: int, data: io.BytesIO) -> str:
-        # Blocks of a blob, those of others included, have names of one length.
-        block, content, blob = f"{uuid.uuid4().int:048d}", data.getvalue(), self._blob(upload.name)
+        block, content, blob = _block(), data.getvalue(), self._blob(upload.name)
         sent = {"length": len(content), "transactional_content_md5": await _summed(content)}
         await self.clients.ask(lambda: blob.stage_block(block, _pieces(content), **sent))
+        return block
+
+    async def part_copy(self, upload: Upload, number: int, start: int, src: str, end: int, etag: str) -> str:
+        """Let the service copy bytes [start, end) of another blob, of this etag, as a part."""
+        block, blob = _block(), self._blob(upload.name)
+        readable, login = await self.clients.readable(src)
+        if readable is None:
+            raise refusal(405, NOT_AT_ONCE)
+        unchanged = {"headers": {"x-ms-source-if-match": quoted(etag)}, "source_authorization": login}
+        await self.clients.ask(lambda: blob.stage_block_from_url(block, readable, start, end - start, **unchanged))
         return block
 
     async def complete(
         self, upload: Upload, parts: Sequence[str], data: io.BytesIO, options: WriteOptions
     ) -> Mapping[str, Any]:
         blob, blocks = self._blob(upload.name), [BlobBlock(part) for part in parts]
-        content = ContentSettings(content_type=options.content_type or "application/octet-stream")
-        request = {"content_settings": content, "metadata": _metadata(options.metadata), **matching(options)}
+        request = {**upload.described, **matching(options)}
         try:
             return written(await self.clients.ask(lambda: blob.commit_block_list(blocks, **request)), whole=False)
         except HttpResponseError as error:
@@ -248,6 +267,11 @@ class AzureWire:
 
     async def discard(self, upload: Upload) -> None:
         """Nothing: blocks without a commit are in no listing, and gone after a week (REST API, Put Block)."""
+
+
+def _block() -> str:
+    """A name for a block; those of a blob, others' included, must be of one length."""
+    return f"{uuid.uuid4().int:048d}"
 
 
 UNCHANGED_SOURCE = {"source_match_condition": MatchConditions.IfNotModified}

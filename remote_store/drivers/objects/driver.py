@@ -279,7 +279,13 @@ class ObjectDriver(CallingDriver):
 
     async def transfer(self, src: str, dst: str, options: WriteOptions, source: Object | None = None) -> None:
         """Copy an object, where `source` is given only as that describes it."""
-        names, etag, step = (self.object(src), self.object(dst)), source and source.etag, None
+        await self.in_steps(src, dst, options, source)
+
+    async def in_steps(
+        self, src: str, dst: str, options: WriteOptions, source: Object | None, step: Any = None
+    ) -> None:
+        """The same by `Wire.copy`, from a step on."""
+        names, etag = (self.object(src), self.object(dst)), source and source.etag
         try:
             while True:
                 step = await self.conditional(dst, options, self.wire.copy, *names, options, etag, step)

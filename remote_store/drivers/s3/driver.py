@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from s3fs import S3FileSystem
 
-from remote_store._errors import PreconditionFailed, RemoteStoreError
+from remote_store._errors import RemoteStoreError
 from remote_store._paths import redact
 from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.objects.copying import copy_parts
 from remote_store.drivers.objects.driver import MIB, ObjectDriver
-from remote_store.drivers.objects.wire import Meaning, Object, replaced
-from remote_store.drivers.objects.writing import PartedUpload
+from remote_store.drivers.objects.wire import Object
 from remote_store.drivers.profiles import S3
 from remote_store.drivers.s3.errors import TOO_LARGE
 from remote_store.drivers.s3.headers import copied
@@ -66,17 +67,9 @@ class S3Driver(ObjectDriver):
         name, wire, total = self.object(src), self.wire, source.size or 0
         tags = await self.call(src, wire.tags, name) if source.reply.get("TagCount") else ()
         headers = copied(source.reply, tags)
-        options = options._replace(metadata=source.metadata)
-        upload = PartedUpload(self, dst, options, lambda: wire.create_with(self.object(dst), headers))
-        step = max(COPY_PART, -(-total // MOST_PARTS))
-        try:
-            for start in range(0, total, step):
-                end = min(start + step, total)
-                await upload.start(end - start, wire.part_copy, name, end, source.etag)
-            await upload.complete()
-        except BaseException as error:
-            await upload.abort()
-            gone = isinstance(error, RemoteStoreError) and wire.meaning(error) is Meaning.MISSING
-            if gone or isinstance(error, PreconditionFailed):
-                raise replaced("copied", src, self.name) from error.__cause__
-            raise
+        part_size = max(COPY_PART, -(-total // MOST_PARTS))
+
+        def create() -> Awaitable[Any]:
+            return wire.create_with(self.object(dst), headers)
+
+        await copy_parts(self, src, dst, options, source, create, wire.part_copy, part_size)
