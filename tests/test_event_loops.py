@@ -11,8 +11,8 @@ from typing import Any
 
 import fsspec.asyn
 import pytest
-from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.local import LocalFileSystem
+from helpers.kinds import UnknownLooped
 from helpers.processes import DEADLINE
 
 from remote_store import BackendUnavailable, FsspecBackend, Store
@@ -67,7 +67,7 @@ def late() -> Iterator[LateLoop]:
 @pytest.fixture(params=["sync", "async"])
 def use(request: pytest.FixtureRequest, late: LateLoop, tmp_path: Path) -> Callable[[Work], Any]:
     """Runs work on a store of local files, whose filesystem is bound to the loop."""
-    fs = AsyncFileSystemWrapper(LocalFileSystem(), asynchronous=False, loop=late.loop)
+    fs = UnknownLooped(LocalFileSystem(), asynchronous=False, loop=late.loop)
     if request.param == "sync":
         store = Store(FsspecBackend(fs, str(tmp_path)))
         return lambda work: run_to_end(work(View(store)))

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
-from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from helpers.kinds import UnknownFileSystem
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -263,7 +263,7 @@ def deep_store(request: pytest.FixtureRequest) -> Iterator[Store]:
         yield Store(MemoryBackend())
     elif request.param != "local":
         shared = Store.from_url("memory://very-deep")
-        unknown = FsspecBackend(DirFileSystem("/very-deep", MemoryFileSystem()))
+        unknown = FsspecBackend(UnknownFileSystem("/very-deep", MemoryFileSystem()))
         yield shared if request.param == "shared memory" else Store(unknown)
         MemoryFileSystem.store.clear()
         MemoryFileSystem.pseudo_dirs[:] = [""]

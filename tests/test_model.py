@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
-from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from helpers.kinds import UnknownFileSystem
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -508,7 +508,7 @@ def _forget(folder: str) -> None:
 
 
 def _generic(stack: ExitStack) -> Store:
-    return Store(FsspecBackend(DirFileSystem(f"/{_in_shared_memory(stack)}", MemoryFileSystem())))
+    return Store(FsspecBackend(UnknownFileSystem(f"/{_in_shared_memory(stack)}", MemoryFileSystem())))
 
 
 STORES: dict[str, tuple[Callable[[ExitStack], Store | AsyncStore], bool]] = {

@@ -16,12 +16,11 @@ from typing import Any, NoReturn, TypeVar
 import fsspec
 import pytest
 from fsspec import AbstractFileSystem
-from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
-from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.utils import infer_storage_options
 from helpers.deadline import DEADLINE
+from helpers.kinds import UnknownFileSystem, UnknownLooped
 from helpers.processes import Fork, Signals, in_new_process
 
 import remote_store
@@ -245,13 +244,13 @@ STORES: dict[str, Callable[[Path, str], AnyStore]] = {
     "local": lambda folder, name: Store(LocalBackend(folder)),
     "memory": lambda folder, name: Store(MemoryBackend()),
     "shared memory": lambda folder, name: Store.from_url(f"memory://{name}"),
-    "generic": lambda folder, name: Store(FsspecBackend(DirFileSystem(f"/{name}", MemoryFileSystem()))),
-    "generic async": lambda folder, name: Store(FsspecBackend(AsyncFileSystemWrapper(LocalFileSystem()), str(folder))),
+    "generic": lambda folder, name: Store(FsspecBackend(UnknownFileSystem(f"/{name}", MemoryFileSystem()))),
+    "generic async": lambda folder, name: Store(FsspecBackend(UnknownLooped(LocalFileSystem()), str(folder))),
     "async store, local": lambda folder, name: AsyncStore(AsyncLocalBackend(folder)),
     "async store, memory": lambda folder, name: AsyncStore(AsyncMemoryBackend()),
     "async store, shared memory": lambda folder, name: AsyncStore.from_url(f"memory://{name}"),
     "async store, generic": lambda folder, name: AsyncStore(
-        FsspecBackend(DirFileSystem(str(folder), LocalFileSystem()))
+        FsspecBackend(UnknownFileSystem(str(folder), LocalFileSystem()))
     ),
 }
 
@@ -340,7 +339,7 @@ async def read_kept(view: View) -> bytes:
 
 PICKLED: dict[str, Callable[[Path, str], AnyStore]] = {
     **{kind: STORES[kind] for kind in ("local", "shared memory", "async store, local", "async store, shared memory")},
-    "generic": lambda folder, name: Store(FsspecBackend(DirFileSystem(str(folder), LocalFileSystem()))),
+    "generic": lambda folder, name: Store(FsspecBackend(UnknownFileSystem(str(folder), LocalFileSystem()))),
     "async store, generic": STORES["async store, generic"],
     "generic async": STORES["generic async"],
     "local, from a URL": lambda folder, name: Store.from_url(f"file://{folder}", durable=True),

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from helpers.deadline import DEADLINE
-from helpers.kinds import unknown_filesystem
+from helpers.kinds import UnknownLooped, unknown_filesystem
 
 from remote_store import (
     Capability,
@@ -161,7 +160,10 @@ def test_a_process_with_an_open_stream_over_a_loop_ends(tmp_path: Path) -> None:
         from fsspec.implementations.local import LocalFileSystem
         from remote_store import FsspecBackend, Store
 
-        store = Store(FsspecBackend(AsyncFileSystemWrapper(DirFileSystem(sys.argv[1], LocalFileSystem()))))
+        class Looped(AsyncFileSystemWrapper):
+            pass
+
+        store = Store(FsspecBackend(Looped(DirFileSystem(sys.argv[1], LocalFileSystem()))))
         stream = store.read("f")
         assert stream.read(1) == b"x"
     """
@@ -188,7 +190,7 @@ def test_stores_over_loops_and_connections_work_in_a_forked_child(tmp_path: Path
     from servers.ftp import ftp_store
 
     (tmp_path / "f").write_bytes(b"1")
-    looped = Store(FsspecBackend(AsyncFileSystemWrapper(DirFileSystem(str(tmp_path), LocalFileSystem()))))
+    looped = Store(FsspecBackend(UnknownLooped(DirFileSystem(str(tmp_path), LocalFileSystem()))))
     stream = looped.read("f")
 
     def child() -> int:
@@ -491,7 +493,7 @@ async def test_content_is_read_on_the_callers_loop() -> None:
             yield b"1"
 
     for asynchronous in (True, False):
-        fs = AsyncFileSystemWrapper(unknown_filesystem(), asynchronous=asynchronous)
+        fs = UnknownLooped(unknown_filesystem(), asynchronous=asynchronous)
         store = AsyncStore(AsyncFsspecBackend(fs))
         await store.write("f", content())
         assert await store.read_bytes("f") == b"111"

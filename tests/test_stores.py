@@ -614,8 +614,7 @@ def test_writers_survive_being_closed_by_others(tmp_path: Any) -> None:
 
 
 def test_content_of_one_store_is_written_to_another(tmp_path: Any) -> None:
-    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
-    from helpers.kinds import unknown_filesystem
+    from helpers.kinds import UnknownLooped, unknown_filesystem
 
     from remote_store import FsspecBackend
 
@@ -623,8 +622,8 @@ def test_content_of_one_store_is_written_to_another(tmp_path: Any) -> None:
         Store(MemoryBackend()),
         Store(LocalBackend(tmp_path)),
         Store(FsspecBackend(unknown_filesystem())),
-        Store(FsspecBackend(AsyncFileSystemWrapper(unknown_filesystem()))),
-        Store(FsspecBackend(AsyncFileSystemWrapper(unknown_filesystem()))),
+        Store(FsspecBackend(UnknownLooped(unknown_filesystem()))),
+        Store(FsspecBackend(UnknownLooped(unknown_filesystem()))),
     ]
     data = bytes(range(256)) * 20_000
     for source in stores:
@@ -636,12 +635,11 @@ def test_content_of_one_store_is_written_to_another(tmp_path: Any) -> None:
 
 
 def test_a_source_that_fails_reaches_the_caller_unchanged_across_loops() -> None:
-    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
-    from helpers.kinds import unknown_filesystem
+    from helpers.kinds import UnknownLooped, unknown_filesystem
 
     from remote_store import FsspecBackend
 
-    store = Store(FsspecBackend(AsyncFileSystemWrapper(unknown_filesystem())))
+    store = Store(FsspecBackend(UnknownLooped(unknown_filesystem())))
 
     class Source:
         def read(self, size: int) -> bytes:
@@ -662,12 +660,11 @@ async def test_a_sync_store_works_inside_a_running_loop_but_not_on_its_own() -> 
     import asyncio
 
     from fsspec.asyn import get_loop
-    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
-    from helpers.kinds import unknown_filesystem
+    from helpers.kinds import UnknownLooped, unknown_filesystem
 
     from remote_store import FsspecBackend
 
-    store = Store(FsspecBackend(AsyncFileSystemWrapper(unknown_filesystem(), asynchronous=False)))
+    store = Store(FsspecBackend(UnknownLooped(unknown_filesystem(), asynchronous=False)))
     store.write("f", b"1")
     assert store.read_bytes("f") == b"1"
 

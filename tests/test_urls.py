@@ -9,10 +9,9 @@ from typing import Any
 
 import fsspec
 import pytest
-from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.memory import MemoryFileSystem
 from helpers.added import entry_points
-from helpers.kinds import unknown_filesystem
+from helpers.kinds import UnknownLooped, unknown_filesystem
 
 from remote_store import Capability, FsspecBackend, NotFound, RemoteStoreError, Store
 from remote_store.aio import AsyncFsspecBackend, AsyncStore
@@ -158,7 +157,7 @@ def test_userinfo_is_not_told() -> None:
 
 async def test_filesystems_and_stores_must_match() -> None:
     with pytest.raises(ValueError, match="AsyncFsspecBackend"):
-        FsspecBackend(AsyncFileSystemWrapper(MemoryFileSystem(), asynchronous=True))
+        FsspecBackend(UnknownLooped(MemoryFileSystem(), asynchronous=True))
     with pytest.raises(ValueError, match="FsspecBackend"):
         AsyncFsspecBackend(unknown_filesystem())
 

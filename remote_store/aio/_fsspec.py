@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from remote_store._capabilities import Capability
 from remote_store._paths import file_key
 from remote_store.aio._backend import AsyncMadeBackend
 from remote_store.backends._engine import EngineBackend, on_engine
-from remote_store.backends._fsspec import UserFilesystem
+from remote_store.backends._fsspec import FsspecBackend, UserFilesystem
+from remote_store.bridges.threads import SyncBackendAdapter
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Awaited, Pinned
 from remote_store.io.files import AsyncAtomicWriter, async_seekable_file
 from remote_store.io.streams import CHUNK, AsyncReadStream
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
 class AsyncDriverBackend(EngineBackend, AsyncMadeBackend, make=on_engine):
@@ -69,6 +73,8 @@ class AsyncDriverBackend(EngineBackend, AsyncMadeBackend, make=on_engine):
 class AsyncFsspecBackend(UserFilesystem, AsyncDriverBackend):
     """An asynchronous backend over an asynchronous fsspec filesystem that you made yourself.
 
+    What an `AsyncFileSystemWrapper` wraps is used by itself, each operation in a thread.
+
     Args:
         fs: made with `asynchronous=True`, to run on the caller's loop, or without, to stay on its own.
         root: folder of it that is the root, as the filesystem spells it.
@@ -78,6 +84,42 @@ class AsyncFsspecBackend(UserFilesystem, AsyncDriverBackend):
         ValueError: `fs` is synchronous; `AsyncStore(FsspecBackend(fs))` serves it in threads.
     """
 
+    def __new__(cls, fs: AbstractFileSystem, root: str = "", *, name: str | None = None) -> Self:
+        in_threads = cls is AsyncFsspecBackend and hasattr(fs, "_strip_protocol") and _blocks_inside(fs)
+        made: Any = super().__new__(_InThreads if in_threads else cls)
+        return cast("Self", made)
+
     def _check_driver(self, driver: Driver) -> None:
         if driver.runs == "thread":
             raise ValueError("a synchronous filesystem blocks the loop; use AsyncStore(FsspecBackend(fs))")
+
+
+def _blocks_inside(fs: Any) -> bool:
+    """Whether a filesystem only makes coroutines of one that blocks."""
+    from remote_store.drivers.registry import runs_of
+    from remote_store.drivers.wrappers import inside
+
+    found = inside(fs)
+    return found.looped and runs_of(found.fs) == "thread"
+
+
+class _InThreads(SyncBackendAdapter, AsyncFsspecBackend):
+    """`AsyncFsspecBackend` over what blocks."""
+
+    _inner: FsspecBackend
+
+    def __init__(self, fs: AbstractFileSystem, root: str = "", *, name: str | None = None) -> None:
+        SyncBackendAdapter.__init__(self, FsspecBackend(fs, root, name=name))
+        self._recipe = self._inner.recipe()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, (_, args, options) = self._inner.__reduce__()
+        return rebuild, (AsyncFsspecBackend, args, options)
+
+    def adopt(self) -> Self:
+        self._inner.adopt()
+        return self
+
+    @property
+    def _driver(self) -> Driver:
+        return self._inner.driver

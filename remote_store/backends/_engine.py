@@ -104,18 +104,22 @@ class EngineBackend(BackendBase):
         return WriteOptions(overwrite, **check_keywords(method, self.capabilities, self.name, path, keywords))
 
     def to_key(self, native_path: str) -> str:
-        key = self._driver.key(native_path)
+        key = self._key_of_native(native_path)
         return native_path if key is None else key
+
+    def _key_of_native(self, native_path: str) -> str | None:
+        """The key of a native path, None when it lies outside."""
+        return self._driver.key(native_path)
 
     def native_path(self, path: str) -> str:
         return self._driver.native(key_of(path))
 
     def contains(self, native_path: str) -> bool:
-        return self._driver.key(native_path) is not None
+        return self._key_of_native(native_path) is not None
 
     def resolve(self, path: str) -> ResolutionPlan:
         key = key_of(path)
-        native = redact(self._driver.native(key))
+        native = redact(self.native_path(key))
         return ResolutionPlan(self.name, self.name, key, native, self._driver.details())
 
     def unwrap(self, type_hint: type[T]) -> T:

@@ -6,12 +6,12 @@ import pickle
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, cast
 
 from remote_store import _fork
 from remote_store._backend import MadeBackend
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._paths import file_key
+from remote_store._paths import below, file_key, join, key_of
 from remote_store.backends._engine import EngineBackend, on_engine
 from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Inline, OnLoop
@@ -21,6 +21,8 @@ from remote_store.io.streams import CHUNK, Reader, read_stream
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+T = TypeVar("T")
 
 
 class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
@@ -102,6 +104,28 @@ class UserFilesystem(EngineBackend):
     def _check_driver(self, driver: Driver) -> None:
         """Raise `ValueError` for a filesystem that this backend cannot run."""
         raise NotImplementedError
+
+    # --- the filesystem as the user knows it, whatever is inside wrappers
+
+    @cached_property
+    def _own_root(self) -> str | None:
+        """The root as the given filesystem spells it; None where its driver spells paths alike."""
+        from remote_store.drivers.wrappers import inside
+
+        fs, root = self._recipe[0]
+        return fs._strip_protocol(root).strip("/") if inside(fs).renamed else None
+
+    def native_path(self, path: str) -> str:
+        return super().native_path(path) if self._own_root is None else join(self._own_root, key_of(path))
+
+    def _key_of_native(self, native_path: str) -> str | None:
+        if self._own_root is None:
+            return super()._key_of_native(native_path)
+        return below(self._own_root, self._recipe[0][0]._strip_protocol(native_path).strip("/"))
+
+    def unwrap(self, type_hint: type[T]) -> T:
+        fs = self._recipe[0][0]
+        return fs if isinstance(fs, type_hint) else super().unwrap(type_hint)
 
     def _make_driver(self) -> Driver:
         from remote_store.drivers.registry import driver_for

@@ -18,7 +18,7 @@ from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.http.options import HTTPOptions
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.options import Options
-from remote_store.drivers.profiles import AZURE, GCS, GENERIC, HTTP, LOCAL, MEMORY, S3, SFTP, Profile
+from remote_store.drivers.profiles import AZURE, GCS, GENERIC, HTTP, LOCAL, MEMORY, OBSTORE, S3, SFTP, Profile
 from remote_store.drivers.s3.options import S3Options
 from remote_store.drivers.sftp.options import SFTPOptions
 
@@ -289,6 +289,18 @@ KINDS = (
         runs="native",
         placed=True,
         loggers={"asyncssh": ".sftp"},
+    ),
+    Kind(
+        name="obstore",
+        protocols=(),
+        profile=OBSTORE,
+        over="remote_store.drivers.obstore:over",
+        filesystem="obstore.fsspec:FsspecStore",
+        subclasses=tuple(
+            f"obstore.fsspec:FsspecStore_{protocol}"
+            for protocol in ["abfs", "abfss", "adl", "az", "azure", "file", "gcs", "gs", "memory", "s3", "s3a"]
+        ),
+        runs="native",
     ),
     # The generic driver serves the next ones.
     Kind("obs", ("obs",), GENERIC, container="bucket"),

@@ -175,3 +175,21 @@ SFTP = Profile(
         "a writer that is killed leaves its temporary file, which delete_folder sweeps",
     ),
 )
+
+OBSTORE = replace(
+    _FLAT,
+    look_first=frozenset({"remove"}),
+    deviations=(
+        *_FLAT.deviations,
+        COPIED,
+        "a copy that must not replace looks first, unless the store was made with copy_if_not_exists",
+        "a move looks at its source again before it deletes it, since obstore deletes without a condition",
+        "content of more than 8 MiB that must not replace, or only a named etag, is held in memory until its end",
+        "an upload that is cancelled during its last request may stay",
+        "control characters in a path are refused; one name in a listing that obstore cannot spell fails it",
+        "the marker of a folder below the one that is listed recursively looks like an empty file, and is not deleted",
+        "in a process that was forked after obstore was used every call fails: it would never end",
+        "keys of user metadata come back in lower case from services that send them as headers",
+        "signed URLs on S3 and Google alone, if_match and user metadata on S3 and in memory alone",
+    ),
+)

@@ -6,13 +6,14 @@ from itertools import pairwise
 from typing import Any
 
 from remote_store.drivers.base import Driver
-from remote_store.drivers.kinds import KINDS, by_protocol, load
+from remote_store.drivers.kinds import KINDS, Kind, by_protocol, load
+from remote_store.drivers.wrappers import class_of, inside
 
 _CACHES = "fsspec.implementations.cached"
 
 
 def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
-    """The driver of an fsspec filesystem: that of its kind, or the generic one.
+    """The driver of an fsspec filesystem, or of the one inside wrappers: that of its kind, or the generic one.
 
     Args:
         fs: the filesystem.
@@ -21,23 +22,41 @@ def driver_for(fs: Any, root: str, name: str | None = None) -> Driver:
 
     Raises:
         ImportError: the package that brings its driver does not fit this version.
-        ValueError: it caches files.
+        ValueError: it caches files, or the root leads out of it.
     """
     _refuse_cache(fs)
-    # Exactly this class: a subclass, or a wrapper of the same protocol, may do things differently.
-    cls = f"{type(fs).__module__}:{type(fs).__qualname__}"
-    kind = next((row for row in KINDS if row.speaks_to(cls)), None)
-    if kind is None:
-        rows = [by_protocol(protocol) for protocol in protocols_of(fs)]
-        kind = next((row for row in rows if row.over and (not row.filesystem or row.speaks_to(cls))), rows[0])
-    name = name or kind.name
-    if kind.over and (not kind.filesystem or kind.speaks_to(cls)):
+    name = name or _kind(fs).name
+    fs, root, *_ = inside(fs, root)
+    kind = _kind(fs)
+    if _takes(kind, fs):
         driver: Driver | None = load(kind.over)(fs, root, name)
         if driver is not None:
             return driver
     from remote_store.drivers.generic.driver import GenericDriver
 
     return GenericDriver(fs, root, name)
+
+
+def runs_of(fs: Any) -> str:
+    """How the verbs of the driver of a filesystem run, as in `Driver`."""
+    from remote_store.drivers.generic.filesystem import is_async
+
+    kind = _kind(fs)
+    return kind.runs if _takes(kind, fs) else "native" if is_async(fs) else "thread"
+
+
+def _takes(kind: Kind, fs: Any) -> bool:
+    return bool(kind.over) and (not kind.filesystem or kind.speaks_to(class_of(fs)))
+
+
+def _kind(fs: Any) -> Kind:
+    # Exactly this class: a subclass, or a wrapper of the same protocol, may do things differently.
+    cls = class_of(fs)
+    kind = next((row for row in KINDS if row.speaks_to(cls)), None)
+    if kind is not None:
+        return kind
+    rows = [by_protocol(protocol) for protocol in protocols_of(fs)]
+    return next((row for row in rows if _takes(row, fs)), rows[0])
 
 
 def _refuse_cache(fs: Any) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from fsspec import AbstractFileSystem
 from fsspec.implementations.arrow import ArrowFSWrapper
-from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.ftp import FTPFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
-from helpers.kinds import unknown_filesystem
+from helpers.kinds import UnknownFileSystem, unknown_filesystem
 from helpers.recording import Recording
 from servers.ftp import PASSWORD, USER
 
@@ -204,7 +203,7 @@ def test_a_move_that_copied_less_keeps_the_source(store: Store, fs: Recording, m
 
 @pytest.mark.parametrize(("source", "target"), [("d/f", "link/f"), ("link/f", "d/f"), ("d/f", "d/g"), ("d/g", "d/f")])
 def test_a_file_moved_onto_itself_through_a_link_is_kept(tmp_path: Path, source: str, target: str) -> None:
-    store = Store(FsspecBackend(DirFileSystem(str(tmp_path))))
+    store = Store(FsspecBackend(UnknownFileSystem(str(tmp_path))))
     store.write("d/f", b"1")
     (tmp_path / "link").symlink_to("d")
     (tmp_path / "d" / "g").symlink_to("f")
@@ -391,7 +390,7 @@ def test_a_wrong_password_is_permission_denied_and_not_told(ftp_server: tuple[st
 
 
 def test_native_paths_below_a_root() -> None:
-    fs = DirFileSystem("/x", MemoryFileSystem())
+    fs = UnknownFileSystem("/x", MemoryFileSystem())
     store = Store(FsspecBackend(fs, "deep/root"))
     assert store.native_path("a") == "deep/root/a"
     assert store.to_key("deep/root/a") == "a"

@@ -19,7 +19,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.ftp import FTPFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.implementations.tar import TarFileSystem
-from helpers.kinds import unknown_filesystem
+from helpers.kinds import UnknownFileSystem, UnknownLooped, unknown_filesystem
 from servers.ftp import PASSWORD, USER, serve
 
 from remote_store import (
@@ -119,7 +119,9 @@ class Remembering(MemoryFileSystem):
         return self.known[path]
 
 
-@pytest.mark.parametrize("wrap", [lambda fs: fs, AsyncFileSystemWrapper, lambda fs: DirFileSystem("/", fs)])
+@pytest.mark.parametrize(
+    "wrap", [lambda fs: fs, AsyncFileSystemWrapper, UnknownLooped, lambda fs: UnknownFileSystem("/", fs)]
+)
 def test_no_layer_hides_what_another_process_wrote(wrap: Any) -> None:
     tree: dict[str, Any] = {}
     store, other = Store(FsspecBackend(wrap(Remembering(tree)))), Store(FsspecBackend(Remembering(tree)))

@@ -19,7 +19,7 @@ from servers.files import FileServer
 from servers.ftp import ftp_store
 from servers.gcs import GcsServer
 from servers.gcs_login import service_account
-from servers.s3 import BUCKET, S3Server
+from servers.s3 import BUCKET, KEY, SECRET, S3Server
 from servers.sshd import SFTPPlace
 
 from helpers.published import AsyncPublishedBackend, PublishedBackend
@@ -91,14 +91,22 @@ class Kind(Generic[S]):
         return nullcontext() if said is None else pytest.raises((RuleBroken, CapabilityNotSupported), match=said)
 
 
+class UnknownFileSystem(DirFileSystem):  # type: ignore[misc]
+    """A filesystem for which there is no driver."""
+
+
+class UnknownLooped(AsyncFileSystemWrapper):  # type: ignore[misc]
+    """An asynchronous one."""
+
+
 def unknown_filesystem(folder: str | None = None) -> Any:
     """A filesystem for which there is no driver: over files, or over memory (which forgets empty folders)."""
     if folder is not None:
-        return DirFileSystem(folder, LocalFileSystem(skip_instance_cache=True))
+        return UnknownFileSystem(folder, LocalFileSystem(skip_instance_cache=True))
     fs = MemoryFileSystem(skip_instance_cache=True)
     root = f"/unknown-{next(_serial)}"
     fs.mkdir(root)
-    return DirFileSystem(root, fs)
+    return UnknownFileSystem(root, fs)
 
 
 def _shared_url() -> str:
@@ -150,8 +158,44 @@ def _async_sftp(place: SFTPPlace) -> AsyncSFTPBackend:
     return AsyncSFTPBackend("127.0.0.1", place.fresh_root(), **place.options)
 
 
-def _looped() -> Any:
-    return AsyncFileSystemWrapper(unknown_filesystem())
+def _looped(asynchronous: bool = False) -> Any:
+    return UnknownLooped(unknown_filesystem(), asynchronous=asynchronous)
+
+
+def _dir_over_s3(server: S3Server, asynchronous: bool = False) -> Any:
+    fs = _s3_filesystem(server, asynchronous)
+    return DirFileSystem(f"{BUCKET}/{server.fresh_prefix()}", fs, asynchronous=asynchronous)
+
+
+def _s3_filesystem(server: S3Server, asynchronous: bool) -> Any:
+    from s3fs import S3FileSystem
+
+    options = {**server.options}
+    client = {"region_name": options.pop("region_name", "us-east-1")}
+    return S3FileSystem(**options, client_kwargs=client, asynchronous=asynchronous, skip_instance_cache=True)
+
+
+def _obstore(protocol: str, server: S3Server | None = None, asynchronous: bool = False) -> Any:
+    """A filesystem of obstore."""
+    made: Any = pytest.importorskip("obstore.fsspec").FsspecStore
+    options: dict[str, Any] = {"asynchronous": asynchronous, "skip_instance_cache": True}
+    if server is not None:
+        options |= {"endpoint": server.endpoint, "access_key_id": KEY, "secret_access_key": SECRET}
+        options |= {"region": "us-east-1", "client_options": {"allow_http": True}}
+    return made(protocol, **options)
+
+
+def _obstore_s3(server: S3Server, asynchronous: bool = False) -> tuple[Any, str]:
+    return _obstore("s3", server, asynchronous), f"{BUCKET}/{server.fresh_prefix()}"
+
+
+def _dir(folder: Any) -> Any:
+    """Over files, twice."""
+    return DirFileSystem("in ner", DirFileSystem(str(folder), LocalFileSystem(skip_instance_cache=True)))
+
+
+def _wrapper(folder: Any, asynchronous: bool = False) -> Any:
+    return AsyncFileSystemWrapper(_dir(folder), asynchronous=asynchronous)
 
 
 MOTO: dict[str, Any] = {"needs": "moto_server", "flat": True}
@@ -186,6 +230,12 @@ KINDS: list[Kind[Any]] = [
     Kind("generic", lambda _: Store(FsspecBackend(unknown_filesystem())), empty_folders=False, often=True),
     Kind("generic-files", lambda folder: Store(FsspecBackend(unknown_filesystem(str(folder))))),
     Kind("generic-async", lambda _: Store(FsspecBackend(_looped())), empty_folders=False),
+    Kind("dir", lambda folder: Store(FsspecBackend(_dir(folder)))),
+    Kind("dir-s3", lambda server: Store(FsspecBackend(_dir_over_s3(server))), **MOTO),
+    Kind("wrapper", lambda folder: Store(FsspecBackend(_wrapper(folder), "ro*t"))),
+    Kind("obstore-memory", lambda _: Store(FsspecBackend(_obstore("memory"), "in ner/ro*t")), flat=True),
+    Kind("obstore-file", lambda folder: Store(FsspecBackend(_obstore("file"), str(folder)))),
+    Kind("obstore-s3", lambda server: Store(FsspecBackend(*_obstore_s3(server))), **MOTO),
     Kind("ftp", lambda address: ftp_store(*address), needs="ftp_server"),
     Kind("s3-moto", lambda server: Store(_s3(server)), **MOTO),
     Kind("s3-child", lambda server: Store(_s3(server, "")), child=True, **MOTO),
@@ -223,11 +273,17 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("generic-threads", lambda _: AsyncStore(FsspecBackend(unknown_filesystem())), empty_folders=False),
     Kind(
         "generic",
-        lambda _: AsyncStore(AsyncFsspecBackend(AsyncFileSystemWrapper(unknown_filesystem(), asynchronous=True))),
+        lambda _: AsyncStore(AsyncFsspecBackend(_looped(asynchronous=True))),
         empty_folders=False,
         often=True,
     ),
     Kind("generic-pinned", lambda _: AsyncStore(AsyncFsspecBackend(_looped())), empty_folders=False),
+    Kind("dir", lambda folder: AsyncStore(FsspecBackend(_dir(folder)))),
+    Kind("dir-s3", lambda server: AsyncStore(AsyncFsspecBackend(_dir_over_s3(server, True))), **MOTO),
+    Kind("wrapper", lambda folder: AsyncStore(AsyncFsspecBackend(_wrapper(folder, True), "ro*t"))),
+    Kind("obstore-memory", lambda _: AsyncStore(AsyncFsspecBackend(_obstore("memory", None, True))), flat=True),
+    Kind("obstore-file", lambda folder: AsyncStore(AsyncFsspecBackend(_obstore("file", None, True), str(folder)))),
+    Kind("obstore-s3", lambda server: AsyncStore(AsyncFsspecBackend(*_obstore_s3(server, True))), **MOTO),
     Kind("s3-moto", lambda server: AsyncStore(_async_s3(server)), often=True, **MOTO),
     Kind("s3-child", lambda server: AsyncStore(_async_s3(server, "")), child=True, **MOTO),
     Kind("s3-ministack", lambda server: AsyncStore(_async_s3(server)), **MINISTACK),

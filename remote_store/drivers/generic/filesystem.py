@@ -76,7 +76,7 @@ def place_of(fs: Any, root: str) -> str:
 
 def is_async(fs: Any) -> bool:
     """Whether the methods of a filesystem are coroutines; DirFileSystem says so of itself whatever it wraps."""
-    while type(fs).__name__ == "DirFileSystem":
+    while any(cls.__name__ == "DirFileSystem" for cls in type(fs).__mro__):
         fs = fs.fs
     return bool(fs.async_impl)
 
