@@ -127,6 +127,11 @@ class UserFilesystem(EngineBackend):
         fs = self._recipe[0][0]
         return fs if isinstance(fs, type_hint) else super().unwrap(type_hint)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._driver.private:
+            raise pickle.PicklingError(f"the files of {self!r} live in this process, and its copy would have none")
+        return super().__reduce__()
+
     def _make_driver(self) -> Driver:
         from remote_store.drivers.registry import driver_for
 

@@ -85,6 +85,8 @@ class Driver:
     """Whether the filesystem was made for this driver, which then closes it."""
     checks_ascii: bool = False
     """Whether `check_key` looks at keys that are all ASCII, too."""
+    private: bool = False
+    """Whether its files live in its filesystem, of which no copy has them."""
     survives_fork: bool = False
     """Whether a forked child may go on with this very instance."""
     part_size: int = PART

@@ -190,6 +190,7 @@ OBSTORE = replace(
         "the marker of a folder below the one that is listed recursively looks like an empty file, and is not deleted",
         "in a process that was forked after obstore was used every call fails: it would never end",
         "keys of user metadata come back in lower case from services that send them as headers",
-        "signed URLs on S3 and Google alone, if_match and user metadata on S3 and in memory alone",
+        "signed URLs on S3 alone; on Google neither if_match, user metadata, content types nor exclusive creation:"
+        " nothing proved them",
     ),
 )

@@ -1,4 +1,8 @@
-"""Filesystems of fsspec that add nothing to another one but other names, or coroutines of what blocks."""
+"""Filesystems of fsspec that add nothing to another one but other names, or coroutines of what blocks.
+
+Those of obstore and pyarrow over the files of this machine name them as everybody does, by absolute paths, and can do
+less with them: obstore neither sees nor deletes folders, and pyarrow deletes them with all that is in them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from remote_store._location import PLAIN
 _DIR = "fsspec.implementations.dirfs:DirFileSystem"
 _LOOPED = "fsspec.implementations.asyn_wrapper:AsyncFileSystemWrapper"
 _OBSTORE = ("obstore.fsspec:FsspecStore", "obstore.fsspec:FsspecStore_file")
+_ARROW = "fsspec.implementations.arrow:ArrowFSWrapper"
+_ARROW_LOCAL = "pyarrow._fs:LocalFileSystem"
 
 
 class Inside(NamedTuple):
@@ -50,8 +56,9 @@ def inside(fs: Any, root: str = "") -> Inside:
         elif cls == _LOOPED:
             found = found._replace(fs=found.fs.sync_fs, looped=True)
         elif cls in _OBSTORE and found.fs.protocol == PLAIN:
-            # By absolute paths, as everybody: but obstore neither sees nor deletes folders.
             found = found._replace(fs=_local(), looped=True)
+        elif cls == _ARROW and class_of(found.fs.fs) == _ARROW_LOCAL:
+            found = found._replace(fs=_local())
         else:
             return found
 

@@ -342,18 +342,28 @@ def test_a_new_archive_is_written_through_a_store(tmp_path: Path) -> None:
         assert {name: archive.read(name) for name in archive.namelist()} == {"d/a": b"1", "d/b": b"22"}
 
 
+@pytest.mark.parametrize("mode", ["a", "w"])
 @pytest.mark.parametrize("content", [b"new", io.BytesIO(b"new")], ids=["bytes", "stream"])
-def test_an_archive_keeps_one_file_of_a_name(tmp_path: Path, content: Any) -> None:
+def test_an_archive_keeps_one_file_of_a_name(tmp_path: Path, content: Any, mode: str) -> None:
     path = tmp_path / "x.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("old", b"1")
-    with Store.from_url(f"zip://::file://{path}", zip={"mode": "a"}) as store:
+    if mode == "a":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("old", b"1")
+    with Store.from_url(f"zip://::file://{path}", zip={"mode": mode}) as store:
         store.write("a", b"1")
+        if mode == "w":
+            store.write("old", io.BytesIO(b"1"))
         for name in ("a", "old"):
             with pytest.raises(AlreadyExists, match="an archive replaces none"):
                 store.write(name, content, overwrite=True)
+            with pytest.raises(AlreadyExists):
+                store.write(name, content)
     with zipfile.ZipFile(path) as archive:
         assert sorted(archive.namelist()) == ["a", "old"]
+
+
+class UnknownArrow(ArrowFSWrapper):
+    """One that no row knows."""
 
 
 @pytest.mark.parametrize("kind", ["arrow", "obstore"])
@@ -361,9 +371,10 @@ def test_a_range_may_begin_a_file_and_end_behind_it(tmp_path: Path, kind: str) -
     (tmp_path / "f").write_bytes(b"12345")
     if kind == "arrow":
         local = pytest.importorskip("pyarrow.fs").LocalFileSystem()
-        store = Store(FsspecBackend(ArrowFSWrapper(local), str(tmp_path)))
+        store = Store(FsspecBackend(UnknownArrow(local), str(tmp_path)))
     else:
-        store = Store(FsspecBackend(pytest.importorskip("obstore.fsspec").FsspecStore("file"), str(tmp_path)))
+        unknown = type("Unknown", (pytest.importorskip("obstore.fsspec").FsspecStore,), {})
+        store = Store(FsspecBackend(unknown("file"), str(tmp_path)))
     for start, end in ((0, 2), (0, 10), (3, 10), (5, 6), (7, 10), (1, 3)):
         assert store.read_range("f", start, end) == b"12345"[start:end]
     with pytest.raises(NotFound):

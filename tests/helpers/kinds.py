@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import pytest
+from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
-from servers.azure import CONTAINER, HNS, AzureServer
+from servers.azure import ACCOUNT, CONTAINER, HNS, AzureServer
+from servers.azure import KEY as ACCOUNT_KEY
 from servers.files import FileServer
 from servers.ftp import ftp_store
 from servers.gcs import GcsServer
@@ -22,6 +24,7 @@ from servers.gcs_login import service_account
 from servers.s3 import BUCKET, KEY, SECRET, S3Server
 from servers.sshd import SFTPPlace
 
+from helpers.archived import ArchivedBackend, tarred, zipped
 from helpers.published import AsyncPublishedBackend, PublishedBackend
 from remote_store import AsyncBackendSyncAdapter, CapabilityNotSupported, FsspecBackend, Store
 from remote_store.aio import (
@@ -175,18 +178,39 @@ def _s3_filesystem(server: S3Server, asynchronous: bool) -> Any:
     return S3FileSystem(**options, client_kwargs=client, asynchronous=asynchronous, skip_instance_cache=True)
 
 
-def _obstore(protocol: str, server: S3Server | None = None, asynchronous: bool = False) -> Any:
+def _obstore(protocol: str, asynchronous: bool = False, **options: Any) -> Any:
     """A filesystem of obstore."""
     made: Any = pytest.importorskip("obstore.fsspec").FsspecStore
-    options: dict[str, Any] = {"asynchronous": asynchronous, "skip_instance_cache": True}
-    if server is not None:
-        options |= {"endpoint": server.endpoint, "access_key_id": KEY, "secret_access_key": SECRET}
-        options |= {"region": "us-east-1", "client_options": {"allow_http": True}}
-    return made(protocol, **options)
+    if "endpoint" in options:
+        options["client_options"] = {"allow_http": True}
+    return made(protocol, asynchronous=asynchronous, skip_instance_cache=True, **options)
 
 
 def _obstore_s3(server: S3Server, asynchronous: bool = False) -> tuple[Any, str]:
-    return _obstore("s3", server, asynchronous), f"{BUCKET}/{server.fresh_prefix()}"
+    login = {"access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
+    fs = _obstore("s3", asynchronous, endpoint=server.endpoint, **login)
+    return fs, f"{BUCKET}/{server.fresh_prefix()}"
+
+
+def _obstore_azure(server: AzureServer, asynchronous: bool = False) -> tuple[Any, str]:
+    login = {"account_name": ACCOUNT, "account_key": ACCOUNT_KEY}
+    fs = _obstore("az", asynchronous, endpoint=server.endpoint, **login)
+    return fs, f"{CONTAINER}/{server.fresh_prefix()}"
+
+
+def _arrow(folder: Any, tree: bool = False) -> FsspecBackend:
+    """Over a filesystem of pyarrow: that of this machine, or another one."""
+    made: Any = pytest.importorskip("pyarrow.fs")
+    if tree:
+        return FsspecBackend(ArrowFSWrapper(made.SubTreeFileSystem(str(folder), made.LocalFileSystem())))
+    return FsspecBackend(ArrowFSWrapper(made.LocalFileSystem()), str(folder))
+
+
+def _packed(folder: Any, pack: Callable[[Any], Any]) -> FsspecBackend:
+    """An archive with a file in it."""
+    (folder / "d").mkdir()
+    (folder / "d" / "f").write_bytes(b"1")
+    return FsspecBackend(pack(folder))
 
 
 def _dir(folder: Any) -> Any:
@@ -233,6 +257,12 @@ KINDS: list[Kind[Any]] = [
     Kind("dir", lambda folder: Store(FsspecBackend(_dir(folder)))),
     Kind("dir-s3", lambda server: Store(FsspecBackend(_dir_over_s3(server))), **MOTO),
     Kind("wrapper", lambda folder: Store(FsspecBackend(_wrapper(folder), "ro*t"))),
+    Kind("arrow", lambda folder: Store(_arrow(folder))),
+    Kind("arrow-tree", lambda folder: Store(_arrow(folder, tree=True))),
+    Kind("zip", lambda folder: Store(ArchivedBackend(folder, zipped))),
+    Kind("zip-alone", lambda folder: Store(_packed(folder, zipped))),
+    Kind("tar", lambda folder: Store(ArchivedBackend(folder, tarred))),
+    Kind("tar-alone", lambda folder: Store(_packed(folder, tarred))),
     Kind("obstore-memory", lambda _: Store(FsspecBackend(_obstore("memory"), "in ner/ro*t")), flat=True),
     Kind("obstore-file", lambda folder: Store(FsspecBackend(_obstore("file"), str(folder)))),
     Kind("obstore-s3", lambda server: Store(FsspecBackend(*_obstore_s3(server))), **MOTO),
@@ -281,8 +311,15 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("dir", lambda folder: AsyncStore(FsspecBackend(_dir(folder)))),
     Kind("dir-s3", lambda server: AsyncStore(AsyncFsspecBackend(_dir_over_s3(server, True))), **MOTO),
     Kind("wrapper", lambda folder: AsyncStore(AsyncFsspecBackend(_wrapper(folder, True), "ro*t"))),
-    Kind("obstore-memory", lambda _: AsyncStore(AsyncFsspecBackend(_obstore("memory", None, True))), flat=True),
-    Kind("obstore-file", lambda folder: AsyncStore(AsyncFsspecBackend(_obstore("file", None, True), str(folder)))),
+    Kind("arrow", lambda folder: AsyncStore(_arrow(folder))),
+    Kind("arrow-tree", lambda folder: AsyncStore(_arrow(folder, tree=True))),
+    Kind("zip", lambda folder: AsyncStore(ArchivedBackend(folder, zipped))),
+    Kind("zip-alone", lambda folder: AsyncStore(_packed(folder, zipped))),
+    Kind("tar", lambda folder: AsyncStore(ArchivedBackend(folder, tarred))),
+    Kind("tar-alone", lambda folder: AsyncStore(_packed(folder, tarred))),
+    Kind("obstore-azurite", lambda server: AsyncStore(AsyncFsspecBackend(*_obstore_azure(server, True))), **AZURITE),
+    Kind("obstore-memory", lambda _: AsyncStore(AsyncFsspecBackend(_obstore("memory", True))), flat=True),
+    Kind("obstore-file", lambda folder: AsyncStore(AsyncFsspecBackend(_obstore("file", True), str(folder)))),
     Kind("obstore-s3", lambda server: AsyncStore(AsyncFsspecBackend(*_obstore_s3(server, True))), **MOTO),
     Kind("s3-moto", lambda server: AsyncStore(_async_s3(server)), often=True, **MOTO),
     Kind("s3-child", lambda server: AsyncStore(_async_s3(server, "")), child=True, **MOTO),

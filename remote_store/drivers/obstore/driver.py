@@ -19,10 +19,16 @@ from remote_store.drivers.profiles import OBSTORE
 STORES = {
     "MemoryStore": {Capability.SIGNED_URL},
     "S3Store": set[Capability](),
-    "AzureStore": {Capability.CONDITIONAL_WRITE, Capability.USER_METADATA},
-    "GCSStore": {Capability.CONDITIONAL_WRITE},
+    "AzureStore": {Capability.SIGNED_URL},
+    "GCSStore": {
+        Capability.CONDITIONAL_WRITE,
+        Capability.CONTENT_TYPE,
+        Capability.EXCLUSIVE_CREATE,
+        Capability.SIGNED_URL,
+        Capability.USER_METADATA,
+    },
 }
-"""What each class of stores lacks, or was not proved of it."""
+"""What each class of stores lacks, or what nothing proved of it: no double of Google's speaks the API that it uses."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -46,7 +52,7 @@ class ObstoreDriver(ObjectDriver):
         where = Store(bucket, name, options.get("timeout", 60), endpoint)
         # The parts of an upload are taken one after another; obstore sends several of them at once.
         super().__init__(ObstoreWire(fs, store, where), root, name=name, max_concurrency=1, **options)
-        self._endpoint = endpoint
+        self._endpoint, self.private = endpoint, not bucket
         self.capabilities = CapabilitySet(OBSTORE.capabilities - STORES[type(store).__name__])
 
     def key(self, native: str) -> str | None:
