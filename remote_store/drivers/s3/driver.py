@@ -1,7 +1,8 @@
-"""The S3 driver: what it adds to any object store's are copies of objects too large for one request."""
+"""The S3 driver: what it adds to any object store's are copies in parts, of objects too large for one request."""
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 from s3fs import S3FileSystem
@@ -10,6 +11,7 @@ from remote_store._errors import PreconditionFailed, RemoteStoreError
 from remote_store._paths import redact
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.driver import MIB, ObjectDriver
+from remote_store.drivers.objects.marks import mark_of, marked, unmarked
 from remote_store.drivers.objects.wire import Meaning, Object, replaced
 from remote_store.drivers.objects.writing import PartedUpload
 from remote_store.drivers.profiles import S3
@@ -34,6 +36,7 @@ class S3Driver(ObjectDriver):
         root: prefix that is the root, without slashes around it.
         name: of the backend.
         timeout: deadline of one SDK call with its retries, and of each chunk of a stream [s].
+        exclusive_copy: `"multipart"` makes copies that may not replace in parts; see `S3Options`.
         options: `part_size` of 5 MiB at least, and what else `ObjectDriver` takes.
     """
 
@@ -42,15 +45,28 @@ class S3Driver(ObjectDriver):
     wire: S3Wire
 
     def __init__(
-        self, fs: S3FileSystem, bucket: str, root: str = "", *, name: str = "s3", timeout: float = 60, **options: Any
+        self,
+        fs: S3FileSystem,
+        bucket: str,
+        root: str = "",
+        *,
+        name: str = "s3",
+        timeout: float = 60,
+        exclusive_copy: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(S3Wire(fs, bucket, name, timeout), root, name=name, timeout=timeout, **options)
+        self.exclusive_copy = exclusive_copy
 
     def details(self) -> dict[str, Any]:
         endpoint = redact(self.fs.endpoint_url or "")
         return {"bucket": self.wire.container, "root": self.root, "endpoint_url": endpoint}
 
     async def transfer(self, src: str, dst: str, options: WriteOptions, source: Object | None = None) -> None:
+        if self.exclusive_copy == "multipart" and not options.replaces:
+            if source is None:
+                source = await self.call(src, self.wire.head, self.object(src))
+            return await self._copy_parts(src, dst, options, source)
         try:
             if source is None or (source.size or 0) <= LARGEST_COPY:
                 return await super().transfer(src, dst, options, source)
@@ -65,14 +81,18 @@ class S3Driver(ObjectDriver):
     async def _copy_parts(self, src: str, dst: str, options: WriteOptions, source: Object) -> None:
         name, wire, total = self.object(src), self.wire, source.size or 0
         tags = await self.call(src, wire.tags, name) if source.reply.get("TagCount") else ()
-        headers = copied(source.reply, tags)
-        options = options._replace(metadata=source.metadata)
+        # A mark of its own, and not that of the source, by which every copy of that would take itself for this one.
+        options = marked(options._replace(metadata=unmarked(source.metadata)))
+        headers = copied(source.reply, tags, mark_of(options.metadata))
         upload = PartedUpload(self, dst, options, lambda: wire.create_with(self.object(dst), headers))
         step = max(COPY_PART, -(-total // MOST_PARTS))
         try:
+            if not total:  # Of nothing no part can be copied, and an upload needs one.
+                await upload.start(0, wire.part, BytesIO())
             for start in range(0, total, step):
                 end = min(start + step, total)
-                await upload.start(end - start, wire.part_copy, name, end, source.etag)
+                part = name, (start, end) if end - start < total else None, source.etag
+                await upload.start(end - start, wire.part_copy, *part)
             await upload.complete()
         except BaseException as error:
             await upload.abort()

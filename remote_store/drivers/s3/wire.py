@@ -201,10 +201,18 @@ class S3Wire:
         return _part(number, await self.ask("upload_part", **upload, PartNumber=number, Body=data))
 
     async def part_copy(
-        self, upload: Mapping[str, str], number: int, start: int, src: str, end: int, etag: str | None
+        self,
+        upload: Mapping[str, str],
+        number: int,
+        start: int,
+        src: str,
+        part: tuple[int, int] | None,
+        etag: str | None,
     ) -> dict[str, Any]:
-        """Copy bytes [start, end) of another object, of this etag, as a part."""
-        source = {**self._source(src, etag), "CopySourceRange": f"bytes={start}-{end - 1}"}
+        """Copy bytes [start, end) of another object of this etag, or the whole, as a part."""
+        source = self._source(src, etag)
+        if part is not None:  # S3 copies ranges of objects above 5 MB alone: API reference, UploadPartCopy.
+            source["CopySourceRange"] = f"bytes={part[0]}-{part[1] - 1}"
         reply = await self.ask("upload_part_copy", **upload, PartNumber=number, **source)
         return _part(number, reply.get("CopyPartResult", {}))
 
