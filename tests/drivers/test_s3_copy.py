@@ -15,6 +15,7 @@ from servers.s3 import BUCKET, Answer, Environ, S3Server, client, hang_up, refus
 
 from remote_store import AlreadyExists, NotFound, PermissionDenied, PreconditionFailed, RemoteStoreError
 from remote_store.certify.view import View
+from remote_store.drivers.objects.marks import MARK
 from remote_store.drivers.s3 import driver as copying
 
 DATA = random.Random(0).randbytes(2 * PART + 12345)
@@ -65,10 +66,13 @@ class Place:
         self.client.put_object(**self.object(key), Body=data, **options)
 
     def head(self, key: str) -> Any:
+        """What is told of an object, without the mark of its writer."""
         try:
-            return self.client.head_object(**self.object(key))
+            found = self.client.head_object(**self.object(key))
         except self.client.exceptions.ClientError:
             return {}
+        found["Metadata"].pop(MARK, None)
+        return found
 
     def content(self, key: str) -> bytes:
         return content_of(self.server, self.prefix, key)

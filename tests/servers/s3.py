@@ -103,7 +103,9 @@ def moto() -> Iterator[S3Server]:
         if not answer and {"HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"} & environ.keys() and environ.get("CONTENT_LENGTH"):
             content(environ)
             with judging:  # moto looks, then writes: on a busy machine two of its threads both find nothing there.
-                return app(environ, start_response)
+                answer = _judged_end(app, environ)
+                if not answer:
+                    return app(environ, start_response)
         if not answer:
             return app(environ, start_response)
         headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
@@ -123,6 +125,17 @@ def moto() -> Iterator[S3Server]:
         server.shutdown()
         thread.join(10)
         server.server_close()
+
+
+def _judged_end(app: Callable[..., Any], environ: Environ) -> Answer | None:
+    """A refusal of the end of an upload in parts by its If-Match, which moto overlooks there, and judges for HEAD."""
+    if "HTTP_IF_MATCH" not in environ or environ["REQUEST_METHOD"] != "POST":
+        return None
+    nothing = {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "0", "QUERY_STRING": ""}
+    status = _carried_out(app, {**environ, **nothing, "REQUEST_METHOD": "HEAD"}).status
+    if status.startswith("200"):
+        return None
+    return refusal(status, "NoSuchKey" if status.startswith("404") else "PreconditionFailed")
 
 
 def _lock_etags() -> None:

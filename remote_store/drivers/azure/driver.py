@@ -71,12 +71,13 @@ class AzureDriver(ObjectDriver):
     async def _by_blocks(self, src: str, dst: str, options: WriteOptions, source: Object) -> bool:
         """Copy a blob a block at a time; whether the service does so."""
         part_size = max(copies.BLOCK, -(-(source.size or 0) // copies.MOST_BLOCKS))
+        kept = options._replace(metadata=source.metadata)
 
         def create() -> Awaitable[Any]:
             return self.wire.create_like(self.object(dst), options, source.reply)
 
         try:
-            await copy_parts(self, src, dst, options, source, create, self.wire.part_copy, part_size)
+            await copy_parts(self, src, dst, kept, source, part_size, create, self.wire.part_copy)
         except RemoteStoreError as error:
             cause = error.__cause__
             if isinstance(cause, HttpResponseError) and not is_final(cause):

@@ -239,13 +239,13 @@ class AzureWire:
         await self.clients.ask(lambda: blob.stage_block(block, _pieces(content), **sent))
         return block
 
-    async def part_copy(self, upload: Upload, number: int, start: int, src: str, end: int, etag: str) -> str:
-        """Let the service copy bytes [start, end) of another blob, of this etag, as a part."""
+    async def part_copy(self, upload: Upload, number: int, start: int, end: int, source: Object) -> str:
+        """Let the service copy bytes [start, end) of another blob, which must not have changed, as a part."""
         block, blob = _block(), self._blob(upload.name)
-        readable, login = await self.clients.readable(src)
+        readable, login = await self.clients.readable(source.name)
         if readable is None:
             raise refusal(405, NOT_AT_ONCE)
-        unchanged = {"headers": {"x-ms-source-if-match": quoted(etag)}, "source_authorization": login}
+        unchanged = {"headers": {"x-ms-source-if-match": quoted(source.etag or "")}, "source_authorization": login}
         await self.clients.ask(lambda: blob.stage_block_from_url(block, readable, start, end - start, **unchanged))
         return block
 

@@ -20,9 +20,9 @@ async def copy_parts(
     dst: str,
     options: WriteOptions,
     source: Object,
-    create: Callable[[], Awaitable[Any]],
-    part: Callable[..., Awaitable[Any]],
     part_size: int,
+    create: Callable[[], Awaitable[Any]],
+    part: Callable[[Any, int, int, int, Object], Awaitable[Any]],
 ) -> None:
     """Copy an object.
 
@@ -30,18 +30,20 @@ async def copy_parts(
         driver: sends the requests.
         src: key of the object.
         dst: key of the copy.
-        options: how that is written.
+        options: how that is written, with the metadata that it will have.
         source: describes the object, which must not change meanwhile.
-        create: begins the upload of the copy.
-        part: copies `(upload, number, start, name, end, etag)`: bytes `[start, end)` of an object with this etag.
         part_size: [bytes].
+        create: begins the upload of the copy.
+        part: copies, given `(upload, number, start, end, source)`, bytes `[start, end)` of it.
     """
-    name, total = driver.object(src), source.size or 0
-    upload = PartedUpload(driver, dst, options._replace(metadata=source.metadata), create)
+    total = source.size or 0
+    upload = PartedUpload(driver, dst, options, create)
     try:
+        if not total:  # Of nothing no part can be copied, and an upload needs one.
+            await upload.send(b"")
         for start in range(0, total, part_size):
             end = min(start + part_size, total)
-            await upload.start(end - start, part, name, end, source.etag)
+            await upload.start(end - start, part, end, source)
         await upload.complete()
     except BaseException as error:
         await upload.abort()

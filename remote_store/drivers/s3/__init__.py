@@ -41,6 +41,7 @@ def make(options: S3Options, asynchronous: bool) -> Driver:
         timeout=options.timeout,
         part_size=options.part_size,
         max_concurrency=options.max_concurrency,
+        exclusive_copy=options.exclusive_copy,
         reject_write_under_file_ancestor=options.reject_write_under_file_ancestor,
     )
     driver.owned = driver.wire.made_here = True

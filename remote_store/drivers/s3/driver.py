@@ -1,4 +1,4 @@
-"""The S3 driver: what it adds to any object store's are copies of objects too large for one request."""
+"""The S3 driver: what it adds to any object store's are copies in parts, of objects too large for one request."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from remote_store._paths import redact
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.copying import copy_parts
 from remote_store.drivers.objects.driver import MIB, ObjectDriver
+from remote_store.drivers.objects.marks import mark_of, marked, unmarked
 from remote_store.drivers.objects.wire import Object
 from remote_store.drivers.profiles import S3
 from remote_store.drivers.s3.errors import TOO_LARGE
@@ -35,6 +36,7 @@ class S3Driver(ObjectDriver):
         root: prefix that is the root, without slashes around it.
         name: of the backend.
         timeout: deadline of one SDK call with its retries, and of each chunk of a stream [s].
+        exclusive_copy: `"multipart"` makes copies that may not replace in parts; see `S3Options`.
         options: `part_size` of 5 MiB at least, and what else `ObjectDriver` takes.
     """
 
@@ -43,15 +45,28 @@ class S3Driver(ObjectDriver):
     wire: S3Wire
 
     def __init__(
-        self, fs: S3FileSystem, bucket: str, root: str = "", *, name: str = "s3", timeout: float = 60, **options: Any
+        self,
+        fs: S3FileSystem,
+        bucket: str,
+        root: str = "",
+        *,
+        name: str = "s3",
+        timeout: float = 60,
+        exclusive_copy: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(S3Wire(fs, bucket, name, timeout), root, name=name, timeout=timeout, **options)
+        self.exclusive_copy = exclusive_copy
 
     def details(self) -> dict[str, Any]:
         endpoint = redact(self.fs.endpoint_url or "")
         return {"bucket": self.wire.container, "root": self.root, "endpoint_url": endpoint}
 
     async def transfer(self, src: str, dst: str, options: WriteOptions, source: Object | None = None) -> None:
+        if self.exclusive_copy == "multipart" and not options.replaces:
+            if source is None:
+                source = await self.call(src, self.wire.head, self.object(src))
+            return await self._copy_parts(src, dst, options, source)
         try:
             if source is None or (source.size or 0) <= LARGEST_COPY:
                 return await super().transfer(src, dst, options, source)
@@ -64,12 +79,14 @@ class S3Driver(ObjectDriver):
         await self._copy_parts(src, dst, options, source)
 
     async def _copy_parts(self, src: str, dst: str, options: WriteOptions, source: Object) -> None:
-        name, wire, total = self.object(src), self.wire, source.size or 0
-        tags = await self.call(src, wire.tags, name) if source.reply.get("TagCount") else ()
-        headers = copied(source.reply, tags)
-        part_size = max(COPY_PART, -(-total // MOST_PARTS))
+        wire = self.wire
+        tags = await self.call(src, wire.tags, self.object(src)) if source.reply.get("TagCount") else ()
+        # A mark of its own, and not that of the source, by which every copy of that would take itself for this one.
+        options = marked(options._replace(metadata=unmarked(source.metadata)))
+        headers = copied(source.reply, tags, mark_of(options.metadata))
 
         def create() -> Awaitable[Any]:
             return wire.create_with(self.object(dst), headers)
 
-        await copy_parts(self, src, dst, options, source, create, wire.part_copy, part_size)
+        part_size = max(COPY_PART, -(-(source.size or 0) // MOST_PARTS))
+        await copy_parts(self, src, dst, options, source, part_size, create, wire.part_copy)

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from remote_store._models import ContentDigest
 from remote_store.drivers.base import WriteOptions
+from remote_store.drivers.objects.marks import MARK, unmarked
 from remote_store.drivers.objects.values import from_header, to_header
 from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.s3.replies import etag_of
@@ -79,11 +80,13 @@ SYSTEM_METADATA = (
 """What CopyObject keeps of an object beside user metadata and tags; the storage class is not (S3 API reference)."""
 
 
-def copied(head: Mapping[str, Any], tags: Iterable[Mapping[str, str]]) -> dict[str, Any]:
-    """What a copy keeps, as arguments of create_multipart_upload."""
+def copied(head: Mapping[str, Any], tags: Iterable[Mapping[str, str]], mark: str | None = None) -> dict[str, Any]:
+    """What a copy keeps, as arguments of create_multipart_upload, with a mark of its own."""
     system = {name: head[name] for name in SYSTEM_METADATA if head.get(name)}
     # What is encoded already, in whichever way, stays as it is.
-    user = {key: value if value.isascii() else to_header(value) for key, value in head.get("Metadata", {}).items()}
+    kept = unmarked(head.get("Metadata")) or {}
+    user = {key: value if value.isascii() else to_header(value) for key, value in kept.items()}
+    user |= {MARK: mark} if mark else {}
     tagging = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
     return {**system, "Metadata": user, **({"Tagging": tagging} if tagging else {})}
 

@@ -32,6 +32,9 @@ class S3Options(RemoteOptions):
         requester_pays: pay for the requests, as some buckets demand.
         part_size: content up to here is one request; longer streams go in parts of this size [bytes].
         max_concurrency: parts in flight; at most one more is held in memory.
+        exclusive_copy: `"multipart"` lets copies and moves with `overwrite=False` be uploads in parts, whose end the
+            service refuses where the target exists, for services that ignore the condition of a copy; it takes three
+            requests more.
         reject_write_under_file_ancestor: refuse to write below an object, at the price of one request for each
             folder above, all at once.
         client_kwargs: for the SDK's client.
@@ -66,6 +69,7 @@ class S3Options(RemoteOptions):
     requester_pays: bool = False
     part_size: int = 8 << 20
     max_concurrency: int = 4
+    exclusive_copy: str | None = None
     reject_write_under_file_ancestor: bool = False
     client_kwargs: Table = field(default=None, metadata=SECRET)
     config_kwargs: Table = field(default=None, metadata=SECRET)
@@ -79,6 +83,8 @@ class S3Options(RemoteOptions):
         if type(self.part_size) is not int or self.part_size < 5 << 20:
             raise ValueError("part_size must be at least 5 MiB (S3's minimum), as a number of bytes")
         check_whole("max_concurrency", self.max_concurrency, 1, f", not {self.max_concurrency!r}")
+        if self.exclusive_copy not in (None, "multipart"):
+            raise ValueError(f"exclusive_copy must be 'multipart' or None, not {self.exclusive_copy!r}")
         if self.endpoint_url is not None:
             check_http("endpoint_url", self.endpoint_url)
         super().__post_init__()

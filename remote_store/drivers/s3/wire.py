@@ -206,11 +206,13 @@ class S3Wire:
         return _part(number, await self.ask("upload_part", **upload, PartNumber=number, Body=data))
 
     async def part_copy(
-        self, upload: Mapping[str, str], number: int, start: int, src: str, end: int, etag: str | None
+        self, upload: Mapping[str, str], number: int, start: int, end: int, source: Object
     ) -> dict[str, Any]:
-        """Copy bytes [start, end) of another object, of this etag, as a part."""
-        source = {**self._source(src, etag), "CopySourceRange": f"bytes={start}-{end - 1}"}
-        reply = await self.ask("upload_part_copy", **upload, PartNumber=number, **source)
+        """Copy bytes [start, end) of another object, which must not have changed, as a part."""
+        asked = self._source(source.name, source.etag)
+        if end - start != source.size:  # S3 copies ranges of objects above 5 MB alone: API reference, UploadPartCopy.
+            asked["CopySourceRange"] = f"bytes={start}-{end - 1}"
+        reply = await self.ask("upload_part_copy", **upload, PartNumber=number, **asked)
         return _part(number, reply.get("CopyPartResult", {}))
 
     async def complete(
