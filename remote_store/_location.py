@@ -14,7 +14,7 @@ PLAIN = "file"
 STORES = ("remote-store", "remotestore")
 """Protocols of the configured stores; the second for libraries whose URLs know no "-": xarray, UPath."""
 
-_PROTOCOLS = "|".join((*(protocol for kind in kinds.KINDS for protocol in kind.protocols), "ftp", "zip", "tar"))
+_PROTOCOLS = "|".join((*(protocol for kind in kinds.KINDS for protocol in kind.protocols), "zip", "tar"))
 _LIKE_A_URL = re.compile(rf"({_PROTOCOLS}):(?!:)|[A-Za-z]:\\")
 """A protocol that lost a slash or both, or a Windows drive."""
 _ARCHIVES = frozenset({"libarchive", "tar", "zip"})

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from servers.files import FileServer
     from servers.gcs import GcsServer
     from servers.s3 import S3Server
+    from servers.samba import SMBServer
     from servers.sshd import SFTPPlace
+    from servers.webdav import DavServer
 
 
 # Before gcsfs is imported: it would ask by gRPC what kind of bucket each one is, for up to a minute.
@@ -131,6 +133,25 @@ def ftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
     logging.getLogger("pyftpdlib").setLevel(logging.ERROR)
     with serve(str(tmp_path_factory.mktemp("ftp"))) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def dav_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DavServer]:
+    for package in ("cheroot", "webdav4", "wsgidav"):
+        pytest.importorskip(package)
+    from servers.webdav import wsgidav
+
+    with wsgidav(tmp_path_factory.mktemp("dav")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def smb_server() -> Iterator[SMBServer]:
+    pytest.importorskip("smbprotocol")
+    from servers.samba import samba
+
+    with starting("Samba"), samba() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

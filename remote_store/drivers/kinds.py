@@ -18,7 +18,21 @@ from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.http.options import HTTPOptions
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.options import Options
-from remote_store.drivers.profiles import AZURE, GCS, GENERIC, HTTP, LOCAL, MEMORY, OBSTORE, S3, SFTP, Profile
+from remote_store.drivers.profiles import (
+    AZURE,
+    FTP,
+    GCS,
+    GENERIC,
+    HTTP,
+    LOCAL,
+    MEMORY,
+    OBSTORE,
+    S3,
+    SFTP,
+    SMB,
+    WEBDAV,
+    Profile,
+)
 from remote_store.drivers.s3.options import S3Options
 from remote_store.drivers.sftp.options import SFTPOptions
 
@@ -29,6 +43,7 @@ GROUP = "remote_store.drivers"
 """Entry points of this group add kinds: the name is that of the kind, the value its `Kind`."""
 OURS = frozenset({"args", "asynchronous", "kwargs", "loop", "self", "skip_instance_cache", "use_listings_cache"})
 """Arguments of filesystems that are no options."""
+_PUBLISHING = "remote_store.drivers.publishing"
 
 
 @dataclass(frozen=True)
@@ -301,6 +316,23 @@ KINDS = (
             for protocol in ["abfs", "abfss", "adl", "az", "azure", "file", "gcs", "gs", "memory", "s3", "s3a"]
         ),
         runs="native",
+    ),
+    Kind("ftp", ("ftp",), FTP, over=f"{_PUBLISHING}:over_ftp", filesystem="fsspec.implementations.ftp:FTPFileSystem"),
+    Kind(
+        name="webdav",
+        protocols=("webdav", "dav"),
+        profile=WEBDAV,
+        over=f"{_PUBLISHING}:over_webdav",
+        filesystem="webdav4.fsspec:WebdavFileSystem",
+        package="webdav4",
+    ),
+    Kind(
+        name="smb",
+        protocols=("smb",),
+        profile=SMB,
+        over=f"{_PUBLISHING}:over_smb",
+        filesystem="fsspec.implementations.smb:SMBFileSystem",
+        package="smbprotocol",
     ),
     # The generic driver serves the next ones.
     Kind("obs", ("obs",), GENERIC, container="bucket"),

@@ -194,3 +194,59 @@ OBSTORE = replace(
         " nothing proved them",
     ),
 )
+
+_PUBLISHED = replace(GENERIC, temp_prefix=TEMPORARY)
+"""Servers that rename: what is written goes under a hidden name first."""
+SWEPT = "a writer that is killed leaves its temporary file, which delete_folder sweeps"
+
+FTP = replace(
+    _PUBLISHED,
+    deviations=(
+        "whether a rename replaces a file, and in one step, differs from server to server, so no write is promised to "
+        "be atomic: where it does not, content is sent to the name of the file, and a reader may see a part of it",
+        "two racing overwrite=False writers may both succeed",
+        "where the server does not rename, a move is a copy, then a delete",
+        SWEPT,
+    ),
+)
+
+WEBDAV = replace(
+    _PUBLISHED,
+    capabilities=CapabilitySet({*GENERIC.capabilities, Capability.ATOMIC_MOVE, Capability.LAZY_READ}),
+    look_first=frozenset({"read", "write", "remove"}),
+    concurrency="thread_safe",
+    deviations=(
+        "a write that replaces is a MOVE, before which a server deletes the file (RFC 4918, 9.9.3): a reader never"
+        " sees a part, but may find nothing for a moment",
+        "two racing overwrite=False writers may both succeed where the server looks before it moves: wsgidav does, in"
+        " one race of a hundred",
+        "where the path of a file has ? or ; or a control character, content goes to its very name, and a move is a"
+        " copy, then a delete: wsgidav would move it to another name",
+        "delete_folder(recursive=False) deletes what others add in the same moment",
+        SWEPT,
+    ),
+)
+
+SMB = replace(
+    _PUBLISHED,
+    capabilities=CapabilitySet(
+        {
+            *GENERIC.capabilities,
+            Capability.ATOMIC_WRITE,
+            Capability.EXCLUSIVE_CREATE,
+            Capability.SEEKABLE_READ,
+            Capability.LAZY_READ,
+        }
+    ),
+    look_first=frozenset({"write", "remove"}),
+    deviations=(
+        'names with one of * ? : " < > | or a control character, that end with a dot or a blank, or that are those of '
+        "devices (CON, COM1) are InvalidPath",
+        "names that differ in case alone are one, unless the server is set otherwise",
+        "a file that others hold open is not replaced: after 5 seconds, ResourceLocked",
+        "exclusive creation needs a file system with hard links; where they are missing, it is dropped",
+        "a move that must not replace is a hard link, then a delete: for a moment both names are there",
+        "a server that does not answer is waited for until the connection breaks",
+        SWEPT,
+    ),
+)

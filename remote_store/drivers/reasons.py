@@ -15,6 +15,7 @@ DENIED = frozenset({
     "AuthenticationException",  # paramiko
     "ClientAuthenticationError", "CredentialUnavailableError",  # azure
     "DefaultCredentialsError", "RefreshError",  # google-auth
+    "LogonFailure", "SMBAuthenticationError",  # smbprotocol
 })  # fmt: skip
 """Classes of refused or missing credentials."""
 
@@ -30,6 +31,7 @@ OUTAGES = frozenset({
     "ChannelOpenError", "DisconnectError", "SFTPConnectionLost", "SFTPNoConnection",  # asyncssh
     "SSHException",  # paramiko
     "TransportError",  # google-auth
+    "SMBConnectionClosed",  # smbprotocol
 })  # fmt: skip
 """Classes that mean a lost or impossible connection."""
 
@@ -58,7 +60,7 @@ _REASONS: tuple[tuple[str, frozenset[str]], ...] = (
         "BadStatusLine", "BrokenPipeError", "ChunkedEncodingError", "ClientPayloadError", "ConnectionAbortedError",
         "ConnectionClosedError", "ConnectionLost", "ConnectionResetError", "ECONNABORTED", "ECONNRESET", "EOFError",
         "EPIPE", "IncompleteRead", "IncompleteReadError", "ProtocolError", "ReadError", "RemoteProtocolError",
-        "SFTPConnectionLost", "SFTPNoConnection", "ServerDisconnectedError", "WriteError",
+        "SFTPConnectionLost", "SFTPNoConnection", "SMBConnectionClosed", "ServerDisconnectedError", "WriteError",
     })),
 )  # fmt: skip
 """Reason, and the classes and error numbers that mean it; the most specific first: a proxy's refusal is no host's."""

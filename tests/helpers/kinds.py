@@ -18,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from servers.azure import ACCOUNT, CONTAINER, HNS, AzureServer
 from servers.azure import KEY as ACCOUNT_KEY
 from servers.files import FileServer
-from servers.ftp import ftp_store
+from servers.ftp import ftp_backend
 from servers.gcs import GcsServer
 from servers.gcs_login import service_account
 from servers.s3 import BUCKET, KEY, SECRET, S3Server
@@ -26,7 +26,7 @@ from servers.sshd import SFTPPlace
 
 from helpers.archived import ArchivedBackend, tarred, zipped
 from helpers.published import AsyncPublishedBackend, PublishedBackend
-from remote_store import AsyncBackendSyncAdapter, CapabilityNotSupported, FsspecBackend, Store
+from remote_store import AsyncBackendSyncAdapter, CapabilityNotSupported, FsspecBackend, InvalidPath, Store
 from remote_store.aio import (
     AsyncAzureBackend,
     AsyncFsspecBackend,
@@ -91,7 +91,11 @@ class Kind(Generic[S]):
     def breaking(self, check: Check) -> AbstractContextManager[object]:
         """Expects the rule to be broken where the service is known to break it, and only there."""
         said = self.breaks.get(check.name)
-        return nullcontext() if said is None else pytest.raises((RuleBroken, CapabilityNotSupported), match=said)
+        return (
+            nullcontext()
+            if said is None
+            else pytest.raises((RuleBroken, CapabilityNotSupported, InvalidPath), match=said)
+        )
 
 
 class UnknownFileSystem(DirFileSystem):  # type: ignore[misc]
@@ -245,6 +249,15 @@ FAKE_GCS: dict[str, Any] = {
     },
 }
 
+NO_NAME = "a name that Windows has not"
+SMB: dict[str, Any] = {
+    "needs": "smb_server",
+    "breaks": {
+        **dict.fromkeys(("keys_are_literal", "literal_keys_are_moved_and_copied", "globs_match_by_segment"), NO_NAME),
+        "deleting_a_literal_key_deletes_nothing_else": NO_NAME,
+    },
+}
+
 KINDS: list[Kind[Any]] = [
     Kind("local", lambda folder: Store(LocalBackend(folder)), often=True),
     Kind("local-child", lambda folder: Store(LocalBackend(folder)), child=True, often=True),
@@ -266,7 +279,9 @@ KINDS: list[Kind[Any]] = [
     Kind("obstore-memory", lambda _: Store(FsspecBackend(_obstore("memory"), "in ner/ro*t")), flat=True),
     Kind("obstore-file", lambda folder: Store(FsspecBackend(_obstore("file"), str(folder)))),
     Kind("obstore-s3", lambda server: Store(FsspecBackend(*_obstore_s3(server))), **MOTO),
-    Kind("ftp", lambda address: ftp_store(*address), needs="ftp_server"),
+    Kind("ftp", lambda address: Store(ftp_backend(*address)), needs="ftp_server"),
+    Kind("webdav", lambda server: Store(server.backend()), needs="dav_server"),
+    Kind("smb", lambda server: Store(server.backend()), **SMB),
     Kind("s3-moto", lambda server: Store(_s3(server)), **MOTO),
     Kind("s3-child", lambda server: Store(_s3(server, "")), child=True, **MOTO),
     Kind("s3-ministack", lambda server: Store(_s3(server)), **MINISTACK),
@@ -321,6 +336,9 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("obstore-memory", lambda _: AsyncStore(AsyncFsspecBackend(_obstore("memory", True))), flat=True),
     Kind("obstore-file", lambda folder: AsyncStore(AsyncFsspecBackend(_obstore("file", True), str(folder)))),
     Kind("obstore-s3", lambda server: AsyncStore(AsyncFsspecBackend(*_obstore_s3(server, True))), **MOTO),
+    Kind("ftp", lambda address: AsyncStore(ftp_backend(*address)), needs="ftp_server"),
+    Kind("webdav", lambda server: AsyncStore(server.backend()), needs="dav_server"),
+    Kind("smb", lambda server: AsyncStore(server.backend()), **SMB),
     Kind("s3-moto", lambda server: AsyncStore(_async_s3(server)), often=True, **MOTO),
     Kind("s3-child", lambda server: AsyncStore(_async_s3(server, "")), child=True, **MOTO),
     Kind("s3-ministack", lambda server: AsyncStore(_async_s3(server)), **MINISTACK),

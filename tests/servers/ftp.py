@@ -1,4 +1,4 @@
-"""An FTP server on loopback: a filesystem for which there is no driver, over a real protocol."""
+"""An FTP server on loopback."""
 
 from __future__ import annotations
 
@@ -44,13 +44,14 @@ def serve(folder: str) -> Iterator[tuple[str, int]]:
         thread.join(10)
 
 
-@contextmanager
-def ftp_store(host: str, port: int) -> Iterator[Store]:
-    """A store over a fresh folder on the server."""
+def ftp_backend(host: str, port: int) -> FsspecBackend:
+    """A backend over a fresh folder on the server, with a connection of its own."""
     fs = FTPFileSystem(host, port, username=USER, password=PASSWORD, skip_instance_cache=True)
     root = f"/store-{next(_serial)}"
     fs.mkdir(root)
-    try:
-        yield Store(FsspecBackend(fs, root))
-    finally:  # Left to the garbage collector, its socket may be found first.
-        fs.ftp.close()
+    return FsspecBackend(fs, root).adopt()
+
+
+def ftp_store(host: str, port: int) -> Store:
+    """A store over a fresh folder on the server; closed, because the garbage collector may find its socket first."""
+    return Store(ftp_backend(host, port))

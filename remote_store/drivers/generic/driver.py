@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from typing import Any
 
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._errors import (
     AlreadyExists,
-    BackendUnavailable,
     CapabilityNotSupported,
     DirectoryNotEmpty,
     InvalidPath,
@@ -49,8 +48,6 @@ from remote_store.io.content import PART
 from remote_store.io.ranges import RangeReader, skip, whole
 from remote_store.io.streams import BytesReader, Reader
 
-_ONE_CONNECTION = frozenset({"ftp"})
-
 _NEEDS = {
     **dict.fromkeys(("open", "cat_file"), Capability.READ),
     "rm_file": Capability.DELETE,
@@ -66,7 +63,7 @@ _ETAG_KEYS = ("etag", "ETag")
 _TYPE_KEYS = ("content_type", "ContentType", "contentType", "mimetype")
 
 
-def _facts(entry: FileInfo | FolderEntry | None) -> tuple[Any, ...]:
+def facts(entry: FileInfo | FolderEntry | None) -> tuple[Any, ...]:
     """What an entry has in common with the same file under another name."""
     return (entry.size, entry.modified_at, entry.etag) if isinstance(entry, FileInfo) else (entry,)
 
@@ -85,11 +82,11 @@ class GenericDriver(Driver):
 
     def __init__(self, fs: Any, root: str, name: str, capabilities: CapabilitySet | None = None) -> None:
         super().__init__(name, root)
-        self._fs = fs
+        self._fs = self._verbs = fs
         self._async = is_async(fs)
         self.runs = "native" if self._async else "thread"
         self.capabilities = capabilities_of(fs) if capabilities is None else capabilities
-        self.lock = lock_of(fs)
+        self.lock: AbstractContextManager[Any] = lock_of(fs)
         self._takes_ranges = False
         self._only_new = any(ARCHIVES.intersection(protocols_of(layer)) for layer in layers_of(fs))
 
@@ -136,34 +133,17 @@ class GenericDriver(Driver):
                     raise NotImplementedError(verb)
                 return await method(*args, **options)
             with self.lock:
-                if self._connected is not None and self._connected.ftp.sock is None:  # Closed, or lost.
-                    self._connected._connect()
-                return getattr(self._fs, verb)(*args, **options)
+                return getattr(self._verbs, verb)(*args, **options)
         except RemoteStoreError:
             raise
         except NotImplementedError as error:
             raise unsupported(_NEEDS.get(verb, Capability.WRITE).value, key, self.name) from error
         except Exception as error:
-            verdict = self.verdict(error, key, writing)
-            if isinstance(verdict, BackendUnavailable):
-                self._disconnect()
-            raise verdict from error
+            raise self.verdict(error, key, writing) from error
 
     def verdict(self, error: Exception, key: str, writing: bool = False) -> RemoteStoreError:
         """The contract's error for what the filesystem raised."""
         return from_any_error(error, key, self.name, writing=writing, place=self.place)
-
-    @cached_property
-    def _connected(self) -> Any:
-        """The innermost filesystem, if it neither closes its one connection nor makes a lost one again."""
-        inner = layers_of(self._fs)[-1]
-        return inner if _ONE_CONNECTION.intersection(protocols_of(inner)) else None
-
-    def _disconnect(self) -> None:
-        """Close such a connection; the next call makes it again."""
-        if self._connected is not None:
-            with suppress(Exception), self.lock:
-                self._connected.ftp.close()
 
     async def _fresh(self, verb: str, key: str) -> Any:
         """Ask about `key`, after the filesystem has dropped its cached listings."""
@@ -302,7 +282,7 @@ class GenericDriver(Driver):
                 await reader.close()
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
-        if not overwrite or _facts(await self.info(src)) != _facts(await self.info(dst)):
+        if not overwrite or facts(await self.info(src)) != facts(await self.info(dst)):
             return await self._move(src, dst, overwrite)
         # A link may make it one file by two names: move it through a third name, which certainly is another file.
         aside = f"{dst}.{secrets.token_hex(8)}"
@@ -393,7 +373,5 @@ class GenericDriver(Driver):
             return
         if session := getattr(self._fs, "_session", None):
             await session.close()
-        elif self._connected is not None:
-            self._disconnect()
         elif "archive" in {base.__module__.rpartition(".")[2] for base in type(self._fs).__mro__}:
             self._fs.close()

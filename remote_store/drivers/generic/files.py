@@ -61,17 +61,21 @@ class GenericSink(Sink):
             self._file.write(data)
 
     async def commit(self) -> Mapping[str, Any]:
-        driver = self._driver
         try:
-            if self._file is None:
-                await driver.store(self._key, "pipe_file", driver.native(self._key), bytes(self._head))
-            else:
-                with spooling(self._key, driver.name):
-                    self._file.close()
-                await driver.store(self._key, "put_file", self._path, driver.native(self._key))
+            await self.send(self._key)
         finally:
             await self.abort()
         return {}
+
+    async def send(self, key: str) -> None:
+        """Give the filesystem the content, under a key."""
+        driver = self._driver
+        if self._file is None:
+            await driver.store(key, "pipe_file", driver.native(key), bytes(self._head))
+            return
+        with spooling(self._key, driver.name):
+            self._file.flush()
+        await driver.store(key, "put_file", self._path, driver.native(key))
 
     async def abort(self) -> None:
         if self._file is not None:
