@@ -16,7 +16,8 @@ from remote_store._location import Location
 from remote_store._paths import SECRET_NAME, redact, without
 from remote_store.aio._backend import AsyncBackend
 from remote_store.drivers.errors import from_any_error
-from remote_store.drivers.kinds import OURS, Kind, by_protocol
+from remote_store.drivers.kind import OURS, Kind
+from remote_store.drivers.kinds import by_protocol
 from remote_store.drivers.reasons import host_and_port
 
 

@@ -15,7 +15,8 @@ from helpers.added import entry_points
 from helpers.processes import run_script
 
 from remote_store import FsspecBackend, Store
-from remote_store.drivers.kinds import Kind, by_protocol, known
+from remote_store.drivers.kind import Kind
+from remote_store.drivers.kinds import by_protocol, known
 from remote_store.drivers.profiles import GENERIC
 
 PAGE = Path(__file__).parent.parent / "docs" / "extend.md"

@@ -16,7 +16,7 @@ from helpers.kinds import UnknownLooped, unknown_filesystem
 from remote_store import Capability, FsspecBackend, NotFound, RemoteStoreError, Store
 from remote_store.aio import AsyncFsspecBackend, AsyncStore
 from remote_store.drivers.generic.driver import GenericDriver
-from remote_store.drivers.kinds import Kind
+from remote_store.drivers.kind import Kind
 from remote_store.drivers.profiles import GENERIC
 
 

@@ -18,7 +18,7 @@ from remote_store.bridges.threads import SyncBackendAdapter
 from remote_store.drivers.azure.options import AzureOptions
 from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.http.options import HTTPOptions
-from remote_store.drivers.kinds import Kind
+from remote_store.drivers.kind import Kind
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.s3.options import S3Options
 from remote_store.drivers.sftp.options import SFTPOptions

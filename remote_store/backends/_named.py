@@ -16,7 +16,8 @@ from remote_store.drivers.azure.options import AzureOptions
 from remote_store.drivers.base import Driver
 from remote_store.drivers.gcs.options import GCSOptions
 from remote_store.drivers.http.options import HTTPOptions
-from remote_store.drivers.kinds import Kind, by_name
+from remote_store.drivers.kind import Kind
+from remote_store.drivers.kinds import by_name
 from remote_store.drivers.local.options import LocalOptions
 from remote_store.drivers.options import Options
 from remote_store.drivers.s3.options import S3Options

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from remote_store import Capability, CapabilitySet
 from remote_store.drivers.generic.driver import GenericDriver
-from remote_store.drivers.kinds import Kind
+from remote_store.drivers.kind import Kind
 from remote_store.drivers.profiles import GENERIC
 
 PROVED = CapabilitySet(

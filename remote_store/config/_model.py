@@ -16,7 +16,8 @@ from remote_store._location import Location
 from remote_store._paths import key_of
 from remote_store.config._options import POLICIES, TEXTS, Float, Int, Placeholder, add_kinds, check, named_kinds
 from remote_store.config._values import ConfigError, each, filled, hidden, is_malformed, is_unsafe, plain
-from remote_store.drivers.kinds import Kind, by_name, by_protocol
+from remote_store.drivers.kind import Kind
+from remote_store.drivers.kinds import by_name, by_protocol
 
 _PLAIN = {
     "missing": "missing",

@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from remote_store._hints import makers, nearest
 from remote_store._urls import filesystem_class
-from remote_store.drivers.kinds import OURS, Kind, by_name, by_protocol, known
+from remote_store.drivers.kind import OURS, Kind
+from remote_store.drivers.kinds import by_name, by_protocol, known
 
 POLICIES = ("timeout", "retries", "reject_write_under_file_ancestor", "ca_bundle", "proxy")
 """Options that are fields of a store."""

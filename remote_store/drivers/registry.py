@@ -6,7 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 from remote_store.drivers.base import Driver
-from remote_store.drivers.kinds import KINDS, Kind, by_protocol, load
+from remote_store.drivers.kind import Kind, load
+from remote_store.drivers.kinds import KINDS, by_protocol
 from remote_store.drivers.wrappers import class_of, inside
 
 _CACHES = "fsspec.implementations.cached"

@@ -22,7 +22,8 @@ from remote_store._errors import (
     source_changed,
 )
 from remote_store._methods import carried
-from remote_store.drivers.kinds import Kind, by_name
+from remote_store.drivers.kind import Kind
+from remote_store.drivers.kinds import by_name
 from remote_store.interop import _identity
 from remote_store.io.streams import ScopedStream
 

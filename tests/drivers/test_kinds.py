@@ -8,7 +8,8 @@ import pytest
 
 from remote_store import aio, backends
 from remote_store.backends import SFTPBackend
-from remote_store.drivers.kinds import KINDS, Kind
+from remote_store.drivers.kind import Kind
+from remote_store.drivers.kinds import KINDS
 
 MADE = [pytest.param(row, id=row.name) for row in KINDS if row.make]
 OF_SERVICES = ["timeout", "retries", "ca_bundle", "proxy"]

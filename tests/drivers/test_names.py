@@ -14,7 +14,7 @@ from helpers.recording import Recording
 
 from remote_store import FsspecBackend, Store
 from remote_store.aio import AsyncStore
-from remote_store.drivers.kinds import Kind
+from remote_store.drivers.kind import Kind
 from remote_store.drivers.profiles import GENERIC
 
 
