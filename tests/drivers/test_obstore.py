@@ -29,6 +29,7 @@ from remote_store import (
     Store,
 )
 from remote_store.aio import AsyncFsspecBackend, AsyncStore
+from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.registry import driver_for
 
 obstore_fsspec = pytest.importorskip("obstore.fsspec")
@@ -125,6 +126,20 @@ def test_the_marker_of_a_folder_is_no_file(moto_server: S3Server, prefix: str) -
     assert content_of(moto_server, prefix, "mark") == b"a file beside it"
 
 
+def test_names_in_memory_may_be_long(memory: Store) -> None:
+    memory.write("x" * 2000, b"1")
+    assert memory.exists("x" * 2000)
+
+
+@pytest.mark.parametrize("where", ["memory", "s3"])
+def test_a_glob_looks_at_what_begins_alike(where: str, memory: Store, moto_server: S3Server, prefix: str) -> None:
+    store = memory if where == "memory" else on_s3(moto_server, prefix)
+    for key in ("d/fa", "d/fb/c", "d/gb", "d/f"):
+        store.write(key, b"1")
+    assert sorted(str(file.path) for file in store.glob("d/f*")) == ["d/f", "d/fa"]
+    assert [str(file.path) for file in store.glob("d/fb/*")] == ["d/fb/c"]
+
+
 # --- conditions, and replies that are lost
 
 
@@ -185,6 +200,16 @@ def test_of_racing_creators_of_large_content_one_wins(memory: Store) -> None:
         won = list(pool.map(create, range(8)))
     assert won.count(True) == 1
     assert memory.read_bytes("big") == bytes([won.index(True)]) * 9 * MIB
+
+
+async def test_in_memory_a_copy_replaces_nothing_that_came_after_a_look(memory: Store) -> None:
+    driver = driver_for(filesystem("memory", asynchronous=True), "root")
+    for key in ("src", "dst"):
+        await driver.put(key, key.encode(), WriteOptions())
+    for transfer in (driver.copy, driver.move):
+        with pytest.raises(AlreadyExists):
+            await transfer("src", "dst", False)
+    assert await driver.read_bytes("dst") == b"dst"
 
 
 def iter_file(byte: bytes, pieces: int, fails: bool = False) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.cached import SimpleCacheFileSystem, WholeFileCacheFileSystem
 from fsspec.implementations.dirfs import DirFileSystem
@@ -14,7 +15,15 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from helpers.kinds import UnknownFileSystem, UnknownLooped
 
-from remote_store import AlreadyExists, Capability, CapabilityNotSupported, FsspecBackend, NotFound, Store
+from remote_store import (
+    AlreadyExists,
+    Capability,
+    CapabilityNotSupported,
+    DirectoryNotEmpty,
+    FsspecBackend,
+    NotFound,
+    Store,
+)
 from remote_store.aio import AsyncFsspecBackend, AsyncStore
 from remote_store.backends import LocalBackend
 from remote_store.drivers.registry import driver_for
@@ -63,6 +72,18 @@ def test_paths_are_spelled_as_the_given_filesystem_does(wrap: Any, tmp_path: Pat
     again = pickle.loads(pickle.dumps(store))
     assert again.read_bytes("a b/c") == b"1"
     assert again.native_path("a b/c") == native
+
+
+def test_local_files_of_pyarrow_are_local_files(tmp_path: Path) -> None:
+    fs = ArrowFSWrapper(pytest.importorskip("pyarrow.fs").LocalFileSystem())
+    store = Store(FsspecBackend(fs, str(tmp_path / "in")))
+    assert {*store._backend.capabilities} == {*LocalBackend(tmp_path / "in").capabilities}
+    store.write("d/e/f", b"1")
+    assert fs.cat_file(store.native_path("d/e/f")) == b"1"
+    assert store.unwrap(ArrowFSWrapper) is fs
+    with pytest.raises(DirectoryNotEmpty):
+        store.delete_folder("d")
+    assert pickle.loads(pickle.dumps(store)).read_bytes("d/e/f") == b"1"
 
 
 async def test_an_asynchronous_backend_over_what_blocks_runs_it_in_threads(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from io import BytesIO
@@ -63,7 +64,6 @@ class ObstoreWire:
         where: what errors tell of it.
     """
 
-    longest_name = 1024
     batch = PAGE
     longest_url = _WEEK
     last_part_completes = True
@@ -72,6 +72,7 @@ class ObstoreWire:
     def __init__(self, fs: Any, store: Any, where: Store) -> None:
         self.fs, self.container = fs, where.container
         self._store, self._where = store, where
+        self.longest_name = 1024 if self.container else sys.maxsize
         self._copies_exclusively = True
 
     async def open(self) -> None:
