@@ -201,6 +201,7 @@ SWEPT = "a writer that is killed leaves its temporary file, which delete_folder 
 
 FTP = replace(
     _PUBLISHED,
+    capabilities=CapabilitySet({*GENERIC.capabilities, Capability.SEEKABLE_READ}),
     deviations=(
         "whether a rename replaces a file, and in one step, differs from server to server, so no write is promised to "
         "be atomic: where it does not, content is sent to the name of the file, and a reader may see a part of it",

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from fsspec.implementations.ftp import FTPFileSystem
 
@@ -16,8 +17,14 @@ _serial = itertools.count()
 
 
 @contextmanager
-def serve(folder: str) -> Iterator[tuple[str, int]]:
-    """Serve `folder`; gives host and port, and ends its thread."""
+def serve(folder: str, rights: str = "elradfmwMT", replaces: bool = True) -> Iterator[tuple[str, int]]:
+    """Serve `folder`; gives host and port, and ends its thread.
+
+    Args:
+        folder: of this machine.
+        rights: of the user, in the letters of pyftpdlib; without `f` it may not rename.
+        replaces: whether a rename replaces a file, as it does on most servers.
+    """
     from pyftpdlib.authorizers import DummyAuthorizer
     from pyftpdlib.handlers import FTPHandler
     from pyftpdlib.ioloop import IOLoop
@@ -26,7 +33,12 @@ def serve(folder: str) -> Iterator[tuple[str, int]]:
     class Handler(FTPHandler):  # type: ignore[misc]
         authorizer = DummyAuthorizer()
 
-    Handler.authorizer.add_user(USER, PASSWORD, folder, perm="elradfmwMT")
+        def ftp_RNTO(self, path: str) -> Any:
+            if not replaces and self.fs.lexists(path):
+                return self.respond("550 File exists.")
+            return super().ftp_RNTO(path)
+
+    Handler.authorizer.add_user(USER, PASSWORD, folder, perm=rights)
     server = FTPServer(("127.0.0.1", 0), Handler, ioloop=IOLoop())
     stop = threading.Event()
 

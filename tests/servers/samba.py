@@ -98,6 +98,6 @@ def samba() -> Iterator[SMBServer]:
         done = subprocess.run(adding, input=f"{PASSWORD}\n{PASSWORD}\n", capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"smbpasswd failed: {done.stderr.strip()}")
-        with running(SMBD, "--foreground", "--no-process-group", "-s", str(config)) as process:
+        with running(SMBD, "--foreground", "-s", str(config)) as process:
             wait_until_up(process, lambda: connect(port))
             yield SMBServer(port, Path(folder, "share"))

@@ -1,18 +1,24 @@
 """FTP: what is written is renamed where the server lets it, and sent to its name where not.
 
-fsspec has one connection, and makes a lost one not again.
+fsspec has one connection, which it does not make again, and asks for each block of a file anew.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from ftplib import error_perm
-from typing import Any
+import io
+from collections.abc import Callable
+from contextlib import closing, suppress
+from errno import EACCES
+from ftplib import Error, error_perm
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 
 from remote_store._errors import BackendUnavailable, RemoteStoreError
 from remote_store.drivers.generic.driver import GenericDriver
+from remote_store.drivers.generic.files import GenericReader
 from remote_store.drivers.profiles import FTP
 from remote_store.drivers.publishing.driver import PublishingDriver, Send
+from remote_store.io.content import PART, SPOOL_LIMIT
 
 
 class FTPDriver(PublishingDriver):
@@ -22,6 +28,7 @@ class FTPDriver(PublishingDriver):
 
     def __init__(self, fs: Any, root: str, name: str) -> None:
         super().__init__(fs, root, name)
+        self._verbs = Calls(fs)
         self._renames = True
 
     async def call(self, verb: str, key: str, *args: Any, writing: bool = False, **options: Any) -> Any:
@@ -46,6 +53,9 @@ class FTPDriver(PublishingDriver):
         if self.owned:
             self._hang_up()
 
+    async def open_part(self, key: str, start: int, end: int | None, etag: str | None = None) -> GenericReader:
+        return GenericReader(self, key, await self.call("open", key, self.native(key), "rb", start, end))
+
     async def rename(self, src: str, dst: str, overwrite: bool) -> None:
         await self.call("mv", dst, self.native(src), self.native(dst), writing=True)
 
@@ -69,3 +79,57 @@ class FTPDriver(PublishingDriver):
             if not self._renames or not isinstance(error.__cause__, error_perm):
                 raise
             await GenericDriver.move(self, src, dst, overwrite)
+
+
+class Calls:
+    """The filesystem of fsspec, with content sent and received by one command each."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fs, name)
+
+    def cat_file(self, path: str, start: int = 0, end: int | None = None) -> bytes:
+        pieces: list[bytes] = []
+        self._receive(path, start, end, pieces.append)
+        return b"".join(pieces)
+
+    def open(self, path: str, mode: str, start: int = 0, end: int | None = None) -> IO[bytes]:
+        """The bytes `[start, end)`, held by this machine: while they come, the server answers nothing else."""
+        file = SpooledTemporaryFile(SPOOL_LIMIT)  # noqa: SIM115 (The caller closes it.)
+        try:
+            self._receive(path, start, end, file.write)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
+
+    def pipe_file(self, path: str, data: bytes) -> None:
+        self._fs.ftp.storbinary(f"STOR {path}", io.BytesIO(data), PART)
+
+    def put_file(self, local: str, path: str) -> None:
+        with open(local, "rb") as file:
+            self._fs.ftp.storbinary(f"STOR {path}", file, PART)
+
+    def _receive(self, path: str, start: int, end: int | None, take: Callable[[bytes], Any]) -> None:
+        ftp, left = self._fs.ftp, 1 << 62 if end is None else end - start
+        ftp.voidcmd("TYPE I")
+        try:
+            connection = ftp.transfercmd(f"RETR {path}", start or None)
+        except error_perm as error:
+            self._fs.invalidate_cache()
+            size = self._fs.info(path)["size"]  # Raises for what is gone: 550 means that, or that it may not be read.
+            if start and start >= size:
+                return
+            raise PermissionError(EACCES, str(error)[:3]) from error
+        with closing(connection):
+            while left and (data := connection.recv(min(left, PART))):
+                take(data)
+                left -= len(data)
+        try:
+            ftp.voidresp()  # Says whether all of it came.
+        except Error:
+            if left:
+                raise

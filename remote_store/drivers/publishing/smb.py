@@ -23,7 +23,14 @@ from smbprotocol.file_info import FileDispositionInformation, FileLinkInformatio
 from smbprotocol.open import FilePipePrinterAccessMask as Access
 
 from remote_store._capabilities import Capability, CapabilitySet
-from remote_store._errors import CapabilityNotSupported, InvalidPath, RemoteStoreError, ResourceLocked, file_missing
+from remote_store._errors import (
+    BackendUnavailable,
+    CapabilityNotSupported,
+    InvalidPath,
+    RemoteStoreError,
+    ResourceLocked,
+    file_missing,
+)
 from remote_store.drivers.errors import ERRNO_VERDICTS, STATUS_VERDICTS, Verdict, unreachable
 from remote_store.drivers.profiles import SMB
 from remote_store.drivers.publishing.driver import PublishingDriver
@@ -68,9 +75,14 @@ class SMBDriver(PublishingDriver):
             )
 
     def verdict(self, error: Exception, key: str, writing: bool = False) -> RemoteStoreError:
+        found = self._verdict(error, key, writing)
+        if isinstance(found, BackendUnavailable):
+            self._verbs.hang_up()
+        return found
+
+    def _verdict(self, error: Exception, key: str, writing: bool) -> RemoteStoreError:
         status = getattr(error, "ntstatus", None) or getattr(error, "status", None)
         if status in LOST:
-            self._verbs.hang_up()
             return unreachable(error, key, self.name, self.place, "the connection was lost")
         verdict = VERDICTS.get(status) if isinstance(status, int) else None
         if verdict is None:
@@ -206,7 +218,11 @@ class Calls:
 
 def _hang_up(connections: dict[str, Any]) -> None:
     for host in list(connections):
-        connections.pop(host).disconnect(False)
+        connection = connections.pop(host)
+        for session in connection.session_table.values():
+            for handle in session.open_table.values():
+                handle._connected = False  # Lest what holds it tries to close it, or is reported as left open.
+        connection.disconnect(False)
 
 
 def _entry(path: str, is_folder: bool, size: int, modified: Any) -> dict[str, Any]:
