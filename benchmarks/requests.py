@@ -1,4 +1,7 @@
-"""How many requests each call sends to a service, counted at a server in this process, against a budget."""
+"""How many requests each call sends to a service, counted at a server in this process, against a budget.
+
+For SFTP these are round trips, counted by a proxy on its connection.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +36,21 @@ from helpers.counting import (
     totals,
     writing,
 )
+from helpers.counting_files import on_http, on_sftp
 from servers.azure import azure
+from servers.files import served_folder
 from servers.gcs import gcs
 from servers.s3 import moto
+from servers.sftp import asyncssh_place
 
-from remote_store import AlreadyExists, DirectoryNotEmpty, InvalidPath, NotFound, PreconditionFailed
+from remote_store import (
+    AlreadyExists,
+    CapabilityNotSupported,
+    DirectoryNotEmpty,
+    InvalidPath,
+    NotFound,
+    PreconditionFailed,
+)
 
 FOLDERS = tuple(f"{number % 300:03}/{number:04}.bin" for number in range(2500))
 MIXED = tuple(f"{number:04}" + ("/f" if number % 2 else "") for number in range(2500))
@@ -173,20 +186,103 @@ def folders() -> Iterator[Row]:
     yield Row("exists, is_file, is_folder of a root", 0, ask_of_roots, True)
 
 
+# --- the budget of SFTP, in round trips
+
+
+def over_sftp() -> Iterator[Row]:
+    seen = call("exists", "d/none")
+    for verb in ("write", "write_atomic", "open_atomic"):
+        for label, size in (("1 byte", 1), ("1 MiB", 1 << 20)):
+            yield Row(f"{verb}, {label}", 3, writing(verb, "d/n", size, False), before=seen)
+            yield Row(f"{verb}, {label}, overwrite", 3, writing(verb, "d/f", size, True), before=seen)
+        yield Row(f"{verb}, conflict", 2, writing(verb, "d/f", 1, False), AlreadyExists, before=seen)
+        yield Row(f"{verb}, 3 new folders", 3, writing(verb, "a/b/c/n", 1, False), before=seen)
+        yield Row(f"{verb}, 3 new folders below one", 3, writing(verb, "d/b/c/n", 1, True), before=seen)
+        yield Row(f"{verb}, first in a folder", 4, writing(verb, "d/n", 1, False))
+        yield Row(f"{verb}, first in a folder, overwrite", 4, writing(verb, "d/f", 1, True))
+    for verb, args in (("read_bytes", ()), ("read_text", ()), ("read_range", (5, 9))):
+        yield Row(f"{verb}, hit", 3, call(verb, "f", *args))
+        yield Row(f"{verb}, miss", 1, call(verb, "none", *args), NotFound)
+        yield Row(f"{verb}, a folder", 1, call(verb, "d", *args), InvalidPath)
+    yield Row("read, hit", 3, listing("read", "d/small"), 1, keys=("d/small",))
+    yield Row("read, miss", 1, listing("read", "none"), NotFound)
+    yield Row("read, a range", 3, listing("read", "f", start=5, end=9))
+    yield Row("read_seekable, 4 seeks", 8, seeking((200_000, 0), (100, 0), (100_000, 1), (-10, 2)))
+    for verb, folder in (("exists", True), ("is_file", False), ("is_folder", True)):
+        yield Row(f"{verb}, a file", 1, call(verb, "d/f"), verb != "is_folder")
+        yield Row(f"{verb}, a folder", 1, call(verb, "d"), folder)
+        yield Row(f"{verb}, miss", 1, call(verb, "a/b/none"), False)
+    for verb in ("get_file_info", "head"):
+        yield Row(f"{verb}, hit", 1, call(verb, "d/f"))
+        yield Row(f"{verb}, miss", 1, call(verb, "none"), NotFound)
+    yield Row("delete, hit", 2, call("delete", "d/f"))
+    yield Row("delete, miss", 1, call("delete", "none"), NotFound)
+    yield Row("copy, overwrite", 4, call("copy", "f", "d/f", overwrite=True))
+    yield Row("copy", 4, call("copy", "f", "d/n"))
+    yield Row("copy, 3 new folders", 4, call("copy", "f", "a/b/c/n"))
+    yield Row("move, overwrite", 2, call("move", "f", "d/f", overwrite=True))
+    yield Row("move", 4, call("move", "f", "d/n"))
+    yield Row("move, 3 new folders", 4, call("move", "f", "a/b/c/n"))
+    for verb in ("copy", "move"):
+        yield Row(f"{verb}, conflict", 1, call(verb, "f", "g"), AlreadyExists)
+        yield Row(f"{verb}, miss", 1, call(verb, "none", "n"), NotFound)
+    for verb in ("list_files", "list_folders", "iter_children"):
+        yield Row(f"{verb}, a few entries", 3, listing(verb, "d"))
+        yield Row(f"{verb}, miss", 1, listing(verb, "none"), 0)
+    yield Row("list_files, 3 folders below", 3 + 3 * 2, listing("list_files", recursive=True), 5)
+    yield Row("get_folder_info", 3 + 2, call("get_folder_info", "d"))
+    yield Row("delete_folder, empty", 2, call("delete_folder", "marked"))
+    yield Row("delete_folder, not empty", 4, call("delete_folder", "d"), DirectoryNotEmpty)
+    yield Row("delete_folder, recursive", 1 + 3 + 3 + 1, call("delete_folder", "d", recursive=True))
+    yield Row("delete_folder, miss", 1, call("delete_folder", "none"), NotFound)
+    yield Row("ping", 1, call("ping"))
+    yield Row("child, resolve, to_key, supports", 0, names, True)
+    yield Row("exists, is_file, is_folder of a root", 0, ask_of_roots, True)
+
+
+# --- the budget of HTTP
+
+
+def over_http() -> Iterator[Row]:
+    one = {"read_bytes": (), "read_text": (), "read_range": (5, 9), "get_file_info": (), "head": ()}
+    for verb, args in one.items():
+        yield Row(f"{verb}, hit", 1, call(verb, "f", *args))
+        yield Row(f"{verb}, miss", 2 if verb in ("get_file_info", "head") else 1, call(verb, "none", *args), NotFound)
+        yield Row(f"{verb}, a folder", 1, call(verb, "d", *args), InvalidPath)
+    yield Row("read, hit", 1, listing("read", "f"))
+    yield Row("read, miss", 1, listing("read", "none"), NotFound)
+    yield Row("read, a range, hit", 1, listing("read", "f", start=5, end=9))
+    yield Row("read_seekable, no seek", 1, seeking())
+    yield Row("read_seekable, 4 seeks", 5, seeking((200_000, 0), (100, 0), (100_000, 1), (-10, 2)))
+    for verb, folder in (("exists", True), ("is_file", False), ("is_folder", True)):
+        yield Row(f"{verb}, a file", 1, call(verb, "f"), verb != "is_folder")
+        yield Row(f"{verb}, a folder", 1, call(verb, "d"), folder)
+        yield Row(f"{verb}, miss", 2, call(verb, "none"), False)
+    yield Row("list_folders, 4 files", 1, listing("list_folders"), 2)
+    yield Row("list_files, 3 files, one empty", 1 + 3 + 1, listing("list_files"), 3)
+    yield Row("write, refused", 0, call("write", "n", b"1"), CapabilityNotSupported)
+    yield Row("ping", 1, call("ping"))
+    yield Row("child, resolve, to_key, supports", 0, names, True)
+    yield Row("exists, is_file, is_folder of a root", 0, ask_of_roots, True)
+
+
 ROWS = (*writes(), *files(), *changes(), *folders())
-SERVICES: dict[str, tuple[Callable[[], AbstractContextManager[Any]], Callable[[Any], Service]]] = {
-    "s3": (moto, on_s3),
-    "gcs": (gcs, on_gcs),
-    "azure": (azure, on_azure),
-    "azure-hns": (azure, on_azure_hns),
+OVER_SFTP, OVER_HTTP = tuple(over_sftp()), tuple(over_http())
+SERVICES: dict[str, tuple[Callable[[], AbstractContextManager[Any]], Callable[[Any], Service], tuple[Row, ...]]] = {
+    "s3": (moto, on_s3, ROWS),
+    "gcs": (gcs, on_gcs, ROWS),
+    "azure": (azure, on_azure, ROWS),
+    "azure-hns": (azure, on_azure_hns, ROWS),
+    "sftp": (asyncssh_place, on_sftp, OVER_SFTP),
+    "http": (served_folder, on_http, OVER_HTTP),
 }
-"""By name: what starts a server, and what counts there."""
+"""By name: what starts a server, what counts there, and the budget."""
 
 
-def counted(service: str, rows: list[Row]) -> Iterator[dict[str, Any]]:
-    start, on = SERVICES[service]
+def counted(service: str, only: str) -> Iterator[dict[str, Any]]:
+    start, on, rows = SERVICES[service]
     with start() as server, counting(on(server)) as counter:
-        for row in rows:
+        for row in (row for row in rows if only in row.name):
             for asynchronous in (False, True):
                 kind, budget = "async" if asynchronous else "sync", row.budget_on(service)
                 requests = len(counter.requests(row, asynchronous))
@@ -201,9 +297,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows whose name contains this")
     parser.add_argument("--service", choices=SERVICES, help="one alone")
     options = parser.parse_args()
-    rows = [row for row in ROWS if options.only in row.name]
     services = [options.service] if options.service else SERVICES
-    found = [entry for service in services for entry in counted(service, rows)]
+    found = [entry for service in services for entry in counted(service, options.only)]
     if options.json:
         print(json.dumps(found, indent=2))
     else:

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from helpers.counting import Counter, Row, counting, on_azure, on_azure_hns, on_gcs, on_s3
+from helpers.counting_files import on_http, on_sftp
 from helpers.deadline import DEADLINE
+from servers.files import FileServer
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "requests.py"
 
@@ -27,7 +29,11 @@ def benchmark() -> Any:
     return module
 
 
-ROWS: tuple[Row, ...] = benchmark().ROWS
+BENCHMARK = benchmark()
+ROWS: tuple[Row, ...] = BENCHMARK.ROWS
+of_both_kinds = pytest.mark.parametrize(
+    "asynchronous", [pytest.param(False, marks=pytest.mark.full), True], ids=["sync", "async"]
+)
 SERVICES = {
     "s3": ("moto_server", on_s3),
     "gcs": ("gcs_server", on_gcs),
@@ -43,15 +49,41 @@ def counter(request: pytest.FixtureRequest) -> Iterator[Counter]:
         yield counter
 
 
-@pytest.mark.parametrize("asynchronous", [pytest.param(False, marks=pytest.mark.full), True], ids=["sync", "async"])
+@of_both_kinds
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_call_stays_within_its_budget(row: Row, asynchronous: bool, counter: Counter) -> None:
     sent = counter.requests(row, asynchronous)
     assert len(sent) <= row.budget_on(counter.service.name), sent
 
 
-def test_rows_have_names_of_their_own() -> None:
-    assert len({row.name for row in ROWS}) == len(ROWS)
+@pytest.fixture(scope="module", params=["asyncssh", pytest.param("openssh", marks=pytest.mark.full)])
+def trips(request: pytest.FixtureRequest) -> Iterator[Counter]:
+    with counting(on_sftp(request.getfixturevalue(f"{request.param}_server"))) as counter:
+        yield counter
+
+
+@of_both_kinds
+@pytest.mark.parametrize("row", BENCHMARK.OVER_SFTP, ids=lambda row: row.name)
+def test_a_call_over_sftp_stays_within_its_round_trips(row: Row, asynchronous: bool, trips: Counter) -> None:
+    assert len(trips.requests(row, asynchronous)) <= row.budget
+
+
+@pytest.fixture(scope="module")
+def web(web_server: FileServer) -> Iterator[Counter]:
+    with counting(on_http(web_server)) as counter:
+        yield counter
+
+
+@of_both_kinds
+@pytest.mark.parametrize("row", BENCHMARK.OVER_HTTP, ids=lambda row: row.name)
+def test_a_call_over_http_stays_within_its_budget(row: Row, asynchronous: bool, web: Counter) -> None:
+    sent = web.requests(row, asynchronous)
+    assert len(sent) <= row.budget, sent
+
+
+@pytest.mark.parametrize("rows", [ROWS, BENCHMARK.OVER_SFTP, BENCHMARK.OVER_HTTP])
+def test_rows_have_names_of_their_own(rows: tuple[Row, ...]) -> None:
+    assert len({row.name for row in rows}) == len(rows)
 
 
 @pytest.mark.full
@@ -60,7 +92,7 @@ def test_the_benchmark_prints_what_it_counted() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     expected: dict[str, Any] = {"name": "get_folder_info, 2,500 in 300 folders", "ok": True}
-    pages = {"s3": 3, "gcs": 3, "azure": 1, "azure-hns": 1}
+    pages = {"s3": 3, "gcs": 3, "azure": 1, "azure-hns": 1}  # The others have no such row.
     told = [
         {"service": service, "store": kind, "target": pages[service], "requests": pages[service]}
         for service in SERVICES

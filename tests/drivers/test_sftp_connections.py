@@ -347,6 +347,7 @@ def test_the_channel_finds_what_it_needs_of_asyncssh() -> None:
 async def test_a_folder_that_vanishes_while_a_file_is_written_is_told(asyncssh_server: SFTPPlace) -> None:
     root = asyncssh_server.fresh_root()
     folder = Path(asyncssh_server.on_disk(root))
+    (folder / "d").mkdir()
     async with sftp_store(asyncssh_server, root) as store:
 
         async def content() -> AsyncIterator[bytes]:

@@ -20,7 +20,14 @@ from asyncssh.sftp import SFTPServerHandler
 from helpers.deadline import DEADLINE
 from servers.sftp import PASSWORD, USER, SFTPServer, serve
 
-from remote_store import AlreadyExists, BackendUnavailable, NotFound, PreconditionFailed
+from remote_store import (
+    AlreadyExists,
+    BackendUnavailable,
+    InvalidPath,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+)
 from remote_store.aio import AsyncSFTPBackend, AsyncStore
 
 OLD, NEW = b"old", b"a new file"
@@ -42,10 +49,13 @@ class Meddled(asyncssh.SFTPServer):
     def link(self, oldpath: bytes, newpath: bytes) -> None:
         self._meddled("link " + os.path.basename(newpath).decode(), super().link, oldpath, newpath)
 
+    def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
+        self._meddled("mkdir " + os.path.basename(path).decode(), super().mkdir, path, attrs)
+
     def remove(self, path: bytes) -> None:
         self._meddled("remove " + os.path.basename(path).decode(), super().remove, path)
 
-    def _meddled(self, name: str, work: Callable[..., Any], *paths: bytes) -> None:
+    def _meddled(self, name: str, work: Callable[..., Any], *paths: Any) -> None:
         self.before.pop(name, lambda: None)()
         try:
             work(*paths)
@@ -179,6 +189,43 @@ async def test_who_loses_to_a_file_that_is_gone_by_now_is_told_that_it_was_there
         with pytest.raises(AlreadyExists):
             await store.write("f", OLD)
     assert contents(folder) == {"x": OLD, "moved": NEW}
+
+
+async def test_folders_that_others_make_at_the_same_time_are_used(server: SFTPServer, folder: Path) -> None:
+    async with opened(server) as store:
+        Meddled.before["mkdir a"] = lambda: (folder / "a").mkdir()
+        Meddled.before["mkdir d"] = lambda: (folder / "c/d").mkdir()
+        await store.write("a/b/f", OLD)
+        await store.write("c/d/f", OLD, overwrite=True)
+        assert await store.read_bytes("a/b/f") == OLD
+    assert contents(folder) == {"a/b/f": OLD, "c/d/f": OLD}
+
+
+async def test_a_folder_that_others_make_a_link_out_of_the_root_is_refused(server: SFTPServer, folder: Path) -> None:
+    (outside := folder.parent / "outside").mkdir()
+    async with opened(server) as store:
+        Meddled.before["mkdir a"] = lambda: (folder / "a").symlink_to("../outside")
+        with pytest.raises(InvalidPath, match="escapes root"):
+            await store.write("a/f", NEW)
+    assert contents(folder) == {}
+    assert contents(outside) == {}
+
+
+async def test_who_may_write_in_a_folder_alone_writes_there(tmp_path: Path) -> None:
+    class Guarded(asyncssh.SFTPServer):
+        def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
+            if pflags & asyncssh.FXF_CREAT and path.count(b"/") < 3:
+                raise asyncssh.SFTPPermissionDenied("not here")
+            return super().open(path, pflags, attrs)
+
+    (mine := tmp_path / "data/mine").mkdir(parents=True)
+    with serve(str(tmp_path), lambda channel, folder: Guarded(channel, chroot=folder.encode())) as server:
+        async with opened(server) as store:
+            with pytest.raises(PermissionDenied):
+                await store.write("f", OLD)
+            await store.write("mine/f", OLD)
+            await store.write("mine/new/f", OLD)
+    assert contents(mine) == {"f": OLD, "new/f": OLD}
 
 
 # --- answers that do not come

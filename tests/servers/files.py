@@ -7,6 +7,7 @@ import html
 import http.server
 import os
 import re
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,6 +145,13 @@ def file_server(root: Path, certificate: Path | None = None) -> Iterator[FileSer
     """Serve a folder until the block ends."""
     server = FileServer(root=root)
     with listening(server, certificate) as server.endpoint:
+        yield server
+
+
+@contextmanager
+def served_folder() -> Iterator[FileServer]:
+    """Serve a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder, file_server(Path(folder)) as server:
         yield server
 
 

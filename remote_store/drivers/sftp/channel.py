@@ -143,12 +143,16 @@ class Channel:
         finally:
             for waiter in waiters[len(found) :]:
                 if isinstance(waiter, _Opening):
-                    waiter.add_done_callback(self._dispose)
+                    self.discard(waiter)
         return found
 
     async def answer(self, waiter: asyncio.Future[Any]) -> Answer:
         """The answer to one request."""
         return (await self.answers(waiter))[0]
+
+    def discard(self, opening: asyncio.Future[Any]) -> None:
+        """Close what a request opens, once it is open."""
+        opening.add_done_callback(self._dispose)
 
     def _dispose(self, waiter: asyncio.Future[Any]) -> None:
         """Close what was opened for somebody who no longer waits."""

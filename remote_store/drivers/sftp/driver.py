@@ -46,7 +46,7 @@ from remote_store.drivers.sftp.packets import (
 )
 from remote_store.drivers.sftp.places import Look, Place, encoded
 from remote_store.drivers.sftp.reading import AT_ONCE, SFTPReader, read_at_once
-from remote_store.drivers.sftp.writing import SFTPSink, prove_links, sync_folder
+from remote_store.drivers.sftp.writing import LinkTrial, SFTPSink, sync_folder
 
 _log = logging.getLogger(__name__)
 Judge = Callable[[SFTPError], Awaitable[RemoteStoreError | None]]
@@ -156,14 +156,20 @@ class SFTPDriver(Driver):
         async with self.talking(key):
             return await Look(channel, self.root, key, self.name).place()
 
-    async def links(self, channel: Channel, path: bytes) -> bool:
+    def try_links(self, channel: Channel, path: bytes) -> LinkTrial | None:
+        """Ask whether hard links decide between writers, beside a file; None where that is known."""
+        if channel.links is None and not channel.can("hardlink"):
+            channel.links = False
+        return LinkTrial(channel, path, self.connections.litter) if channel.links is None else None
+
+    async def links(self, channel: Channel, trial: LinkTrial | None) -> bool:
         """Whether hard links decide between writers; without, exclusive creation is not to be had."""
-        if channel.links is None:
-            channel.links = await prove_links(channel, path, self.connections.litter)
+        if trial is not None:
+            channel.links = await trial.holds()
         if not channel.links and Capability.EXCLUSIVE_CREATE in self.capabilities:
             self.capabilities = CapabilitySet(self.capabilities - {Capability.EXCLUSIVE_CREATE})
             _log.warning("%s has no hard links that refuse to replace: no exclusive creation", self.details()["host"])
-        return channel.links
+        return bool(channel.links)
 
     # --- questions
 
@@ -252,20 +258,29 @@ class SFTPDriver(Driver):
     async def _copy(self, source: Place, target: Place, overwrite: bool) -> None:
         channel, found = await self._channel(source.key), source.readable(self.name)
         async with self.talking(source.key):
-            opened = await channel.answer(channel.ask_path(Ask.OPEN, source.real, READ, NO_ATTRIBUTES))
-            reader = SFTPReader(self, source.key, channel, handle_in(opened), found.size or 0)
+            opening = channel.ask_path(Ask.OPEN, source.real, READ, NO_ATTRIBUTES)
+        sink = SFTPSink(self, target.key, WriteOptions(overwrite), found.mode)
         try:
-            sink = SFTPSink(self, target.key, WriteOptions(overwrite), found.mode)
             await sink.begin(channel, target)
-            async with sink:
+        except BaseException as error:
+            channel.discard(opening)
+            if isinstance(error, RemoteStoreError):  # What is wrong with the source comes first.
+                async with self.talking(source.key):
+                    handle_in(await channel.answer(opening))
+            raise
+        async with sink:
+            async with self.talking(source.key):
+                handle = handle_in(await channel.answer(opening))
+            reader = SFTPReader(self, source.key, channel, handle, found.size or 0)
+            try:
                 if channel.can("copy_data"):
-                    await sink.copy_from(handle_in(opened), await reader.seek(0, 2))
+                    await sink.copy_from(handle, await reader.seek(0, 2) if found.size is None else found.size)
                 else:
                     while data := await reader.read(AT_ONCE):
                         await sink.write(data)
                 await sink.commit()
-        finally:
-            await reader.close()
+            finally:
+                await reader.close()
 
     async def move(self, src: str, dst: str, overwrite: bool) -> None:
         source, target = await self._ends(src, dst, overwrite)

@@ -55,7 +55,7 @@ async def _rename(driver: SFTPDriver, channel: Channel, source: Place, target: P
         return target_exists(target.key, driver.name) if there.entry is not None and not overwrite else None
 
     async with driver.talking(target.key, judge):
-        links = not overwrite and await driver.links(channel, source.path)
+        links = not overwrite and await driver.links(channel, driver.try_links(channel, source.path))
         above = parents(driver.root, target)
         making = [channel.ask_path(Ask.MKDIR, folder, NO_ATTRIBUTES) for folder in above]
         twin = new_temp(target.path)

@@ -132,8 +132,10 @@ class Look:
                 place.path = place.real = b"/".join((real.real, *self._names(depth + 1)))
         if place.missing or place.below_file:
             return place
-        if links:
-            self._channel.plain_folders.pop(self._key.rpartition("/")[0], None)
+        if links and links[0] < len(found) - 1:
+            parts = self._key.split("/")
+            for depth in range(links[0] + 1, len(parts)):
+                self._channel.plain_folders.pop("/".join(parts[:depth]), None)
         else:
             remember(self._channel, self._key)
         place.entry = place.target = found[-1]
@@ -182,12 +184,13 @@ async def follow(channel: Channel, root: str, paths: Sequence[bytes]) -> list[Pl
 
 
 def remember(channel: Channel, key: str) -> None:
-    """Remember that no link leads to the folder of a key."""
-    if folder := key.rpartition("/")[0]:
-        known = channel.plain_folders
+    """Remember that no link leads to the folder of a key, nor to those above it."""
+    known, folder = channel.plain_folders, key.rpartition("/")[0]
+    while folder not in known:
         known[folder] = None
-        if len(known) > REMEMBERED:
-            del known[next(one for one in known if one)]
+        folder = folder.rpartition("/")[0]
+    while len(known) > REMEMBERED:
+        del known[next(one for one in known if one)]
 
 
 def below(root: str, key: str) -> bytes:

@@ -54,6 +54,8 @@ class SFTPReader:
         ahead = self._window * most if self._window > 1 else max(1, min(wanted, AHEAD))
         while self._asked < self._position + ahead and (self._asked <= self._size or not self._coming):
             size = min(most, max(1, self._position + ahead - self._asked)) if self._window == 1 else most
+            if self._asked < self._size:  # Whether more follows there is asked at the same time.
+                size = min(size, self._size - self._asked)
             self._coming.append((size, channel.ask_read(self._handle, self._asked, size)))
             self._asked += size
         self._window = min(self._window * 2, max(2, AHEAD // most))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from asyncssh import SFTPError
 
 from remote_store._errors import RemoteStoreError, folder_deleted, found_folder, target_exists
+from remote_store._paths import join
 from remote_store.drivers.base import Sink, WriteOptions
 from remote_store.drivers.profiles import SFTP
 from remote_store.drivers.sftp.channel import Channel, ConnectionGone, attributes_in, done, handle_in
@@ -62,6 +63,9 @@ class SFTPSink(Sink):
         self._at = self._in_flight = 0
         self._sent: deque[tuple[asyncio.Future[Any], int]] = deque()
         self._made: list[bytes] = []
+        self._making: list[tuple[bytes, asyncio.Future[Any]]] = []
+        self._unused: list[bytes] = []
+        self._sizes: list[asyncio.Future[Any]] = []
 
     async def begin(self, channel: Channel, place: Place | None = None) -> None:
         """Look at the place of the file, unless that is known, make missing folders, and open a temporary."""
@@ -74,46 +78,104 @@ class SFTPSink(Sink):
             raise
 
     async def _begin(self, place: Place | None) -> None:
-        channel, opening = self._channel, None
+        above = None
         if place is None:
-            look = Look(channel, self._driver.root, self._key, self._driver.name)
-            if self._key.rpartition("/")[0] in channel.plain_folders:
-                self._temp = new_temp(look.paths[-1])
-                opening = channel.ask_path(Ask.OPEN, self._temp, WRITE_NEW, NO_ATTRIBUTES)
-                answers = await channel.answers(*look.waiters, opening)
-                opened = answers.pop()
-                self._handle = opened if isinstance(opened, bytes) else b""
-                place = await look.judged(answers)
-            else:
-                place = await look.place()
+            place, above = await self._look()
         self._place = place
         place.check_writable(self._driver.name)
         if place.entry is not None and not self._options.overwrite:
             raise target_exists(self._key, self._driver.name)
-        if self._handle and place.path != below(self._driver.root, self._key):
-            await self._drop_temp()  # A link has come in the way of what was no link before.
-        if not self._handle:
+        if above is not None and not self._serves(above):
+            self._forget_temp()
+        if self._handle:
+            self._make(parents(self._driver.root, place))
+        else:
             await self._open(parents(self._driver.root, place))
         self._set_mode()
 
+    async def _look(self) -> tuple[Place, str]:
+        """Look at the place, and open a temporary meanwhile in the nearest folder above to which no link is known."""
+        channel, driver, above = self._channel, self._driver, self._key
+        while (above := above.rpartition("/")[0]) not in channel.plain_folders:
+            pass
+        look = Look(channel, driver.root, self._key, driver.name)
+        self._temp = new_temp(below(driver.root, join(above, "f")))
+        *answers, opened = await channel.answers(
+            *look.waiters, channel.ask_path(Ask.OPEN, self._temp, WRITE_NEW, NO_ATTRIBUTES)
+        )
+        self._handle = opened if isinstance(opened, bytes) else b""
+        return await look.judged(answers), above
+
+    def _serves(self, above: str) -> bool:
+        """Whether a file that was opened in this folder may get the name.
+
+        It may if it is the folder of the file, or if all folders between are missing: what they will take over from it,
+        such as the group of their files, its files have already.
+        """
+        folder = self._key.rpartition("/")[0]
+        between = folder.removeprefix(above).strip("/")
+        missing = between.count("/") + 1 if between else 0
+        return self._is_plain() and self._place.missing == missing
+
+    def _is_plain(self) -> bool:
+        """Whether no link leads to the folder of the file."""
+        return self._place.path == below(self._driver.root, self._key)
+
+    def _forget_temp(self) -> None:
+        """Let the temporary be removed together with what is done next."""
+        if self._handle:
+            self._channel.close_handle(self._handle)
+            self._unused.append(self._temp)
+        self._temp = self._handle = b""
+
+    def _make(self, folders: list[bytes]) -> None:
+        """Make folders that are missing; whether they could be made is seen before anything depends on them."""
+        self._making = [(folder, self._channel.ask_path(Ask.MKDIR, folder, NO_ATTRIBUTES)) for folder in folders]
+
+    async def _settle_folders(self) -> None:
+        """See whether the folders were made; where others were faster, look again at what they made."""
+        for attempt in range(RACES):
+            if not self._making:
+                return
+            refused = await self._made_folders()
+            if not refused:
+                if self._is_plain():
+                    remember(self._channel, self._key)
+                return
+            if refused[0].code == DENIED or attempt == RACES - 1:
+                raise refused[0]
+            self._place = await Look(self._channel, self._driver.root, self._key, self._driver.name).place()
+            self._place.check_writable(self._driver.name)
+            self._make(parents(self._driver.root, self._place))
+
+    async def _made_folders(self) -> list[SFTPError]:
+        """Note which folders were made; what the others were refused for."""
+        # Shielded, because who is cancelled still removes what was made.
+        answers = await self._channel.answers(*(asyncio.shield(waiter) for _, waiter in self._making))
+        self._made += [folder for (folder, _), answer in zip(self._making, answers, strict=True) if answer is None]
+        self._making = []
+        return [answer for answer in answers if isinstance(answer, SFTPError)]
+
     async def _open(self, folders: list[bytes]) -> None:
-        """Make folders that are missing, and open the temporary."""
+        """Make folders that are missing, and open the temporary beside the name."""
         channel = self._channel
         self._temp = new_temp(self._place.path)
         for attempt in range(RACES):
-            making = [channel.ask_path(Ask.MKDIR, folder, NO_ATTRIBUTES) for folder in folders]
+            removing = [channel.ask_path(Ask.REMOVE, temp) for temp in self._unused]
+            self._make(folders)
             opening = channel.ask_path(Ask.OPEN, self._temp, WRITE_NEW, NO_ATTRIBUTES)
-            *made, opened = await channel.answers(*making, opening)
-            self._made += [folder for folder, answer in zip(folders, made, strict=True) if answer is None]
-            if isinstance(opened, bytes):
-                self._handle = opened
-                if self._place.path == below(self._driver.root, self._key):
+            *_, opened = await channel.answers(*removing, opening)
+            self._handle = opened if isinstance(opened, bytes) else b""
+            self._unused.clear()
+            refusals = await self._made_folders()
+            if self._handle:
+                if self._is_plain():
                     remember(channel, self._key)
                 return
             if not (isinstance(opened, SFTPError) and opened.code in MISSING):
                 handle_in(opened)
             # What folders are refused for may be that they are there.
-            refused = [one for one in made if isinstance(one, SFTPError) and one.code not in MISSING]
+            refused = [one for one in refusals if one.code not in MISSING]
             if attempt == RACES - 1 or any(one.code == DENIED for one in refused):
                 handle_in(refused[-1] if refused else opened)
             # The root is missing, or others deleted a folder.
@@ -141,6 +203,7 @@ class SFTPSink(Sink):
             for start in range(0, len(data), channel.write_size):
                 piece = data[start : start + channel.write_size]
                 while self._in_flight > IN_FLIGHT:
+                    await self._settle_folders()
                     await self._hear(1)
                 self._sent.append((channel.ask_write(self._handle, self._at, piece), len(piece)))
                 self._at += len(piece)
@@ -154,18 +217,16 @@ class SFTPSink(Sink):
             done(await self._channel.answer(waiter))
 
     async def copy_from(self, source: bytes, size: int) -> None:
-        """Let the server copy the content of an open file."""
+        """Let the server copy the content of an open file; whether it did is seen when it is committed."""
         channel = self._channel
         async with self._driver.talking(self._key, self._judge):
             for start in range(0, size, COPIED_AT_ONCE):
+                if start:
+                    await self._hear(len(self._sent))
                 length = min(COPIED_AT_ONCE, size - start)
-                done(await channel.answer(channel.send(COPY_DATA, copying(source, start, length, self._handle))))
-            await self._hear(len(self._sent))
-            told = attributes_in(await channel.answer(channel.send(Ask.FSTAT, text(self._handle))))
+                self._sent.append((channel.send(COPY_DATA, copying(source, start, length, self._handle)), 0))
+            self._sizes = [channel.send(Ask.FSTAT, text(handle)) for handle in (source, self._handle)]
         self._at = size
-        if told.size != size:
-            message = "The file changed while it was being copied"
-            raise RemoteStoreError(message, path=self._key, backend=self._driver.name)
 
     async def commit(self) -> Mapping[str, Any]:
         channel, durable = self._channel, self._driver.durable
@@ -173,17 +234,22 @@ class SFTPSink(Sink):
             last = [channel.ask_extended(FSYNC, self._handle)] if durable and channel.can("fsync") else []
             last.append(channel.send(Ask.CLOSE, text(self._handle)))
             self._handle = b""
+            trying = None if self._options.overwrite else self._driver.try_links(channel, self._temp)
             for answer in await channel.answers(*(waiter for waiter, _ in self._sent), *last):
                 done(answer)
             self._sent.clear()
-            await self._publish()
+            if {attributes_in(told).size for told in await channel.answers(*self._sizes)} - {self._at}:
+                message = "The file changed while it was being copied"
+                raise RemoteStoreError(message, path=self._key, backend=self._driver.name)
+            await self._settle_folders()
+            await self._publish(trying)
             if durable:
                 await sync_folder(channel, self._place.path)
         return {}
 
-    async def _publish(self) -> None:
+    async def _publish(self, trying: LinkTrial | None) -> None:
         channel, target = self._channel, self._place.path
-        if not self._options.overwrite and await self._driver.links(channel, self._temp):
+        if not self._options.overwrite and await self._driver.links(channel, trying):
             linking = channel.ask_extended(HARDLINK, self._temp, target)
             removing = channel.ask_path(Ask.REMOVE, self._temp)
             linked = await channel.answer(linking)
@@ -230,12 +296,12 @@ class SFTPSink(Sink):
     async def _clean_up(self) -> None:
         with suppress(ConnectionGone):
             await self._drop_temp()
-            if self._made:
-                emptied = [self._channel.ask_path(Ask.RMDIR, folder) for folder in reversed(self._made)]
-                self._made = []
-                await self._channel.answers(*emptied)
-        if self._temp:
-            self._driver.connections.litter.append(self._temp)
+            await self._made_folders()
+            removing = [self._channel.ask_path(Ask.REMOVE, temp) for temp in self._unused]
+            removing += [self._channel.ask_path(Ask.RMDIR, folder) for folder in reversed(self._made)]
+            await self._channel.answers(*removing)
+            self._made, self._unused = [], []
+        self._driver.connections.litter += [temp for temp in (self._temp, *self._unused) if temp]
 
     async def _drop_temp(self) -> None:
         for waiter, _ in self._sent:
@@ -258,23 +324,34 @@ async def sync_folder(channel: Channel, path: bytes) -> None:
             await channel.answers(channel.ask_extended(FSYNC, opened), channel.send(Ask.CLOSE, text(opened)))
 
 
-async def prove_links(channel: Channel, path: bytes, litter: list[bytes]) -> bool:
-    """Whether the server makes hard links and refuses to replace by one, tried beside a file that exists.
+class LinkTrial:
+    """The question whether a server makes hard links and refuses to replace by one, asked as it is made.
 
-    The name that it tries is added to `litter` where the connection is lost.
+    Args:
+        channel: to the server.
+        path: of a file, beside which that is tried.
+        litter: gets the name that is tried where the connection is lost.
     """
-    if not channel.can("hardlink"):
-        return False
-    probe = new_temp(path)
-    try:
-        first, second, _ = await channel.answers(
-            channel.ask_extended(HARDLINK, path, probe),
-            channel.ask_extended(HARDLINK, path, probe),
-            channel.ask_path(Ask.REMOVE, probe),
-        )
-    except ConnectionGone:
-        litter.append(probe)
-        raise
-    if isinstance(first, SFTPError) and first.code not in (FAILURE, UNSUPPORTED):
-        raise first
-    return first is None and isinstance(second, SFTPError)
+
+    def __init__(self, channel: Channel, path: bytes, litter: list[bytes]) -> None:
+        self._channel, self._litter, self._name = channel, litter, new_temp(path)
+        self._waiters = [
+            channel.ask_extended(HARDLINK, path, self._name),
+            channel.ask_extended(HARDLINK, path, self._name),
+            channel.ask_path(Ask.REMOVE, self._name),
+        ]
+
+    async def holds(self) -> bool:
+        """The answer.
+
+        Raises:
+            SFTPError: that could not be tried.
+        """
+        try:
+            first, second, _ = await self._channel.answers(*self._waiters)
+        except ConnectionGone:
+            self._litter.append(self._name)
+            raise
+        if isinstance(first, SFTPError) and first.code not in (FAILURE, UNSUPPORTED):
+            raise first
+        return first is None and isinstance(second, SFTPError)
