@@ -47,7 +47,7 @@ class Commands(TyperGroup):
 
 @contextmanager
 def exit_codes(debug: bool) -> Iterator[None]:
-    """Turn any exception into a line on stderr, with a traceback and what packages log where `debug`, and an exit code."""
+    """Turn any exception into a line on stderr, with a traceback and logs where `debug`, and an exit code."""
     try:
         with warnings.catch_warnings(), nullcontext() if debug else _quiet():
             warnings.filterwarnings("default", category=UserWarning, module="remote_store")
