@@ -47,6 +47,6 @@ def _version(wanted: bool) -> None:
 @app.callback(epilog="A PLACE is a URL, a path, or NAME:KEY of a store that the file $REMOTE_STORE_CONFIG configures.")
 def remote_store(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks, and what packages log.")] = False,
 ) -> None:
     """One strict contract over any fsspec filesystem."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -46,9 +47,9 @@ class Commands(TyperGroup):
 
 @contextmanager
 def exit_codes(debug: bool) -> Iterator[None]:
-    """Turn any exception into a line on stderr, with a traceback where `debug`, and an exit code."""
+    """Turn any exception into a line on stderr, with a traceback and logs where `debug`, and an exit code."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), nullcontext() if debug else _quiet():
             warnings.filterwarnings("default", category=UserWarning, module="remote_store")
             warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
             try:
@@ -67,6 +68,16 @@ def exit_codes(debug: bool) -> Iterator[None]:
         for line in text.splitlines():
             _say(f"error: {printable(line)}")
         raise typer.Exit(code) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what packages log, which Python prints where nobody handles it."""
+    before, logging.lastResort = logging.lastResort, logging.NullHandler()
+    try:
+        yield
+    finally:
+        logging.lastResort = before
 
 
 def _flush() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from cli_files import below, entries, fill
 from helpers.deadline import DEADLINE
+from helpers.processes import run_script
 from servers.s3 import BUCKET, Environ, S3Server, client
 
 from remote_store import BackendUnavailable, Store
@@ -90,6 +91,32 @@ def test_a_warning_is_one_line(process: Any, workplace: Path) -> None:
     assert done.stdout == b"c.txt\n"
     assert done.stderr.startswith(b"warning: ")
     assert done.stderr.count(b"\n") == 1
+
+
+LOGGING = """
+import logging, sys
+import fsspec
+from fsspec.implementations.memory import MemoryFileSystem
+from remote_store.cli import main
+
+class Logging(MemoryFileSystem):
+    protocol = "logging"
+
+    def ls(self, *args, **options):
+        logging.getLogger("of.a.package").warning("no credentials here\\nand none there")
+        raise PermissionError
+
+fsspec.register_implementation("logging", Logging)
+main()
+"""
+
+
+@pytest.mark.parametrize("asked", [(), ("--debug",)])
+def test_what_packages_log_is_told_on_demand(asked: tuple[str, ...]) -> None:
+    out, told = run_script(LOGGING, *asked, "ls", "logging://x", code=1)
+    assert out == ""
+    assert told.splitlines()[-1].startswith("error: Permission denied")
+    assert ("none there" in told) == (told.count("\n") > 1) == bool(asked)
 
 
 def test_warnings_are_as_before_afterwards(rs: Any) -> None:
