@@ -368,6 +368,21 @@ async def test_what_somebody_else_deleted_stops_no_deletion(gcs_server: GcsServe
     assert [await driver.info(key) for key in ("a", "b")] == [None, None]
 
 
+async def test_what_cannot_be_deleted_singly_is_told(memory: Store) -> None:
+    class PermissionDeniedError(Exception):
+        """As obstore calls it."""
+
+    class Refusing:
+        async def delete_async(self, names: Any) -> None:
+            raise PermissionDeniedError if names == "b" else FileNotFoundError
+
+    driver: Any = driver_for(filesystem("memory", asynchronous=True), "root")
+    driver.wire._store = Refusing()
+    with pytest.raises(PermissionDenied):
+        await driver.call("d", driver.wire.delete_many, ["a", "b"])
+    await driver.call("d", driver.wire.delete_many, ["a", "c"])
+
+
 # --- life
 
 
