@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from remote_store._capabilities import Capability
 from remote_store._paths import file_key
@@ -84,10 +84,12 @@ class AsyncFsspecBackend(UserFilesystem, AsyncDriverBackend):
         ValueError: `fs` is synchronous; `AsyncStore(FsspecBackend(fs))` serves it in threads.
     """
 
-    def __new__(cls, fs: AbstractFileSystem, root: str = "", *, name: str | None = None) -> Self:
-        in_threads = cls is AsyncFsspecBackend and hasattr(fs, "_strip_protocol") and _blocks_inside(fs)
-        made: Any = super().__new__(_InThreads if in_threads else cls)
-        return cast("Self", made)
+    def __init__(self, fs: AbstractFileSystem, root: str = "", *, name: str | None = None) -> None:
+        if type(self) is AsyncFsspecBackend and hasattr(fs, "_strip_protocol") and _blocks_inside(fs):
+            self.__class__ = _InThreads
+            _InThreads.__init__(self, fs, root, name=name)  # type: ignore[arg-type]
+        else:
+            super().__init__(fs, root, name=name)
 
     def _check_driver(self, driver: Driver) -> None:
         if driver.runs == "thread":

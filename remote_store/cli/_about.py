@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -42,12 +43,23 @@ def matrix(json: Json = False) -> None:
     from rich.table import Column, Table
 
     yes, no = _show.marks()
-    # Without blanks at the borders all kinds fit into 80 columns.
-    table = Table("capability", *(Column(name, justify="center") for name in shown), padding=0)
-    for capability in Capability:
-        has = [capability in profile.capabilities for profile in shown.values()]
-        table.add_row(capability.value, *(f"[green]{yes}[/green]" if one else no for one in has))
-    _show.draw(table)
+    for names in _beside(shown):
+        table = Table("capability", *(Column(name, justify="center") for name in names), padding=0)
+        for capability in Capability:
+            has = [capability in shown[name].capabilities for name in names]
+            table.add_row(capability.value, *(f"[green]{yes}[/green]" if one else no for one in has))
+        _show.draw(table)
+
+
+def _beside(names: Iterable[str]) -> list[list[str]]:
+    """Names of columns, table by table, that fit into 80 columns with the names of capabilities before them."""
+    room = 80 - max(len(capability.value) for capability in Capability) - 2
+    tables: list[list[str]] = [[]]
+    for name in names:
+        if tables[-1] and sum(len(one) + 1 for one in (*tables[-1], name)) > room:
+            tables.append([])
+        tables[-1].append(name)
+    return tables
 
 
 def ping(place: Where, json: Json = False) -> None:

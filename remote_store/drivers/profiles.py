@@ -190,8 +190,7 @@ OBSTORE = replace(
         "the marker of a folder below the one that is listed recursively looks like an empty file, and is not deleted",
         "in a process that was forked after obstore was used every call fails: it would never end",
         "keys of user metadata come back in lower case from services that send them as headers",
-        "signed URLs on S3 alone; on Google neither if_match, user metadata, content types nor exclusive creation:"
-        " nothing proved them",
+        "signed URLs on S3 alone; no if_match on Google, whose conditions name another value than the etag",
     ),
 )
 

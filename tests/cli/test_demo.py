@@ -43,9 +43,12 @@ def run(*arguments: str, code: str = "from remote_store.cli import main; main()"
 
 
 def rows(output: str, yes: str = "✓") -> dict[str, list[bool]]:
-    """Capability → whether each backend has it, as printed."""
+    """Capability → whether each backend has it, as printed in one table or several."""
     cells = [[cell.strip() for cell in line.strip("│|").replace("│", "|").split("|")] for line in output.splitlines()]
-    return {row[0]: [cell == yes for cell in row[1:]] for row in cells if len(row) == len(PROFILES) + 1}
+    found: dict[str, list[bool]] = {}
+    for row in cells:
+        found.setdefault(row[0], []).extend(cell == yes for cell in row[1:])
+    return found
 
 
 def expected() -> dict[str, list[bool]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
 import pickle
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from helpers.s3 import BUSY, DENIED, MIB, UNMET, content_of, is_request, keys, put
+from servers.gcs import GcsServer
 from servers.ports import free_port
 from servers.s3 import BUCKET, KEY, SECRET, S3Server, hang_up, refusal
 
@@ -354,6 +356,33 @@ def test_an_empty_root_answers(memory: Store, moto_server: S3Server) -> None:
     on_s3(moto_server, moto_server.fresh_prefix()).ping()
 
 
+async def test_what_somebody_else_deleted_stops_no_deletion(gcs_server: GcsServer) -> None:
+    nobody = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+    login = json.dumps({"gcs_base_url": gcs_server.endpoint, "disable_oauth": True, **nobody})
+    fs = filesystem("gs", service_account_key=login, client_options={"allow_http": True}, asynchronous=True)
+    driver: Any = driver_for(fs, f"{BUCKET}/{gcs_server.fresh_prefix()}")
+    names = [driver.object(key) for key in ("a", "gone", "b")]
+    for key in ("a", "b"):
+        await driver.put(key, b"1", WriteOptions())
+    await driver.wire.delete_many(names)
+    assert [await driver.info(key) for key in ("a", "b")] == [None, None]
+
+
+async def test_what_cannot_be_deleted_singly_is_told(memory: Store) -> None:
+    class PermissionDeniedError(Exception):
+        """As obstore calls it."""
+
+    class Refusing:
+        async def delete_async(self, names: Any) -> None:
+            raise PermissionDeniedError if names == "b" else FileNotFoundError
+
+    driver: Any = driver_for(filesystem("memory", asynchronous=True), "root")
+    driver.wire._store = Refusing()
+    with pytest.raises(PermissionDenied):
+        await driver.call("d", driver.wire.delete_many, ["a", "b"])
+    await driver.call("d", driver.wire.delete_many, ["a", "c"])
+
+
 # --- life
 
 
@@ -424,8 +453,8 @@ def test_what_is_not_proved_is_not_declared() -> None:
     azure = filesystem("az", account_name="name", account_key="a2V5", use_emulator=False)
     assert not FsspecBackend(azure, "box").capabilities.supports(Capability.SIGNED_URL)
     google = FsspecBackend(filesystem("gs", skip_signature=True), "box").capabilities
-    assert google.supports(Capability.ATOMIC_WRITE)
-    assert not google.supports(Capability.EXCLUSIVE_CREATE)
+    assert google.supports(Capability.EXCLUSIVE_CREATE)
+    assert not google.supports(Capability.CONDITIONAL_WRITE)
     with pytest.raises(ValueError, match="cannot open"):
         FsspecBackend(filesystem("az"), "box")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -202,6 +203,13 @@ def _obstore_azure(server: AzureServer, asynchronous: bool = False) -> tuple[Any
     return fs, f"{CONTAINER}/{server.fresh_prefix()}"
 
 
+def _obstore_gcs(server: GcsServer, asynchronous: bool = False) -> tuple[Any, str]:
+    nobody = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+    login = json.dumps({"gcs_base_url": server.endpoint, "disable_oauth": True, **nobody})
+    fs = _obstore("gs", asynchronous, service_account_key=login, client_options={"allow_http": True})
+    return fs, f"{BUCKET}/{server.fresh_prefix()}"
+
+
 def _arrow(folder: Any, tree: bool = False) -> FsspecBackend:
     """Over a filesystem of pyarrow: that of this machine, or another one."""
     made: Any = pytest.importorskip("pyarrow.fs")
@@ -332,6 +340,7 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("zip-alone", lambda folder: AsyncStore(_packed(folder, zipped))),
     Kind("tar", lambda folder: AsyncStore(ArchivedBackend(folder, tarred))),
     Kind("tar-alone", lambda folder: AsyncStore(_packed(folder, tarred))),
+    Kind("obstore-gcs", lambda server: AsyncStore(AsyncFsspecBackend(*_obstore_gcs(server, True))), **GCS),
     Kind("obstore-azurite", lambda server: AsyncStore(AsyncFsspecBackend(*_obstore_azure(server, True))), **AZURITE),
     Kind("obstore-memory", lambda _: AsyncStore(AsyncFsspecBackend(_obstore("memory", True))), flat=True),
     Kind("obstore-file", lambda folder: AsyncStore(AsyncFsspecBackend(_obstore("file", True), str(folder)))),

@@ -50,7 +50,7 @@ class Refusal(Exception):
 
     def as_xml(self) -> Answer:
         """The body of the XML API (docs/xml-api/reference-status)."""
-        bucket = "bucket" in self.message
+        bucket = "bucket" in self.message.partition(":")[0]  # What follows names an object in one.
         codes = {
             "notFound": "NoSuchBucket" if bucket else "NoSuchKey",
             "conditionNotMet": "PreconditionFailed",

@@ -20,15 +20,9 @@ STORES = {
     "MemoryStore": {Capability.SIGNED_URL},
     "S3Store": set[Capability](),
     "AzureStore": {Capability.SIGNED_URL},
-    "GCSStore": {
-        Capability.CONDITIONAL_WRITE,
-        Capability.CONTENT_TYPE,
-        Capability.EXCLUSIVE_CREATE,
-        Capability.SIGNED_URL,
-        Capability.USER_METADATA,
-    },
+    "GCSStore": {Capability.CONDITIONAL_WRITE, Capability.SIGNED_URL},
 }
-"""What each class of stores lacks, or what nothing proved of it: no double of Google's speaks the API that it uses."""
+"""What each class of stores lacks, or what nothing proved of it."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 

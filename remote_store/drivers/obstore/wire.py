@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import os
 import sys
@@ -183,7 +184,13 @@ class ObstoreWire:
         await self._store.delete_async(name)
 
     async def delete_many(self, names: Sequence[str]) -> Sequence[Failed]:
-        await self._store.delete_async(list(names))
+        try:
+            await self._store.delete_async(list(names))
+        except FileNotFoundError:  # Of one that somebody else deleted: what became of the others is not told.
+            singly = (self._store.delete_async(name) for name in names)
+            for result in await asyncio.gather(*singly, return_exceptions=True):
+                if isinstance(result, BaseException) and not isinstance(result, FileNotFoundError):
+                    raise result from None
         return ()
 
     # --- signed URLs
