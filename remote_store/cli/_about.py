@@ -42,8 +42,8 @@ def matrix(json: Json = False) -> None:
     from rich.table import Column, Table
 
     yes, no = _show.marks()
-    # Without blanks at the borders all kinds fit into 80 columns.
-    table = Table("capability", *(Column(name, justify="center") for name in shown), padding=0)
+    # Without blanks at the borders all kinds fit into 80 columns, those of several words one below the other.
+    table = Table(Column("capability", no_wrap=True), *(Column(name, justify="center") for name in shown), padding=0)
     for capability in Capability:
         has = [capability in profile.capabilities for profile in shown.values()]
         table.add_row(capability.value, *(f"[green]{yes}[/green]" if one else no for one in has))
