@@ -221,6 +221,7 @@ def test_calls_take_few_requests(place: Place) -> None:
     assert methods(lambda: list(store.list_files("d", recursive=True))) == "? ?"
     assert methods(lambda: store.delete("f")) == "? DELETE"
     assert methods(lambda: store.delete_folder("d", recursive=True)) == "? DELETE"
+    assert place.proxy.connections == 1
 
 
 def test_a_reader_sees_the_old_content_the_new_or_nothing(place: Place, dav_server: DavServer) -> None:
