@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ftplib import FTP, error_temp
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.ftp import FTPFileSystem
 from servers.ftp import ftp_backend, serve
 
-from remote_store import Capability, NotFound, Store
+from remote_store import BackendUnavailable, Capability, FsspecBackend, NotFound, PermissionDenied, Store
 
 
 @contextmanager
@@ -56,3 +58,64 @@ def test_a_write_is_published_by_a_rename_and_a_move_is_one(tmp_path: Path) -> N
         assert (root / "d/g").stat().st_ino == inode
         assert not store.supports(Capability.ATOMIC_WRITE)
         assert not store.supports(Capability.EXCLUSIVE_CREATE)
+
+
+def test_content_that_the_server_says_is_not_all_is_no_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(tmp_path) as (store, _):
+        store.write("f", b"0123456789")
+        ftp = store.unwrap(FTPFileSystem).ftp
+        told, voidresp = [], ftp.voidresp
+
+        def aborted() -> None:
+            told.append("426")
+            voidresp()
+            raise error_temp("426 Connection closed; transfer aborted.")
+
+        receiving = ftp.transfercmd
+
+        def transfer(command: str, rest: object = None) -> object:
+            monkeypatch.setattr(ftp, "voidresp", aborted if command.startswith("RETR") else voidresp)
+            return receiving(command, rest)
+
+        monkeypatch.setattr(ftp, "transfercmd", transfer)
+        assert store.read_range("f", 2, 5) == b"234"  # The client itself hangs up.
+        assert len(told) == 1
+        with pytest.raises(BackendUnavailable):
+            store.read_bytes("f")
+
+
+@pytest.mark.parametrize("root", ["/", ""])
+def test_a_server_that_cannot_list_now_is_unavailable_not_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    with served(tmp_path) as (store, _):
+        whole = Store(FsspecBackend(store.unwrap(FTPFileSystem), root))
+        whole.write("f", b"1", overwrite=True)
+
+        def refuse(*arguments: object) -> None:
+            raise error_temp("421 Too many connections.")
+
+        monkeypatch.setattr(FTP, "mlsd", refuse)
+        for attempt in (lambda: list(whole.list_files("")), lambda: whole.exists("f"), lambda: whole.read_bytes("f")):
+            with pytest.raises(BackendUnavailable):
+                attempt()
+
+
+def test_long_files_are_streamed_and_ranges_are_taken_from_any_place(tmp_path: Path) -> None:
+    with served(tmp_path) as (store, _):
+        content = bytes(range(256)) * 40_000
+        store.write("f", content)
+        with store.read("f") as stream:
+            assert stream.read(10) == content[:10]
+            assert store.exists("f")  # While it is open.
+            assert stream.seek(5_000_000) == 5_000_000
+            assert stream.read() == content[5_000_000:]
+        assert store.read("f", start=9_000_000, end=9_000_100).read() == content[9_000_000:9_000_100]
+        assert store.read_range("f", len(content), len(content) + 5) == b""
+
+
+def test_a_file_that_may_not_be_read_is_denied_not_missing(tmp_path: Path) -> None:
+    with served(tmp_path, rights="eladfmwMT") as (store, _):
+        store.write("f", b"1")
+        with pytest.raises(PermissionDenied):
+            store.read_bytes("f")

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.kinds import NO_SUCH_NAMES
 from helpers.publishing import NAMES, Place, place_of
 from servers.proxy import Fault
 
-from remote_store import AlreadyExists, BackendUnavailable, DirectoryNotEmpty, InvalidPath, NotFound
+from remote_store import AlreadyExists, BackendUnavailable, Capability, DirectoryNotEmpty, InvalidPath, NotFound
+from remote_store.certify import certify
 from remote_store.drivers.profiles import TEMPORARY
 
 LARGE = 9 << 20
@@ -125,3 +127,17 @@ def test_many_files_are_listed_once(place: Place) -> None:
         (place.folder / name).write_bytes(b"1")
     assert sorted(info.name for info in place.store.list_files("")) == names
     assert list(itertools.islice(place.store.list_folders(""), 1)) == []
+
+
+@pytest.mark.full
+def test_certification_finds_all_that_is_declared(place: Place) -> None:
+    report = certify(place.store, workers=8)
+    broken = {rule.name for rule in report.rules if rule.outcome == "broken"}
+    refuted = {one.capability.value for one in report.capabilities if one.declared and one.observed is False}
+    backend = place.store.resolve("").backend
+    # What names cannot be over SMB is among its deviations.
+    assert broken == (set(NO_SUCH_NAMES) if backend == "smb" else set()), report.to_markdown()
+    assert refuted == ({"glob"} if backend == "smb" else set())
+    assert not report.litter
+    promised = {one for one in (Capability.ATOMIC_WRITE, Capability.EXCLUSIVE_CREATE) if place.store.supports(one)}
+    assert len(promised) == (2 if backend == "smb" else 0)

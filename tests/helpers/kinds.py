@@ -257,13 +257,16 @@ FAKE_GCS: dict[str, Any] = {
     },
 }
 
-NO_NAME = "a name that Windows has not"
+NO_SUCH_NAMES = (
+    "keys_are_literal",
+    "literal_keys_are_moved_and_copied",
+    "globs_match_by_segment",
+    "deleting_a_literal_key_deletes_nothing_else",
+)
+"""Checks that use names which files on Windows cannot have."""
 SMB: dict[str, Any] = {
     "needs": "smb_server",
-    "breaks": {
-        **dict.fromkeys(("keys_are_literal", "literal_keys_are_moved_and_copied", "globs_match_by_segment"), NO_NAME),
-        "deleting_a_literal_key_deletes_nothing_else": NO_NAME,
-    },
+    "breaks": dict.fromkeys(NO_SUCH_NAMES, "a name that Windows has not"),
 }
 
 KINDS: list[Kind[Any]] = [

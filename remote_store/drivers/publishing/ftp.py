@@ -1,14 +1,15 @@
 """FTP: what is written is renamed where the server lets it, and sent to its name where not.
 
-fsspec has one connection, which it does not make again, and asks for each block of a file anew.
+fsspec has one connection, which it does not make again, asks for each block of a file anew, and hides errors.
 """
 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from contextlib import closing, suppress
-from errno import EACCES
+from errno import EACCES, ENOENT
 from ftplib import Error, error_perm
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -90,6 +91,31 @@ class Calls:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._fs, name)
 
+    def info(self, path: str) -> dict[str, Any]:
+        if not path.strip("/"):
+            return {"name": "/", "type": "directory"}
+        found = next((one for one in self.ls(path.rpartition("/")[0] or "/") if one["name"] == path), None)
+        if found is None:
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
+        return found
+
+    def ls(self, path: str, detail: bool = True) -> list[dict[str, Any]]:
+        """What is in a folder; fsspec takes any error of the server for a root without files."""
+        try:
+            found = list(self._fs.ftp.mlsd(path))
+        except error_perm:  # No such folder, or no such command.
+            listed: list[dict[str, Any]] = self._fs.ls(path)
+            return listed
+        return [
+            {
+                **facts,
+                "name": f"{path.rstrip('/')}/{name}",
+                "type": "directory" if facts["type"] == "dir" else "file",
+            }
+            for name, facts in found
+            if facts["type"] not in ("cdir", "pdir")
+        ]
+
     def cat_file(self, path: str, start: int = 0, end: int | None = None) -> bytes:
         pieces: list[bytes] = []
         self._receive(path, start, end, pieces.append)
@@ -119,8 +145,7 @@ class Calls:
         try:
             connection = ftp.transfercmd(f"RETR {path}", start or None)
         except error_perm as error:
-            self._fs.invalidate_cache()
-            size = self._fs.info(path)["size"]  # Raises for what is gone: 550 means that, or that it may not be read.
+            size = int(self.info(path)["size"])  # Raises for what is gone: 550 means that, or that it may not be read.
             if start and start >= size:
                 return
             raise PermissionError(EACCES, str(error)[:3]) from error

@@ -55,7 +55,7 @@ class WebDAVDriver(PublishingDriver):
         return kind(message.format(host=self.place, code=error.status_code), path=key, backend=self.name)
 
     async def open_part(self, key: str, start: int, end: int | None, etag: str | None = None) -> Reader:
-        file = await self.call("open", key, self.native(key), "rb", start)
+        file = await self.call("open", key, self.native(key), "rb", start, end)
         return BytesReader(b"") if file is None else RangeReader(GenericReader(self, key, file), start, end)
 
     def takes(self, key: str) -> bool:
@@ -138,10 +138,10 @@ class Requests:
 
     # --- content
 
-    def open(self, path: str, mode: str, start: int = 0) -> Body | None:
-        """What a file has from a byte on; None where it ends before."""
+    def open(self, path: str, mode: str, start: int = 0, end: int | None = None) -> Body | None:
+        """What a file has from a byte on, up to `end` at least; None where it ends before."""
         try:
-            headers = {"range": f"bytes={start}-"} if start else {}
+            headers = {"range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
             answer = self._client.with_retry(partial(self._ask, "GET", path, **headers))
         except HTTPError as error:
             if error.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -153,7 +153,7 @@ class Requests:
         return body
 
     def cat_file(self, path: str, start: int = 0, end: int | None = None) -> bytes:
-        body = self.open(path, "rb", start)
+        body = self.open(path, "rb", start, end)
         if body is None:
             return b""
         with closing(body):
@@ -215,11 +215,16 @@ class Body:
         self._answer = answer
         self._chunks: Iterator[bytes] = answer.iter_bytes()
         self._rest = b""
+        packed = "content-encoding" in answer.headers
+        self._left = -1 if packed else int(answer.headers.get("content-length", -1))
 
     def read(self, size: int) -> bytes:
         """Some of what is next, at most `size` bytes; nothing at the end."""
         while not self._rest and (chunk := next(self._chunks, None)) is not None:
             self._rest = chunk
+            self._left -= len(chunk)
+            if not self._left:  # A connection is used again once the end was seen.
+                next(self._chunks, None)
         data, self._rest = self._rest[:size], self._rest[size:]
         return data
 
