@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,16 +17,15 @@ from remote_store.aio._store import AsyncStore
 from remote_store.certify._scratch import Recorder, another_client, kind_of_names, scratch, sees, shortened, ungated
 from remote_store.certify.checks import CHECKS
 from remote_store.certify.live import (
-    ABSENT,
     LIVE,
     a_missing_container_reads_as_a_missing_path,
     a_refusal_is_no_absence,
-    changes_of_another_client_show_at_once,
+    races,
 )
 from remote_store.certify.probes import PRESENT, PROBES
 from remote_store.certify.proposal import proposed_driver
 from remote_store.certify.report import CapabilityFinding, CertificationReport, Outcome, RuleFinding
-from remote_store.certify.rules import Check, RuleBroken, Untried
+from remote_store.certify.rules import Check, Noted, RuleBroken, Untried
 from remote_store.certify.view import View
 from remote_store.engine.runners import run_to_end
 
@@ -110,14 +109,14 @@ class _Certification:
             raise ValueError("workers must be at least 2: one cannot race")
         started, clock = datetime.now(UTC), time.perf_counter()
         await View(self.store).ping()
-        other = another_client(self.store)
+        other, self._promised = another_client(self.store), frozenset(filter(self.store.supports, Capability))
         try:
             async with scratch(self.store) as (self._folder, self._keys, litter):
                 self._open, self._done = ungated(self.store), 0
                 await self._look_around(other)
                 self._rules = {check.name: await self._rule(check, self._view(check.name)) for check in CHECKS}
                 capabilities = tuple([await self._capability(capability) for capability in Capability])
-                await self._live()
+                await self._live(capabilities)
         finally:
             if other is not None:
                 with suppress(Exception):  # A report that was made must not be lost.
@@ -157,13 +156,17 @@ class _Certification:
             return _not_applicable(check)
         return await _judged(check, view)
 
-    async def _live(self) -> None:
-        found = {ABSENT: self._view("absent"), changes_of_another_client_show_at_once: self._view("other")}
-        if self.missing is not None:
-            found[a_missing_container_reads_as_a_missing_path] = Recorder(self.missing, set())
-        if self.denied is not None:
-            found[a_refusal_is_no_absence] = Recorder(self.denied, set())
-        self._rules |= {check.name: await self._rule(check, view) for check, view in found.items()}
+    async def _live(self, capabilities: tuple[CapabilityFinding, ...]) -> None:
+        refuted = {finding.capability for finding in capabilities if finding.verdict == "refuted"}
+        given = {a_missing_container_reads_as_a_missing_path: self.missing, a_refusal_is_no_absence: self.denied}
+        for check in sorted(LIVE, key=lambda check: check in given):
+            if check not in given:
+                if check.rule == races.RULE and refuted & check.needs:
+                    self._rules[check.name] = _not_applicable(check, "not tried: writes are not exclusive either")
+                else:
+                    self._rules[check.name] = await self._rule(check, self._view(check.name))
+            elif (store := given[check]) is not None:
+                self._rules[check.name] = await self._rule(check, Recorder(store, set()))
 
     async def _capability(self, capability: Capability) -> CapabilityFinding:
         """Try a capability by the rules that prove it and by its probe, until one is broken if it is not declared."""
@@ -175,7 +178,8 @@ class _Certification:
                 findings.append(await self._trial(check, capability, declared))
                 if findings[-1].outcome == "broken" and not declared:
                     break
-        return _summed_up(capability, declared, findings)
+        note = "declared, until the storage was looked at" if capability in self._promised and not declared else ""
+        return replace(_summed_up(capability, declared, findings), note=note)
 
     async def _trial(self, check: Check, capability: Capability, declared: bool) -> RuleFinding:
         if lacking := [need.name for need in check.lacks(View(self.store)) if need is not capability]:
@@ -192,19 +196,22 @@ def _not_applicable(check: Check, *why: str) -> RuleFinding:
 
 
 async def _judged(check: Check, view: Recorder) -> RuleFinding:
-    clock, notes = time.perf_counter(), tuple[str, ...]()
+    clock, notes, note = time.perf_counter(), tuple[str, ...](), ""
     outcome: Outcome = "broken"
     try:
         saw = await check(view)
         outcome, notes = "kept", (saw,) if isinstance(saw, str) else ()
     except Untried as reason:
         outcome, notes = "not applicable", (f"not tried: {reason}",)
+    except Noted as seen:
+        outcome, note = "not applicable", str(seen)
+        notes = (note,)
     except RuleBroken as error:
         notes = (shortened(str(error), 500),)
     except Exception as error:
         notes = (shortened(f"{type(error).__name__}: {error}", 500),)
     seconds = round(time.perf_counter() - clock, 3)
-    return RuleFinding(check.name, check.rule, check.text, outcome, (*view.calls, *notes), seconds)
+    return RuleFinding(check.name, check.rule, check.text, outcome, (*view.calls, *notes), seconds, note)
 
 
 def _summed_up(capability: Capability, declared: bool, findings: list[RuleFinding]) -> CapabilityFinding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import uuid
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
@@ -115,7 +116,9 @@ async def _left(view: View, name: str) -> list[str]:
     """Files in a folder; the folder itself where it has none, or cannot be listed."""
     try:
         lists = view.supports(Capability.LIST)
-        files = [str(info.path) async for info in view.list_files(name, recursive=True)] if lists else []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # That names are skipped, of which a check makes some.
+            files = [str(info.path) async for info in view.list_files(name, recursive=True)] if lists else []
         return files or ([name] if await view.exists(name) else [])
     except Exception:
         return [name]

@@ -45,6 +45,8 @@ def markdown(report: CertificationReport) -> str:
         "| --- | :-: | --- | --- |",
     ]
     lines += [_row(finding) for finding in report.capabilities]
+    if report.notes:
+        lines += ["", "## Notes", "", *(f"- {markup.escape(printable(note), quote=False)}" for note in report.notes)]
     for title, outcome in (("Broken rules", "broken"), ("Kept", "kept"), ("Not applicable", "not applicable")):
         found = [rule for rule in report.rules if rule.outcome == outcome]
         if found:

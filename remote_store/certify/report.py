@@ -26,12 +26,14 @@ class CapabilityFinding:
         declared: whether the backend says that it has it.
         observed: whether it held when it was tried; None where it could not be tried.
         evidence: the rules that were kept, what was seen beside them, and which rules were broken and how.
+        note: what its users should know, and what refutes nothing.
     """
 
     capability: Capability
     declared: bool
     observed: bool | None
     evidence: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -54,6 +56,7 @@ class RuleFinding:
         outcome: whether it was kept.
         evidence: the last calls that were made, each with its result, and what was wrong.
         seconds: how long it took.
+        note: what users of the store should know, and what breaks no promise.
     """
 
     name: str
@@ -62,6 +65,7 @@ class RuleFinding:
     outcome: Outcome
     evidence: tuple[str, ...] = ()
     seconds: float = 0.0
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,13 @@ class CertificationReport:
         return tuple(finding for finding in self.rules if finding.outcome == "broken")
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What users of the store should know, and what breaks no promise of it."""
+        noted = [(finding.capability.name, finding.note) for finding in self.capabilities]
+        noted += [(finding.name, finding.note) for finding in self.rules]
+        return tuple(f"{name}: {note}" for name, note in noted if note)
+
+    @property
     def ok(self) -> bool:
         """Whether the store is certified: a declared capability was proved, none was refuted, every rule that could be
         tried is kept, and nothing is left behind.
@@ -114,7 +125,7 @@ class CertificationReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
-        data = asdict(self) | {"ok": self.ok, "started": self.started.isoformat()}
+        data = asdict(self) | {"ok": self.ok, "started": self.started.isoformat(), "notes": list(self.notes)}
         for plain, finding in zip(data["capabilities"], self.capabilities, strict=True):
             plain |= {"capability": finding.capability.value, "verdict": finding.verdict}
         return data

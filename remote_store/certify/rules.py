@@ -23,6 +23,10 @@ class Untried(Exception):
     """A rule, or a capability, cannot be tried on this store; the message says why."""
 
 
+class Noted(Exception):
+    """A store does what no promise of it is against, and what its users should know; the message says it."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One rule, tried on a fresh store.

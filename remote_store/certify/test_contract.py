@@ -34,7 +34,7 @@ def test_rule(name: str, certification: CertificationReport) -> None:
     """A rule of the contract is kept."""
     finding = next((finding for finding in certification.rules if finding.name == name), None)
     if finding is None or finding.outcome == "not applicable":
-        pytest.skip("not applicable")
+        pytest.skip((finding and finding.note) or "not applicable")
     if finding.outcome == "broken":
         pytest.fail("\n".join((finding.text, *finding.evidence)), pytrace=False)
 

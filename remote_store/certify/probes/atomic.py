@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 
 from remote_store._capabilities import Capability
+from remote_store._errors import NotFound
 from remote_store.certify.rules import MIB, broken, collect, equal, probe
 from remote_store.certify.view import View
+
+NEW = 20
+"""Files of a MiB that are made while others look for them."""
 
 
 async def _for_a_while() -> AsyncIterator[int]:
@@ -21,7 +26,7 @@ async def _for_a_while() -> AsyncIterator[int]:
 
 @probe(Capability.ATOMIC_WRITE, Capability.WRITE, Capability.READ)
 async def readers_see_no_part_of_a_write(s: View) -> str:
-    """In the middle of a write, and while writes replace each other, readers see whole content."""
+    """In the middle of a write, and while writes make files and replace them, readers see whole content."""
     old, new = b"o" * MIB, b"n" * MIB
     await s.write("f", old)
     await s.write_atomic("f", s.stream([new, partial(_shows, s, old), new]), overwrite=True)
@@ -29,10 +34,10 @@ async def readers_see_no_part_of_a_write(s: View) -> str:
     async with s.open_atomic("f", overwrite=True) as file:
         await file.write(old)
         await _shows(s, new + new)
-    reads = await _watched_writes(s, "f", [old, new])
+    reads = await _watched_writes(s, "f", "new", [old, new])
     return (
         "in the middle of a write_atomic and of a block of open_atomic another client read the whole old file; "
-        f"in {reads} reads during writes it read whole content"
+        f"in {reads} reads during writes, of files that were replaced or made, it read whole content"
     )
 
 
@@ -42,15 +47,17 @@ async def _shows(s: View, expected: bytes) -> None:
         broken(f"in the middle of a write a reader got {len(found)} bytes that are not the {len(expected)} old ones")
 
 
-async def _watched_writes(s: View, key: str, contents: list[bytes]) -> int:
-    """Replace a file again and again while others read it; every content they see must be whole."""
-    done = False
+async def _watched_writes(s: View, key: str, folder: str, contents: list[bytes]) -> int:
+    """Replace a file, and make others, again and again while others read; every content they see must be whole."""
+    made, done = 0, False
 
-    async def replace() -> int:
-        nonlocal done
+    async def write() -> int:
+        nonlocal made, done
         try:
-            async for round_ in _for_a_while():
-                await s.write_atomic(key, contents[round_ % 2], overwrite=True)
+            async for made in _for_a_while():
+                if made < NEW:
+                    await s.write_atomic(f"{folder}/{made}", contents[0])
+                await s.write_atomic(key, contents[made % 2], overwrite=True)
                 await s.pause()
         finally:
             done = True
@@ -66,7 +73,18 @@ async def _watched_writes(s: View, key: str, contents: list[bytes]) -> int:
             await s.pause()
         return count
 
-    return sum(await s.together([replace, read, read]))
+    async def read_new() -> int:
+        count = 0
+        while not done:
+            with suppress(NotFound):  # Not yet.
+                data = await s.other.read_bytes(f"{folder}/{made}")
+                count += 1
+                if data != contents[0]:
+                    broken(f"a reader got {len(data)} bytes of a new file that has {len(contents[0])}")
+            await s.pause()
+        return count
+
+    return sum(await s.together([write, read, read_new]))
 
 
 @probe(Capability.ATOMIC_MOVE, Capability.WRITE, Capability.READ, Capability.MOVE)

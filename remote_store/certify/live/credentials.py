@@ -1,4 +1,4 @@
-"""Rules that take more than one store to try: another client, a missing container, other credentials."""
+"""A missing container, and credentials that are refused."""
 
 from __future__ import annotations
 
@@ -6,29 +6,8 @@ from functools import partial
 
 from remote_store._capabilities import Capability
 from remote_store._errors import NotFound, PermissionDenied
-from remote_store.certify.checks import absent
-from remote_store.certify.rules import LIVE as LIVE
 from remote_store.certify.rules import RuleBroken, Untried, collect, equal, live, raises, refused
 from remote_store.certify.view import View
-
-ABSENT = live("CAP")(absent.refuses_what_it_lacks)
-
-
-@live("RULE-9", Capability.READ, Capability.WRITE)
-async def changes_of_another_client_show_at_once(view: View) -> None:
-    """What another client writes, replaces and deletes is what the next call sees, listings included."""
-    lists = view.supports(Capability.LIST)
-    for round_, data in enumerate((b"1", b"two")):
-        equal(await view.exists("d/f"), round_ == 1, "exists before the other client's write")
-        await view.other.write("d/f", data, overwrite=True)
-        equal(await view.read_bytes("d/f"), data, "content after the other client's write")
-        if lists:
-            equal([(i.name, i.size) async for i in view.list_files("d")], [("f", len(data))], "listing after it")
-    if view.supports(Capability.DELETE):
-        await view.other.delete("d/f")
-        equal(await view.exists("d/f"), False, "exists after the other client's delete")
-        if lists:
-            equal(await collect(view.list_files("d")), [], "listing after it")
 
 
 @live("FLAT")
