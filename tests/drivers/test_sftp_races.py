@@ -307,3 +307,18 @@ async def test_a_request_that_is_never_answered_ends_though_others_are(
         with pytest.raises(BackendUnavailable, match="took too long"):
             await stuck
         assert not await store.exists("f")
+
+
+async def test_answers_that_each_come_in_time_may_not_take_forever_together(tmp_path: Path) -> None:
+    class Slow(asyncssh.SFTPServer):
+        async def lstat(self, path: bytes) -> object:
+            if b"slow" in path:
+                await asyncio.sleep(0.9)
+            return super().lstat(path)
+
+    (tmp_path / "data").mkdir()
+    with serve(str(tmp_path), lambda channel, folder: Slow(channel, chroot=folder.encode())) as server:
+        async with opened(server, timeout=2) as store, asyncio.timeout(DEADLINE):
+            with pytest.raises(BackendUnavailable, match="took too long"):
+                await store.exists("slow/b/c")
+            assert not await store.exists("f")

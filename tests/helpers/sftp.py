@@ -51,8 +51,8 @@ def counted() -> Iterator[Trips]:
         trips.sent(ask, waiter)
         return waiter
 
-    async def waiting(self: Channel, *waiters: asyncio.Future[Any]) -> list[Any]:
-        found = await answers(self, *waiters)
+    async def waiting(self: Channel, *waiters: asyncio.Future[Any], **options: bool) -> list[Any]:
+        found = await answers(self, *waiters, **options)
         trips.awaited(waiters)
         return found
 

@@ -51,8 +51,9 @@ def rclone_sftp(cache: str = "off") -> Iterator[SFTPPlace]:
     with tempfile.TemporaryDirectory() as folder:
         os.mkdir(served := os.path.join(folder, "served"))
         arguments = ["--config", os.devnull, "--cache-dir", folder, "serve", "sftp", "--addr", f"127.0.0.1:{port}"]
-        arguments += ["--user", KEY, "--pass", SECRET, "--vfs-cache-mode", cache, "--dir-cache-time", "0", served]
+        # With no time at all rclone forgets each folder in a loop without end, until it does nothing else.
+        arguments += ["--user", KEY, "--pass", SECRET, "--vfs-cache-mode", cache, "--dir-cache-time", "100ms", served]
         with running("rclone", *arguments) as process:
             wait_until_up(process, lambda: connect(port))
             login = {"username": KEY, "password": SECRET, "client_keys": None, "known_hosts": None, "ssh_config": None}
-            yield SFTPPlace(port, served, "/", login)
+            yield SFTPPlace(port, served, "/", login, pause=0.3)

@@ -6,6 +6,7 @@ import getpass
 import itertools
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,12 +28,14 @@ class SFTPPlace:
         folder: of this machine, which the server serves.
         root: what the server calls that folder.
         login: options of `SFTPBackend` that open the door.
+        pause: how long the server may not see what is done in the folder past it [s].
     """
 
     port: int
     folder: str
     root: str
     login: dict[str, Any]
+    pause: float = 0
 
     @property
     def options(self) -> dict[str, Any]:
@@ -43,6 +46,7 @@ class SFTPPlace:
         """A new, empty folder, as the server calls it."""
         name = f"root-{next(_serial)}-{os.getpid()}"
         os.mkdir(os.path.join(self.folder, name))
+        time.sleep(self.pause)
         return f"{self.root.rstrip('/')}/{name}"
 
     def on_disk(self, root: str) -> str:

@@ -37,7 +37,7 @@ class Channel:
     Args:
         connection: that it is on.
         client: of asyncssh, that opened it.
-        timeout: how long the answer may take that is due first [s].
+        timeout: how long the answer may take that is due first, and all those to a question together [s].
         owned: whether the connection was made for it.
 
     Attributes:
@@ -125,17 +125,22 @@ class Channel:
         """Close a file that was read, or a listing, without waiting."""
         self.post(Ask.CLOSE, String(handle))
 
-    async def answers(self, *waiters: asyncio.Future[Any]) -> list[Answer]:
+    async def answers(self, *waiters: asyncio.Future[Any], content: bool = False) -> list[Answer]:
         """The answers to requests; refusals are among them.
 
+        Args:
+            waiters: of the requests.
+            content: whether content goes along, which may take as long as it moves on; otherwise all have one deadline.
+
         Raises:
-            ConnectionGone: the connection was lost before, or what came is no answer.
+            ConnectionGone: the connection was lost before, what came is no answer, or they take too long.
         """
         found: list[Answer] = []
         try:
-            for waiter in waiters:
-                kept = asyncio.shield(waiter) if isinstance(waiter, _Opening) and not waiter.done() else waiter
-                found.append(decoded(*await kept))
+            async with asyncio.timeout(None if content else self._timeout):
+                for waiter in waiters:
+                    kept = asyncio.shield(waiter) if isinstance(waiter, _Opening) and not waiter.done() else waiter
+                    found.append(decoded(*await kept))
         except LOST as error:
             if isinstance(error, PacketDecodeError):
                 self.abort(error)
@@ -146,9 +151,9 @@ class Channel:
                     self.discard(waiter)
         return found
 
-    async def answer(self, waiter: asyncio.Future[Any]) -> Answer:
+    async def answer(self, waiter: asyncio.Future[Any], *, content: bool = False) -> Answer:
         """The answer to one request."""
-        return (await self.answers(waiter))[0]
+        return (await self.answers(waiter, content=content))[0]
 
     def discard(self, opening: asyncio.Future[Any]) -> None:
         """Close what a request opens, once it is open."""

@@ -58,7 +58,7 @@ class SFTPOptions(Options):
         ssh_config: file of `ssh`'s settings, which may not exist; None reads none.
         jump: hosts to go through, as `ssh -J` takes them: `user@host:port`, separated by commas; they never get the
             password.
-        timeout: how long a connection may take, and the answer to each request once those before it are there [s].
+        timeout: how long a connection may take, the answers to what is asked together, and each piece of content [s].
         keepalive: how often a silent server is asked whether it is there; it is given up after three times [s].
         durable: on every write, move and delete wait until the server's disk has it, where the server can do that.
         connect_options: further arguments of `asyncssh.connect`; hosts to go through get those that give no access.

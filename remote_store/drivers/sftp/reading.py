@@ -61,7 +61,7 @@ class SFTPReader:
         self._window = min(self._window * 2, max(2, AHEAD // most))
         size, waiter = self._coming.popleft()
         try:
-            data = data_in(await channel.answer(waiter))
+            data = data_in(await channel.answer(waiter, content=True))
         except BaseException:
             self._drop()  # What follows is not what comes next.
             raise
@@ -104,7 +104,7 @@ async def read_at_once(channel: Channel, handle: bytes, start: int, end: int, si
     most, last = channel.read_size, min(end, size + 1)
     asked = [(at, min(most, last - at)) for at in range(start, last, most)]
     waiters = [channel.ask_read(handle, at, length) for at, length in asked]
-    *answers, _ = await channel.answers(*waiters, channel.send(Ask.CLOSE, text(handle)))
+    *answers, _ = await channel.answers(*waiters, channel.send(Ask.CLOSE, text(handle)), content=True)
     pieces = [data_in(answer) for answer in answers]
     full = all(len(piece) == length for piece, (_, length) in zip(pieces[:-1], asked[:-1], strict=True))
     if not full or sum(map(len, pieces)) != min(end, size) - start:

@@ -214,7 +214,7 @@ class SFTPSink(Sink):
         for _ in range(count):
             waiter, size = self._sent.popleft()
             self._in_flight -= size
-            done(await self._channel.answer(waiter))
+            done(await self._channel.answer(waiter, content=True))
 
     async def copy_from(self, source: bytes, size: int) -> None:
         """Let the server copy the content of an open file; whether it did is seen when it is committed."""
@@ -235,7 +235,7 @@ class SFTPSink(Sink):
             last.append(channel.send(Ask.CLOSE, text(self._handle)))
             self._handle = b""
             trying = None if self._options.overwrite else self._driver.try_links(channel, self._temp)
-            for answer in await channel.answers(*(waiter for waiter, _ in self._sent), *last):
+            for answer in await channel.answers(*(waiter for waiter, _ in self._sent), *last, content=True):
                 done(answer)
             self._sent.clear()
             if {attributes_in(told).size for told in await channel.answers(*self._sizes)} - {self._at}:
