@@ -212,6 +212,7 @@ async def test_a_listing_whose_tokens_lead_back_ends(
     view: View, wire: DictWire, tokens: list[str], names: bool
 ) -> None:
     def work(number: int, act: Act) -> Listed:
+        assert number < 20
         again = tokens[number - 1] if number <= len(tokens) else tokens[number % (len(tokens) - 1 or 1) - 1]
         return page(f"key-{number}" if names else "", again)
 
@@ -220,14 +221,16 @@ async def test_a_listing_whose_tokens_lead_back_ends(
         hooked.asked = 0
         with pytest.raises(BackendUnavailable, match="leads back"):
             await question()
-        assert hooked.asked < 20
 
 
 async def test_a_listing_that_shows_the_same_page_again_ends(view: View, wire: DictWire) -> None:
-    hooked = Hooked(wire, "page", lambda number, act: page("key", str(number)))
+    def work(number: int, act: Act) -> Listed:
+        assert number < 5
+        return page("key", str(number))
+
+    hooked = Hooked(wire, "page", work)
     with pytest.raises(BackendUnavailable, match="leads back"):
         await every(view.list_files(""))
-    assert hooked.asked < 5
     hooked.asked = 0
     with pytest.raises(BackendUnavailable, match="nobody asked for"):
         await view.delete_folder("d", recursive=True)
