@@ -114,7 +114,7 @@ class TreeWire(AzureWire):
         tree = self.clients.tree
         source, target = tree.get_file_client(src), tree.get_file_client(dst)
         # The SDK's own method takes `%` and `?` in names for something else.
-        address = f"/{quote(self.container)}/{quote(src)}{source._query_str}"
+        address = f"/{quote(self.container)}/{quote(src)}{source._query_str or self.clients.signature}"
         pinned = {"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {}
         request = {**matching(options), **pinned}
         try:
