@@ -77,7 +77,8 @@ def writes() -> Iterator[Row]:
         yield Row(f"{verb}, 1 byte over a part", 2 + 3, looking, on={"gcs": 2 + 2, "azure": 2 + 2})  # One looks first.
         yield Row(f"{verb}, 3 parts", 3 + 3, three, on={"gcs": 3 + 2, "azure": 3 + 2})
         replacing = writing(verb, "f", 3 * PART, True)
-        yield Row(f"{verb}, 3 parts, overwrite", 3 + 2, replacing, on={"gcs": 3 + 1, "azure": 3 + 1})
+        several = {"gcs": 3 + 1, "azure": 3 + 1, HNS: 3 + 3}  # Before a rename one looks for a lease.
+        yield Row(f"{verb}, 3 parts, overwrite", 3 + 2, replacing, on=several)
         yield Row(f"{verb}, 3 parts, conflict", 1, writing(verb, "f", 3 * PART, False), AlreadyExists)
     for verb in ("write", "write_atomic"):
         yield Row(f"{verb}, bytes", 1, call(verb, "new/n", b"1"))

@@ -11,6 +11,7 @@ from remote_store._either import EitherStore
 from remote_store._errors import AlreadyExists, NotFound, PreconditionFailed
 from remote_store._methods import carried
 from remote_store._models import FileInfo, WriteResult
+from remote_store._paths import RemotePath
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """How long the second attempt waits at most, and any [s]; the time in between doubles."""
@@ -37,6 +38,8 @@ async def update(store: Any, path: Any, function: Callable[[bytes | None], Any],
             options = {} if info is None else {"if_match": info.etag, **carried(info, view.supports)}
             result: WriteResult = await view.write(path, changed, **options)
         except (AlreadyExists, PreconditionFailed) as error:
+            if error.path != str(RemotePath(path)):
+                raise  # It is of what the content is read from.
             conflict = error
         else:
             return result

@@ -70,6 +70,21 @@ def test_an_error_of_the_function_is_not_taken_for_a_conflict() -> None:
     assert (raised.value.path, len(calls)) == ("taken", 1)
 
 
+@pytest.mark.parametrize("error", [AlreadyExists, PreconditionFailed])
+def test_a_conflict_of_what_the_content_is_read_from_is_told_at_once(error: type[Exception]) -> None:
+    store, calls = Store(MemoryBackend()), list[int]()
+
+    def changed(content: bytes | None) -> Any:
+        calls.append(1)
+        yield b"half"
+        raise error("theirs", path="other", backend="memory")  # type: ignore[call-arg]
+
+    with pytest.raises(error, match="theirs"):
+        store.child("d").update("n", changed)
+    assert len(calls) == 1
+    assert not store.exists("d/n")
+
+
 def test_a_backend_without_conditions_refuses_before_anything(tmp_path: Path) -> None:
     store = Store(LocalBackend(tmp_path))
     with pytest.raises(CapabilityNotSupported) as raised:

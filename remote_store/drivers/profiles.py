@@ -109,8 +109,7 @@ AZURE_HNS = Profile(
     judges_ends=True,
     temp_prefix=TEMPORARY,
     deviations=(
-        "a large write, which ends with a rename, replaces a file that somebody has leased; so does a move of a file "
-        "that is leased after it was looked at",
+        "a move, and the rename that ends a large write, replace a file that somebody leases after it was looked at",
         EMPTIED,
         SIGNED,
     ),

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from adlfs import AzureBlobFileSystem
-from azure.core.credentials import AccessToken, AccessTokenInfo
+from azure.core.credentials import AccessToken, AccessTokenInfo, AzureSasCredential
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
@@ -118,6 +118,7 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "sas, ?": ({"sas_token": f"?{sas()}"}, "sas"),
     "credential": ({"credential": Credential()}, "token"),
     "sas as a credential": ({"credential": sas()}, "sas"),
+    "sas of the SDK": ({"credential": AzureSasCredential(sas())}, "sas"),
     "principal": (PRINCIPAL, "token"),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from helpers.azure import Place, meanwhile, pieces
-from servers.azure_faults import once, when
+from servers.azure_faults import MISMATCH, instead, once, when
 from servers.azure_leases import Lease
 from servers.double_answers import CarryOut, Request
 
@@ -101,3 +101,22 @@ async def test_a_file_that_somebody_has_leased_is_not_replaced(tree: Place, verb
     tree.item("new").lease = None
     await getattr(tree.view, verb)("key", "new", overwrite=True)
     assert tree.contents()["new"] == b"k"
+
+
+@pytest.mark.parametrize("matches", [False, True])
+@pytest.mark.parametrize("looks", [True, False])
+async def test_a_long_write_does_not_replace_a_file_that_somebody_has_leased(
+    tree: Place, matches: bool, looks: bool
+) -> None:
+    """A lease is looked for; who may not look may write."""
+    etag = tree.put("new", b"old")
+    how: dict[str, Any] = {"if_match": etag} if matches else {"overwrite": True}
+    tree.item("new").lease = Lease("1", -1, float("inf"))
+    with tree.server.hooked(when(instead(MISMATCH), "HEAD" if not looks else "NONE")):
+        if looks:
+            with pytest.raises(ResourceLocked, match="leased"):
+                await tree.view.write("new", tree.view.stream(pieces(2)), **how)
+            assert tree.contents() == {"new": b"old"}
+            tree.item("new").lease = None
+        await tree.view.write("new", tree.view.stream(pieces(2)), **how)
+    assert tree.contents() == {"new": b"".join(pieces(2))}

@@ -22,7 +22,8 @@ def copy(service: Service, container: Container, name: str, request: Request) ->
     if "x-ms-blob-type" in request.headers:
         raise Refusal("NotImplemented", "Put Blob From URL")
     at_once = request.headers.get("x-ms-requires-sync", "").lower() == "true"
-    source = _source(service, request, shown=at_once)
+    # blob/copy-blob: a signature of the request is not one for the source; a key or token of the account is.
+    source = _source(service, request, shown=at_once or "sig" in request.query)
     if at_once and len(source.content) > service.settings.copies_at_once:  # [unproved]: the code
         raise Refusal("InvalidInput", "The source is too large for a copy at once.", 409)
     if request.headers.get("x-ms-source-lease-id"):

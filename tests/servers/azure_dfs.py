@@ -166,7 +166,10 @@ def _rename(service: Service, container: Container, name: str, request: Request)
 
     What is renamed keeps its etag and its time, and the answer has neither (recordings of rename_file).
     """
-    told = unquote(request.headers["x-ms-rename-source"].partition("?")[0])
+    told, _, signature = request.headers["x-ms-rename-source"].partition("?")
+    if "sig" in request.query and "sig=" not in signature:  # datalake/path/create: the source needs one, too.
+        raise Refusal("AuthorizationFailure")
+    told = unquote(told)
     _, filesystem, *rest = told.split("/", 2)
     origin = service.container(filesystem)
     source = origin.path(rest[0]) if rest else ""

@@ -200,12 +200,22 @@ class Clients:
         credential = self.fs.service_client.credential
         return hasattr(credential, "account_key") or hasattr(credential, "get_token")
 
+    @property
+    def signature(self) -> str:
+        """The query that lets requests in, where the SDK puts it in no URL, as it is an object of its own."""
+        told = getattr(self.fs.service_client.credential, "signature", None)
+        return f"?{str(told).removeprefix('?')}" if told else ""
+
+    def address(self, name: str) -> str:
+        """The URL of a blob as a source, for which a signature must be there once more."""
+        return f"{self.container.get_blob_client(name).url}{self.signature}"
+
     async def readable(self, name: str) -> tuple[str | None, str | None]:
         """A URL by which the service itself may read a blob, and what it shows there; None where there is no such URL.
 
         It does not use the login of the request for that (Blob Storage REST API, Copy Blob From URL).
         """
-        credential, url = self.fs.service_client.credential, str(self.container.get_blob_client(name).url)
+        credential, url = self.fs.service_client.credential, self.address(name)
         if hasattr(credential, "account_key"):
             return await self.sign(name, "GET", int(self.timeout) + SPARE), None
         if hasattr(credential, "get_token"):

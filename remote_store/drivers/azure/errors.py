@@ -36,11 +36,12 @@ DISABLED = "AccountIsDisabled"
 CHANGED = "Md5Mismatch"
 EXISTS = "BlobAlreadyExists"
 LOGINS = "pass account_key=, sas_token=, connection_string= or credential=, or anon=True to send none"
+LEASE_MISSING = "LeaseIdMissing"
 LOCKED = (ResourceLocked, "The file is leased, archived or protected ({code})")
 CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
     **dict.fromkeys(
         (
-            "LeaseIdMissing", "LeaseIdMismatchWithBlobOperation", "LeaseAlreadyPresent", "LeaseLost", "BlobArchived",
+            LEASE_MISSING, "LeaseIdMismatchWithBlobOperation", "LeaseAlreadyPresent", "LeaseLost", "BlobArchived",
             "BlobBeingRehydrated", "PendingCopyOperation", "BlobImmutableDueToPolicy", "SnapshotsPresent",
             "ContainerBeingDeleted", "FilesystemBeingDeleted", "SourcePathIsBeingDeleted",
             "DestinationPathIsBeingDeleted",
@@ -191,7 +192,7 @@ def verdict_on(code: str, status: int, where: Container) -> tuple[type[RemoteSto
 
 def locked(key: str, backend: str) -> ResourceLocked:
     """The error for a file that somebody has leased, as its lease would refuse a write."""
-    return ResourceLocked(LOCKED[1].format(code="LeaseIdMissing"), path=key, backend=backend)
+    return ResourceLocked(LOCKED[1].format(code=LEASE_MISSING), path=key, backend=backend)
 
 
 def meaning(error: BaseException | None) -> Meaning:

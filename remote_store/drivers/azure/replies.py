@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import hashlib
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from azure.storage.blob import BlobProperties
 
 from remote_store._models import ContentDigest
+from remote_store.drivers.objects.http import Stream, ToldSum
 from remote_store.drivers.objects.values import from_header
 from remote_store.drivers.objects.wire import Body, Malformed, Object
 
@@ -81,27 +81,5 @@ def body_of(response: Any, start: int) -> Body:
     if span and not span.startswith(f"bytes {start}-"):
         raise Malformed("another range than was asked for")
     total, told = span.rpartition("/")[2], reply.headers.get("Content-MD5")
-    checksum = Md5(told) if told and not span else None
-    return Body(_Stream(reply), int(total) if total.isdecimal() else int(length), tag, bool(span), checksum)
-
-
-class Md5:
-    """Checks the content of a whole blob against the header `Content-MD5`."""
-
-    def __init__(self, told: str) -> None:
-        self._told, self._sum = told, hashlib.md5(usedforsecurity=False)
-        self.update = self._sum.update
-
-    def matches(self) -> bool:
-        return base64.b64encode(self._sum.digest()).decode() == self._told
-
-
-class _Stream:
-    """The body of a reply, as the floor reads it."""
-
-    def __init__(self, reply: Any) -> None:
-        self._reply = reply
-        self.read = reply.content.read
-
-    def close(self) -> None:
-        self._reply.close()
+    checksum = ToldSum(told, hashlib.md5(usedforsecurity=False)) if told and not span else None
+    return Body(Stream(reply), int(total) if total.isdecimal() else int(length), tag, bool(span), checksum)

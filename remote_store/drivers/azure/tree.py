@@ -33,7 +33,7 @@ from remote_store._errors import (
 from remote_store._models import FileInfo, FolderEntry, folder_entry
 from remote_store._paths import below, spellable
 from remote_store.drivers.azure.driver import AzureDriver
-from remote_store.drivers.azure.errors import IS_FOLDER, code_of, locked
+from remote_store.drivers.azure.errors import IS_FOLDER, LEASE_MISSING, code_of, locked
 from remote_store.drivers.azure.replies import LEASED, unquoted
 from remote_store.drivers.azure.wire import UNCHANGED_SOURCE, AzureWire, Upload, matching, quoted, refusal
 from remote_store.drivers.base import FILE, FOLDER, EntryKind, Page, Want, WriteOptions, warn_unspellable
@@ -69,12 +69,25 @@ class TreeWire(AzureWire):
     ) -> Mapping[str, Any]:
         hidden = WriteOptions(overwrite=True, metadata=options.metadata, content_type=options.content_type)
         reply = await super().complete(upload, parts, data, hidden)
+        if options.replaces or options.if_match is not None:
+            await self._check_lease(upload.target)
         try:
             await self.rename(upload.name, upload.target, options, None)
         except HttpResponseError as error:
             if not (getattr(error, "unheard", False) and await self._has(upload.target, reply["etag"])):
                 raise  # Else an earlier try renamed it.
         return reply  # A rename keeps the etag.
+
+    async def _check_lease(self, name: str) -> None:
+        """Refuse a file that somebody has leased: a rename onto it would break the lease, whatever its conditions."""
+        try:
+            found = await self.look(name)
+        except HttpResponseError as error:
+            if error.status_code not in (403, 404):  # Who may not look may write.
+                raise
+        else:
+            if found.reply.lease.status == LEASED:
+                raise refusal(412, LEASE_MISSING)
 
     async def _has(self, name: str, etag: str) -> bool:
         """Whether a file is the one of an etag."""
@@ -101,7 +114,7 @@ class TreeWire(AzureWire):
         tree = self.clients.tree
         source, target = tree.get_file_client(src), tree.get_file_client(dst)
         # The SDK's own method takes `%` and `?` in names for something else.
-        address = f"/{quote(self.container)}/{quote(src)}{source._query_str}"
+        address = f"/{quote(self.container)}/{quote(src)}{source._query_str or self.clients.signature}"
         pinned = {"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {}
         request = {**matching(options), **pinned}
         try:

@@ -174,7 +174,7 @@ class AzureWire:
         return written(await self.clients.ask(ask))
 
     async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> Any:
-        blob, address = self._blob(dst), self._blob(src).url
+        blob, address = self._blob(dst), self.clients.address(src)
         if isinstance(step, copies.Copying):
             return await copies.poll(self.clients.ask, blob, step)
         conditions = {**matching(options), **({"source_etag": quoted(etag), **UNCHANGED_SOURCE} if etag else {})}

@@ -12,6 +12,7 @@ from typing import Any
 import google_crc32c
 
 from remote_store._models import ContentDigest
+from remote_store.drivers.objects.http import ToldSum
 from remote_store.drivers.objects.wire import Malformed, Object, field
 
 NUMBER = re.compile("[0-9]{1,19}")
@@ -78,24 +79,11 @@ def _moment(resource: Mapping[str, Any]) -> dt.datetime:
         raise Malformed("the time of the last change is no time") from None
 
 
-class Crc32c:
-    """Checks content against the checksum in the header `X-Goog-Hash`; the stored bytes', as they are read here."""
-
-    def __init__(self, told: str) -> None:
-        self._told, self._sum = told, google_crc32c.Checksum()
-
-    @classmethod
-    def of(cls, headers: Mapping[str, str]) -> Crc32c | None:
-        """The checksum that headers tell, if they do."""
-        for entry in headers.getall("X-Goog-Hash", ()) if hasattr(headers, "getall") else ():
-            for part in entry.split(","):
-                name, _, value = part.strip().partition("=")
-                if name == "crc32c" and value:
-                    return cls(value)
-        return None
-
-    def update(self, data: bytes) -> None:
-        self._sum.update(data)
-
-    def matches(self) -> bool:
-        return base64.b64encode(self._sum.digest()).decode() == self._told
+def checksum_of(headers: Mapping[str, str]) -> ToldSum | None:
+    """The checksum in the header `X-Goog-Hash`, if there is one; of the stored bytes, as they are read here."""
+    for entry in headers.getall("X-Goog-Hash", ()) if hasattr(headers, "getall") else ():
+        for part in entry.split(","):
+            name, _, value = part.strip().partition("=")
+            if name == "crc32c" and value:
+                return ToldSum(value, google_crc32c.Checksum())
+    return None

@@ -25,10 +25,11 @@ from remote_store._models import ContentDigest
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.gcs.credentials import in_daemon
 from remote_store.drivers.gcs.errors import REASONS, ZONAL, Bucket, meaning, service_errors, verdict
-from remote_store.drivers.gcs.replies import FIELDS, Crc32c, described, generation_of, vouched, whole, written
+from remote_store.drivers.gcs.replies import FIELDS, checksum_of, described, generation_of, vouched, whole, written
 from remote_store.drivers.gcs.session import Answer, Refused, Session
 from remote_store.drivers.gcs.signing import signed_url
 from remote_store.drivers.gcs.uploads import ENDED, Upload, send_part
+from remote_store.drivers.objects.http import Stream
 from remote_store.drivers.objects.wire import Body, Failed, Listed, Malformed, Meaning, Object, Sums, field
 
 GENERATION = re.compile("[1-9][0-9]{,18}")
@@ -359,25 +360,8 @@ def _body(reply: Any, start: int) -> Body:
     generation = generation_of({"generation": reply.headers.get("X-Goog-Generation")})
     if reply.status == 200:
         told = reply.headers.get("X-Goog-Stored-Content-Length") or reply.headers.get("Content-Length", "")
-        return Body(_Stream(reply), whole(told, "length"), generation, False, Crc32c.of(reply.headers))
+        return Body(Stream(reply), whole(told, "length"), generation, False, checksum_of(reply.headers))
     span = reply.headers.get("Content-Range", "")
     if not span.startswith(f"bytes {start}-"):
         raise Malformed("another range than was asked for")
-    return Body(_Stream(reply), whole(span.rpartition("/")[2], "length"), generation, True)
-
-
-class _Stream:
-    """The body of a reply, as the floor reads it."""
-
-    def __init__(self, reply: Any) -> None:
-        self._reply = reply
-        self.read = reply.content.read
-
-    def at_hand(self, size: int) -> bytes:
-        """The same of what came whole already, without waiting; else `b""`."""
-        content = self._reply.content
-        whole = content.is_eof() and content.exception() is None
-        return bytes(content.read_nowait(size)) if whole else b""
-
-    def close(self) -> None:
-        self._reply.close()
+    return Body(Stream(reply), whole(span.rpartition("/")[2], "length"), generation, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime as dt
 import ssl
 from contextlib import suppress
@@ -64,3 +65,41 @@ def let_go(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> N
                 loop.call_soon_threadsafe(connector._close)
             else:
                 connector._close()
+
+
+class Stream:
+    """The body of a reply, as the floor reads it.
+
+    Args:
+        reply: of aiohttp.
+    """
+
+    def __init__(self, reply: Any) -> None:
+        self._reply = reply
+        self.read = reply.content.read
+
+    def at_hand(self, size: int) -> bytes:
+        """The same as `read` of what came whole already, without waiting; else `b""`."""
+        content = self._reply.content
+        whole = content.is_eof() and content.exception() is None
+        return bytes(content.read_nowait(size)) if whole else b""
+
+    def close(self) -> None:
+        self._reply.close()
+
+
+class ToldSum:
+    """Checks content against the checksum that a header tells.
+
+    Args:
+        told: in base64.
+        checksum: as those of `hashlib`, of nothing yet.
+    """
+
+    def __init__(self, told: str, checksum: Any) -> None:
+        self._told, self._sum = told, checksum
+        self.update = checksum.update
+
+    def matches(self) -> bool:
+        """Whether it is that of all that `update` was given."""
+        return base64.b64encode(self._sum.digest()).decode() == self._told
