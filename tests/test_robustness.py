@@ -374,10 +374,10 @@ def test_writers_know_their_position(tmp_path: Path) -> None:
                 assert file.tell() == 1_000_003
 
 
-def test_temporary_files_that_fail_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_files_that_fail_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     store = Store(FsspecBackend(unknown_filesystem()))
     store.write("small", b"x" * 9_000_000)
-    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with pytest.raises(RemoteStoreError, match="temporary file") as caught:
         store.write("f", io.BytesIO(b"x" * 9_000_000))
     assert type(caught.value) is RemoteStoreError
