@@ -28,7 +28,7 @@ LEFT = {
     r"interop/test_abstract\.py::TestNamed(S3|(Copy|Get|Put)::\w+glob)": "TestMemoryCopy and its likes",
     r"ecosystem/test_with_zarr\.py::test_groups_of_one_store_however_its_path_is_spelled\[s3-": "files",
     r"interop/test_named\.py::test_files_are_streamed_between_stores\[.*bucket": "private stores",
-    r"drivers/test_(azure|gcs)_(answers|content|faults|login|moving|secrets|tree|trust)\.py": "contracts, S3",
+    r"drivers/test_(azure|gcs)_(answers|content|faults|login|moving|secrets|trust)\.py": "contracts, S3",
     r"test_requests\.py::test_a_call_stays_within_its_budget\[.*(gcs|azure)": "S3",
     r"test_(gcs|azure)_double(_alone|_faults|_paths)?\.py": "",
     # Programs in processes of their own, of which one of each kind stays.
