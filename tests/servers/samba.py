@@ -30,10 +30,12 @@ class SMBServer:
     Args:
         port: on 127.0.0.1.
         folder: of this machine, which it serves as `share`.
+        pid: of its process.
     """
 
     port: int
     folder: Path
+    pid: int
 
     def filesystem(self, port: int | None = None, password: str = PASSWORD) -> Any:
         """A filesystem of its own, at the server unless told otherwise; it connects when it is used."""
@@ -100,4 +102,4 @@ def samba() -> Iterator[SMBServer]:
             raise RuntimeError(f"smbpasswd failed: {done.stderr.strip()}")
         with running(SMBD, "--foreground", "-s", str(config)) as process:
             wait_until_up(process, lambda: connect(port))
-            yield SMBServer(port, Path(folder, "share"))
+            yield SMBServer(port, Path(folder, "share"), process.pid)
