@@ -7,13 +7,17 @@ import os
 import re
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from helpers.deadline import DEADLINE
 from servers.azure import AzureServer
 from servers.gcs import GcsServer
 from servers.proxy import proxy_to
@@ -56,6 +60,26 @@ def test_a_server_in_this_process_is_reached_on_loopback_only(name: str, request
     found = listening(os.getpid(), urlsplit(server.endpoint).port)
     assert found
     assert found <= LOOPBACK
+
+
+BRIEF_SAMBA = """
+import os, signal
+from servers.samba import samba
+with samba() as server:
+    print(server.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.full
+def test_samba_ends_with_a_process_that_is_killed(smb_server: SMBServer, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    starting = [sys.executable, "-c", BRIEF_SAMBA]
+    killed = subprocess.run(starting, env=environment, capture_output=True, text=True, timeout=DEADLINE)
+    pid, end = int(killed.stdout), time.monotonic() + DEADLINE
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 class Brief(socketserver.BaseRequestHandler):
