@@ -7,17 +7,23 @@ import os
 import re
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from helpers.deadline import DEADLINE
 from servers.azure import AzureServer
 from servers.gcs import GcsServer
 from servers.proxy import proxy_to
 from servers.s3 import S3Server
+from servers.samba import SMBServer
+from servers.webdav import DavServer
 
 LISTENS = "0A"
 LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
@@ -37,10 +43,10 @@ def listening(pid: int, port: int | None = None) -> set[str]:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/net/tcp"), reason="needs Linux's list of open ports")
 @pytest.mark.parametrize(
-    "name", ["ministack", "fake_gcs", "azurite", pytest.param("seaweedfs", marks=pytest.mark.soak)]
+    "name", ["ministack", "fake_gcs", "azurite", "smb", pytest.param("seaweedfs", marks=pytest.mark.soak)]
 )
 def test_a_server_is_reached_on_loopback_only(name: str, request: pytest.FixtureRequest) -> None:
-    server: S3Server | GcsServer | AzureServer = request.getfixturevalue(f"{name}_server")
+    server: S3Server | GcsServer | AzureServer | SMBServer = request.getfixturevalue(f"{name}_server")
     assert server.pid
     found = listening(server.pid)
     assert found
@@ -48,12 +54,32 @@ def test_a_server_is_reached_on_loopback_only(name: str, request: pytest.Fixture
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/net/tcp"), reason="needs Linux's list of open ports")
-@pytest.mark.parametrize("name", ["moto", "gcs", "azure"])
+@pytest.mark.parametrize("name", ["moto", "gcs", "azure", "dav"])
 def test_a_server_in_this_process_is_reached_on_loopback_only(name: str, request: pytest.FixtureRequest) -> None:
-    server: S3Server | GcsServer | AzureServer = request.getfixturevalue(f"{name}_server")
+    server: S3Server | GcsServer | AzureServer | DavServer = request.getfixturevalue(f"{name}_server")
     found = listening(os.getpid(), urlsplit(server.endpoint).port)
     assert found
     assert found <= LOOPBACK
+
+
+BRIEF_SAMBA = """
+import os, signal
+from servers.samba import samba
+with samba() as server:
+    print(server.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.full
+def test_samba_ends_with_a_process_that_is_killed(smb_server: SMBServer, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    starting = [sys.executable, "-c", BRIEF_SAMBA]
+    killed = subprocess.run(starting, env=environment, capture_output=True, text=True, timeout=DEADLINE)
+    pid, end = int(killed.stdout), time.monotonic() + DEADLINE
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 class Brief(socketserver.BaseRequestHandler):

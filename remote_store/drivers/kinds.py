@@ -195,6 +195,7 @@ KINDS = (
         over=f"{_PUBLISHING}:over_webdav",
         filesystem="webdav4.fsspec:WebdavFileSystem",
         package="webdav4",
+        loggers={"httpx": "", "httpcore": ".connection .http11 .http2 .proxy"},
     ),
     Kind(
         name="smb",

@@ -160,7 +160,8 @@ def test_credentials_are_in_no_text(dav_server: DavServer) -> None:
     assert not any("s3cret" in text for text in told)
 
 
-def test_credentials_of_the_url_are_sent_as_such_alone() -> None:
+def test_credentials_of_the_url_are_sent_as_such_alone(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
     seen: list[Any] = []
 
     def answer(request: Any) -> Any:
@@ -176,6 +177,8 @@ def test_credentials_of_the_url_are_sent_as_such_alone() -> None:
     with pytest.raises(PermissionDenied) as caught:
         answering(served("PROPFIND", 403), f"http://me:{PASSWORD}@files.example/dav").exists("f")
     told = [str(caught.value), repr(caught.value), str(caught.value.__cause__), repr(store), str(store.resolve("f"))]
+    told.append(caplog.text)
+    assert "files.example" in caplog.text
     assert not any(PASSWORD in text for text in told)
 
 

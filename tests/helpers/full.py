@@ -50,6 +50,7 @@ TO_SOAK = {
     r"contract/test_contract\.py::\w+\[(azurite|gcs)-child": "azure-hns-child, s3-child",
     r"contract/test_contract\.py::test_store_keeps\[(azure|gcs-fake|s3-ministack)-(?!child|hns)": "async",
     r"contract/test_contract\.py::test_store_keeps\[(http-plain|http-alone|sftp-openssh)-(?!child)": "async",
+    r"contract/test_contract\.py::test_async_store_keeps\[(ftp|webdav|smb)-(?!many|one|r)": "sync",
     r"contract/test_contract\.py::\w+\[(bridge-s3|azurite)-(?!child|r|one)": "s3-moto, azure",
     r"contract/test_contract\.py::test_async_store_keeps\[s3-child-": "sync",
     r"contract/test_contract\.py::test_store_keeps\[(dir|obstore)-s3-": "async",

@@ -7,8 +7,9 @@ import itertools
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ class SMBServer:
     Args:
         port: on 127.0.0.1.
         folder: of this machine, which it serves as `share`.
+        pid: of its process.
     """
 
     port: int
     folder: Path
+    pid: int
 
     def filesystem(self, port: int | None = None, password: str = PASSWORD) -> Any:
         """A filesystem of its own, at the server unless told otherwise; it connects when it is used."""
@@ -72,7 +75,7 @@ def samba() -> Iterator[SMBServer]:
         RuntimeError: it does not run.
     """
     port, user = free_port(), getpass.getuser()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         for name in ("share", "state"):
             os.mkdir(f"{folder}/{name}")
         lines = [
@@ -98,6 +101,19 @@ def samba() -> Iterator[SMBServer]:
         done = subprocess.run(adding, input=f"{PASSWORD}\n{PASSWORD}\n", capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"smbpasswd failed: {done.stderr.strip()}")
-        with running(SMBD, "--foreground", "-s", str(config)) as process:
+        # At the end of its input it ends by itself, so also where this process is killed.
+        with running(SMBD, "--foreground", "-s", str(config), stdin=subprocess.PIPE) as process:
+            assert process.stdin
+            stack.callback(_wait_for_all_of, process.pid)
+            stack.callback(process.stdin.close)
             wait_until_up(process, lambda: connect(port))
-            yield SMBServer(port, Path(folder, "share"))
+            yield SMBServer(port, Path(folder, "share"), process.pid)
+
+
+def _wait_for_all_of(group: int, seconds: float = 30) -> None:
+    """Wait until the helpers of a server have ended, too, which write to its folder till then."""
+    end = time.monotonic() + seconds
+    with suppress(ProcessLookupError):
+        while time.monotonic() < end:
+            os.killpg(group, 0)
+            time.sleep(0.02)
