@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -260,6 +261,18 @@ def openssh_server() -> Iterator[SFTPPlace]:
 
     with starting("OpenSSH"), openssh() as place:
         yield place
+
+
+@pytest.fixture
+def key_in_agent(openssh_server: SFTPPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The socket of a running SSH agent that has the key of the user of OpenSSH's server."""
+    import asyncssh
+    from servers.agent import agent_with
+
+    key = asyncssh.read_private_key(openssh_server.login["client_keys"][0])
+    with starting("ssh-agent"), agent_with(key, tmp_path) as socket:
+        monkeypatch.setenv("SSH_AUTH_SOCK", socket)
+        yield socket
 
 
 @pytest.fixture(scope="session")

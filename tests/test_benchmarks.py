@@ -71,7 +71,18 @@ def test_growth_and_laziness_are_measured_against_their_targets() -> None:
     assert all(row["ok"] is (row["value"] <= row["target"]) for row in rows.values())
 
 
-@pytest.mark.parametrize("script", ["overhead.py", "memory.py", "latency.py", "requests.py"])
+def test_small_reads_are_measured_against_their_targets() -> None:
+    rows = rows_of("files.py", "--rounds", "1", "--server", "asyncssh")
+    assert {name: (row["against"], row["target"]) for name, row in rows.items()} == {
+        "sftp, a small read": ("fsspec", 1.3),
+        "sftp, 256 small reads at once": ("bare", 1.2),
+        "http, a small read": ("fsspec", 1.5),
+        "http, 256 small reads at once": ("fsspec", 1.5),
+    }
+    assert all(row["ok"] is (row["ratio"] <= row["target"]) for row in rows.values())
+
+
+@pytest.mark.parametrize("script", ["overhead.py", "memory.py", "latency.py", "requests.py", "files.py"])
 def test_a_benchmark_explains_its_options(script: str) -> None:
     done = subprocess.run([sys.executable, str(BENCHMARKS / script), "--help"], capture_output=True, text=True)
     assert done.returncode == 0

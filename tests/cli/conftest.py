@@ -16,6 +16,7 @@ pytest.importorskip("typer")
 from helpers.deadline import DEADLINE
 from servers import azure, gcs, gcs_login
 from servers.s3 import BUCKET, KEY, SECRET, S3Server
+from servers.sshd import SFTPPlace
 from typer.testing import CliRunner
 
 from remote_store.cli._app import app
@@ -124,6 +125,17 @@ def abfs(azure_server: azure.AzureServer, monkeypatch: pytest.MonkeyPatch) -> st
 def az(abfs: str) -> str:
     """Likewise, where there are no folders."""
     return abfs.replace(f"abfs://{azure.HNS}", f"az://{azure.CONTAINER}")
+
+
+@pytest.fixture
+def sftp(asyncssh_server: SFTPPlace, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of a folder that is yet to be made on an SFTP server; the user, and whom to trust, are where `ssh` looks."""
+    home = tmp_path_factory.mktemp("home")
+    (home / ".ssh").mkdir()
+    (home / ".ssh/known_hosts").write_text(Path(asyncssh_server.login["known_hosts"]).read_text())
+    (home / ".ssh/config").write_text("Host 127.0.0.1\n  User guest\n")
+    monkeypatch.setenv("HOME", str(home))
+    return f"sftp://127.0.0.1:{asyncssh_server.port}{asyncssh_server.fresh_root()}/new"
 
 
 @pytest.fixture

@@ -28,7 +28,9 @@ def tree(workplace: Path) -> Path:
     return fill(workplace / "tree", a=b"1", d__b=b"22", d__e__c=b"333")
 
 
-@pytest.fixture(params=["local", *(pytest.param(name, marks=pytest.mark.full) for name in ("s3", "gs", "az", "abfs"))])
+@pytest.fixture(
+    params=["local", *(pytest.param(name, marks=pytest.mark.full) for name in ("s3", "gs", "az", "abfs", "sftp"))]
+)
 def target(request: pytest.FixtureRequest, workplace: Path) -> str:
     """An empty folder, on this machine or elsewhere."""
     return "target" if request.param == "local" else request.getfixturevalue(request.param)

@@ -48,7 +48,17 @@ def lake(abfs: str, tree: Path, rs: Any) -> str:
     return abfs
 
 
-@pytest.fixture(params=["tree", *(pytest.param(name, marks=pytest.mark.full) for name in ("remote", "google", "lake"))])
+@pytest.fixture
+def drop(sftp: str, tree: Path, rs: Any) -> str:
+    """Likewise, by SFTP."""
+    rs("cp", "-r", tree, sftp)
+    return sftp
+
+
+AWAY = ("remote", "google", "lake", "drop")
+
+
+@pytest.fixture(params=["tree", *(pytest.param(name, marks=pytest.mark.full) for name in AWAY)])
 def place(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 

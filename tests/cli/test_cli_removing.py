@@ -11,7 +11,9 @@ from cli_files import below, entries, fill
 from servers.s3 import BUCKET, S3Server, client
 
 
-@pytest.fixture(params=["local", *(pytest.param(name, marks=pytest.mark.full) for name in ("s3", "gs", "az", "abfs"))])
+@pytest.fixture(
+    params=["local", *(pytest.param(name, marks=pytest.mark.full) for name in ("s3", "gs", "az", "abfs", "sftp"))]
+)
 def place(request: pytest.FixtureRequest, workplace: Path, rs: Any) -> str:
     """A folder with `a.txt` and `d/b.txt`."""
     fill(workplace / "tree", a=b"1", d__b=b"2")

@@ -110,6 +110,21 @@ def test_a_key_file_opens_the_door_with_its_passphrase(server: SFTPServer, tmp_p
         assert "s3cret" not in repr(store) + repr(store.resolve("f"))
 
 
+def test_a_key_that_an_agent_alone_has_opens_the_door(
+    openssh_server: SFTPPlace, key_in_agent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # Where no other key is.
+    login = {**openssh_server.options, "client_keys": (), "agent": True}
+    with Store(SFTPBackend("127.0.0.1", root := openssh_server.fresh_root(), **login)) as store:
+        store.write("f", b"1")
+        assert pickle.loads(pickle.dumps(store)).read_bytes("f") == b"1"
+    with pytest.raises(PermissionDenied, match="no credentials were accepted"):
+        Store(SFTPBackend("127.0.0.1", root, **{**login, "agent": False})).exists("f")
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    with pytest.raises(PermissionDenied, match="no credentials were accepted"):
+        Store(SFTPBackend("127.0.0.1", root, **login)).exists("f")
+
+
 def test_options_are_checked_before_anything_is_sent() -> None:
     for options, said in (
         ({"client_keys": "/no/such/key"}, "there is no file"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from libraries import ACCOUNT_KEY, BEARER, KEY, SECRET, TOKEN, Place, places
-from servers import azure, gcs, s3
+from servers import azure, gcs, s3, sftp, sshd
 
 from remote_store.config import default_registry
 
@@ -22,10 +22,11 @@ def configuration(
     moto_server: s3.S3Server,
     gcs_server: gcs.GcsServer,
     azure_server: azure.AzureServer,
+    asyncssh_server: sshd.SFTPPlace,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
     """A file with the stores "files", on this machine; "bucket", on S3; "google", on Google Cloud Storage; "blobs" and
-    "lake", on Azure, without and with folders."""
+    "lake", on Azure, without and with folders; "drop", on an SFTP server."""
     folder = tmp_path_factory.mktemp("ecosystem")
     login = {"key": KEY, "secret": SECRET, "token": TOKEN}
     remote = {
@@ -40,6 +41,10 @@ def configuration(
     for name, container in (("blobs", azure.CONTAINER), ("lake", azure.HNS)):
         lines += [f"[stores.{name}]", f'url = "abfs://{container}/{folder.name}"', f"[stores.{name}.options]"]
         lines += [f"connection_string = {json.dumps(string)}"]
+    root, known = asyncssh_server.fresh_root(), asyncssh_server.login["known_hosts"]
+    login = {"port": asyncssh_server.port, "username": sftp.USER, "password": sftp.PASSWORD, "agent": False}
+    lines += ["[stores.drop]", f'url = "sftp://127.0.0.1{root}"', "[stores.drop.options]"]
+    lines += [f"{option} = {json.dumps(value)}" for option, value in {**login, "known_hosts": known}.items()]
     file = folder / "stores.toml"
     file.write_text("\n".join(lines))
     with pytest.MonkeyPatch.context() as patch:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from servers import sftp
 
 from remote_store import Store
 
@@ -19,7 +20,7 @@ BEARER = "ya29.distinctive-access-token"
 """Those of the store "google"."""
 ACCOUNT_KEY = "ZGlzdGluY3RpdmUtYWNjb3VudC1rZXk="
 """Those of the stores "blobs" and "lake"."""
-SECRETS = (KEY, SECRET, TOKEN, BEARER, ACCOUNT_KEY)
+SECRETS = (KEY, SECRET, TOKEN, BEARER, ACCOUNT_KEY, sftp.PASSWORD)
 
 
 def places(*often: str) -> list[Any]:
@@ -28,8 +29,10 @@ def places(*often: str) -> list[Any]:
     return [pytest.param(name, marks=[] if name in often else pytest.mark.full) for name in names]
 
 
-on_services_too = pytest.mark.parametrize("place", places("files", "google", "lake"), indirect=True)
-"""Plain runs try each library once on Google Cloud Storage, and on Azure with folders."""
+on_services_too = pytest.mark.parametrize("place", [*places("files", "google", "lake"), "drop"], indirect=True)
+"""Plain runs try each library once on Google Cloud Storage, on Azure with folders, and on an SFTP server."""
+on_sftp_too = pytest.mark.parametrize("place", [*places("files"), "drop"], indirect=True)
+"""They try this on an SFTP server, too."""
 
 
 def library(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from libraries import SECRETS, Place, library, on_services_too
+from libraries import SECRETS, Place, library, on_services_too, on_sftp_too
 
 from remote_store import NotFound
 
@@ -66,6 +66,7 @@ def test_parquet_by_url(place: Place, frame: Any) -> None:
     same(dd.read_parquet(f"{place.url}/sales"))
 
 
+@on_sftp_too
 def test_parquet_by_filesystem(place: Place, frame: Any) -> None:
     frame.to_parquet("sales", filesystem=place.fs)
     same(dd.read_parquet("sales", filesystem=place.fs))
@@ -181,7 +182,9 @@ def test_errors_of_workers_arrive(place: Place, client: Any) -> None:
 
 
 def test_what_is_wrong_with_a_name_can_be_read(client: Any) -> None:
-    with pytest.raises(NotFound, match=r"Store 'none' not found; configured are files, bucket, google, blobs, lake"):
+    with pytest.raises(
+        NotFound, match=r"Store 'none' not found; configured are files, bucket, google, blobs, lake, drop"
+    ):
         dd.read_csv("remote-store://none/a.csv")
     with pytest.raises(NotFound, match=r"Store 'none' not found"):
         client.submit(pd.read_csv, "remote-store://none/a.csv", pure=False).result()
@@ -204,6 +207,7 @@ def test_graphs_are_called_the_same_until_files_change(place: Place, frame: Any)
     assert dd.read_parquet(f"{place.url}/sales")._name != before
 
 
+@on_sftp_too
 def test_stores_themselves_travel(place: Place, client: Any) -> None:
     place.store.write_text("a.txt", "hello")
     assert client.submit(place.store.read_text, "a.txt").result() == "hello"

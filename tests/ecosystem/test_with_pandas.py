@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers.deadline import DEADLINE
-from libraries import HalfWay, Place, half_way, library, on_services_too
+from libraries import HalfWay, Place, half_way, library, on_services_too, on_sftp_too
 
 from remote_store import NotFound
 
@@ -35,6 +35,7 @@ def test_csv_in_pieces(place: Place) -> None:
         same(pd.concat(pieces), FRAME)
 
 
+@on_sftp_too
 @pytest.mark.parametrize("suffix", ["parquet", "feather", "json", "pkl"])
 def test_other_formats_by_url(place: Place, suffix: str) -> None:
     kind = "pickle" if suffix == "pkl" else suffix
@@ -42,6 +43,7 @@ def test_other_formats_by_url(place: Place, suffix: str) -> None:
     same(getattr(pd, f"read_{kind}")(f"{place.url}/sales.{suffix}"), FRAME)
 
 
+@on_sftp_too
 def test_parquet_by_filesystem(place: Place) -> None:
     FRAME.to_parquet("d/sales.parquet", filesystem=place.fs)
     same(pd.read_parquet("d/sales.parquet", filesystem=place.fs), FRAME)

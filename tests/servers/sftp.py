@@ -106,6 +106,7 @@ class SFTPServer:
         self._server = await asyncssh.listen(
             "127.0.0.1",
             self.port,
+            reuse_address=True,  # What was dropped may still be on its way.
             server_factory=Login,
             server_host_keys=[self.host_key],
             sftp_factory=lambda channel: self._serve(channel, self._folder),

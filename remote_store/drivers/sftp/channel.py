@@ -142,7 +142,7 @@ class Channel:
                     kept = asyncio.shield(waiter) if isinstance(waiter, _Opening) and not waiter.done() else waiter
                     found.append(decoded(*await kept))
         except LOST as error:
-            if isinstance(error, PacketDecodeError):
+            if isinstance(error, (PacketDecodeError, TimeoutError)):
                 self.abort(error)
             raise ConnectionGone from self._failure or error
         finally:
