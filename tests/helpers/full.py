@@ -54,6 +54,8 @@ TO_SOAK = {
     r"contract/test_contract\.py::\w+\[(bridge-s3|azurite)-(?!child|r|one)": "s3-moto, azure",
     r"contract/test_contract\.py::test_async_store_keeps\[s3-child-": "sync",
     r"contract/test_contract\.py::test_store_keeps\[(dir|obstore)-s3-": "async",
+    r"contract/test_contract\.py::test_async_store_keeps\[(arrow|ftp|obstore-file|smb|tar|webdav|zip)-": "sync",
+    r"contract/test_contract\.py::\w+\[(arrow-tree|tar-alone|zip-alone)-": "arrow, tar, zip",
     r"cli/test_cli_copying\.py::test_stdin_is_copied_to_a_file_and_a_file_to_stdout\[(gs|az)": "s3, abfs",
     r"drivers/test_s3_slow\.py::\w+\[(async-write|sync-open_atomic)": "the other calls",
     r"test_benchmarks\.py::test_growth_and_laziness": "test_streaming.py",
