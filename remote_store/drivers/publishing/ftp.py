@@ -92,9 +92,10 @@ class Calls:
         return getattr(self._fs, name)
 
     def info(self, path: str) -> dict[str, Any]:
-        if not path.strip("/"):
-            return {"name": "/", "type": "directory"}
-        found = next((one for one in self.ls(path.rpartition("/")[0] or "/") if one["name"] == path), None)
+        path = _absolute(path)
+        if path == "/":
+            return {"name": path, "type": "directory"}
+        found = next((one for one in self.ls(path.rpartition("/")[0]) if one["name"] == path), None)
         if found is None:
             raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
         return found
@@ -102,14 +103,14 @@ class Calls:
     def ls(self, path: str, detail: bool = True) -> list[dict[str, Any]]:
         """What is in a folder; fsspec takes any error of the server for a root without files."""
         try:
-            found = list(self._fs.ftp.mlsd(path))
+            found = list(self._fs.ftp.mlsd(_absolute(path)))
         except error_perm:  # No such folder, or no such command.
             listed: list[dict[str, Any]] = self._fs.ls(path)
             return listed
         return [
             {
                 **facts,
-                "name": f"{path.rstrip('/')}/{name}",
+                "name": _absolute(f"{path}/{name}"),
                 "type": "directory" if facts["type"] == "dir" else "file",
             }
             for name, facts in found
@@ -133,17 +134,17 @@ class Calls:
         return file
 
     def pipe_file(self, path: str, data: bytes) -> None:
-        self._fs.ftp.storbinary(f"STOR {path}", io.BytesIO(data), PART)
+        self._fs.ftp.storbinary(f"STOR {_absolute(path)}", io.BytesIO(data), PART)
 
     def put_file(self, local: str, path: str) -> None:
         with open(local, "rb") as file:
-            self._fs.ftp.storbinary(f"STOR {path}", file, PART)
+            self._fs.ftp.storbinary(f"STOR {_absolute(path)}", file, PART)
 
     def _receive(self, path: str, start: int, end: int | None, take: Callable[[bytes], Any]) -> None:
         ftp, left = self._fs.ftp, 1 << 62 if end is None else end - start
         ftp.voidcmd("TYPE I")
         try:
-            connection = ftp.transfercmd(f"RETR {path}", start or None)
+            connection = ftp.transfercmd(f"RETR {_absolute(path)}", start or None)
         except error_perm as error:
             size = int(self.info(path)["size"])  # Raises for what is gone: 550 means that, or that it may not be read.
             if start and start >= size:
@@ -158,3 +159,8 @@ class Calls:
         except Error:
             if left:
                 raise
+
+
+def _absolute(path: str) -> str:
+    """A path from the root of the server, as fsspec takes it, wherever a login begins."""
+    return "/" + path.strip("/")
