@@ -27,6 +27,7 @@ from servers.sshd import SFTPPlace, known_host, write_login
 from remote_store import AlreadyExists, BackendUnavailable, Capability, NotFound, PermissionDenied, Store
 from remote_store.aio import AsyncSFTPBackend, AsyncStore
 from remote_store.backends import SFTPBackend
+from remote_store.certify import certify
 from remote_store.drivers.sftp.channel import Channel
 
 NOTHING = {"client_keys": None, "agent": False, "ssh_config": None}
@@ -348,6 +349,15 @@ async def test_rclone_advertises_links_that_it_has_not(rclone_sftp_server: SFTPP
         assert sorted([str(file.path) async for file in store.list_files("", recursive=True)]) == ["d/f", "d/h"]
         await store.delete_folder("d", recursive=True)
         assert not await store.exists("d")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(DEADLINE)
+def test_the_certification_of_such_a_server_ends(rclone_sftp_server: SFTPPlace) -> None:
+    root = rclone_sftp_server.fresh_root()
+    with Store(SFTPBackend("127.0.0.1", root, **rclone_sftp_server.options, timeout=10)) as store:
+        report = certify(store)
+    assert {rule.name for rule in report.rules} >= {"keys_are_literal", "control_characters_are_carried_or_refused"}
 
 
 def test_the_channel_finds_what_it_needs_of_asyncssh() -> None:
