@@ -52,6 +52,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._due: dict[asyncio.Future[Any], None] = {}  # In the order in which they were sent.
         self._since = 0.0  # When the first of these became the first.
+        self._asking: dict[tuple[asyncio.Future[Any], ...], float] = {}  # Since when all their answers are waited for.
         self._timer: asyncio.TimerHandle | None = None
         self._failure: BaseException | None = None
         self.plain_folders: dict[str, None] = {"": None}
@@ -136,16 +137,18 @@ class Channel:
             ConnectionGone: the connection was lost before, what came is no answer, or they take too long.
         """
         found: list[Answer] = []
+        if not content:
+            self._asking[waiters] = self._loop.time()
         try:
-            async with asyncio.timeout(None if content else self._timeout):
-                for waiter in waiters:
-                    kept = asyncio.shield(waiter) if isinstance(waiter, _Opening) and not waiter.done() else waiter
-                    found.append(decoded(*await kept))
+            for waiter in waiters:
+                kept = asyncio.shield(waiter) if isinstance(waiter, _Opening) and not waiter.done() else waiter
+                found.append(decoded(*await kept))
         except LOST as error:
-            if isinstance(error, (PacketDecodeError, TimeoutError)):
+            if isinstance(error, PacketDecodeError):
                 self.abort(error)
             raise ConnectionGone from self._failure or error
         finally:
+            self._asking.pop(waiters, None)
             for waiter in waiters[len(found) :]:
                 if isinstance(waiter, _Opening):
                     self.discard(waiter)
@@ -173,7 +176,8 @@ class Channel:
         self._timer = None
         if not self._due:
             return
-        silent = self._loop.time() - self._since
+        now = self._loop.time()
+        silent = now - min(self._since, next(iter(self._asking.values()), now))
         if silent >= self._timeout:
             self.abort(TimeoutError("no answer"))
         else:
