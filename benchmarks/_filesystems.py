@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from _places import FILES, PLACES, Place, generic, over_azure
@@ -16,7 +17,7 @@ from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.tar import TarFileSystem
-from servers import azure, seaweedfs
+from servers import azure, samba, seaweedfs, webdav
 from servers.s3 import BUCKET
 from servers.sftp import asyncssh_place
 
@@ -43,6 +44,22 @@ def over_asyncssh() -> Iterator[Place]:
 @contextmanager
 def over_seaweedfs() -> Iterator[Place]:
     with seaweedfs.seaweedfs() as server, Store(S3Backend(BUCKET, "matrix", **server.options)) as store:
+        yield Place(store, None, "")
+
+
+@contextmanager
+def over_smb() -> Iterator[Place]:
+    with samba.samba() as server, Store(server.backend()) as store:
+        yield Place(store, None, "")
+
+
+@contextmanager
+def over_wsgidav() -> Iterator[Place]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        webdav.wsgidav(Path(folder)) as server,
+        Store(server.backend()) as store,
+    ):
         yield Place(store, None, "")
 
 
@@ -75,6 +92,8 @@ MORE: dict[str, tuple[str, str, Start]] = {
     "seaweedfs": ("s3", "seaweedfs", over_seaweedfs),
     "azure": ("azure", "own double", partial(over_azure, azure.azure, azure.CONTAINER)),
     "asyncssh": ("sftp", "asyncssh", over_asyncssh),
+    "wsgidav": ("webdav", "wsgidav", over_wsgidav),
+    "smb": ("smb", "samba", over_smb),
     "dir": ("dir", "files", partial(in_a_folder, "dir", lambda folder: (DirFileSystem(folder, local()), ""))),
     "wrapper": (
         "async wrapper",
