@@ -22,7 +22,6 @@ from _filesystems import FILESYSTEMS
 from _tables import DATA, page
 
 from remote_store.certify import certify
-from remote_store.drivers.kinds import KINDS, profiles
 
 WORKERS = 8
 PATIENCE = 600
@@ -33,12 +32,12 @@ def certified(name: str) -> dict[str, Any]:
     kind, server, start = FILESYSTEMS[name]
     with start() as place:
         report = certify(place.store, workers=WORKERS)
-        own = place.store.resolve("").backend in profiles(KINDS)
+        driver = type(place.store.backend.driver).__module__.split(".")[2]
     return {
         "name": name,
         "kind": kind,
         "server": server,
-        "driver": "own" if own else "generic",
+        "driver": driver,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "capabilities": {
             f.capability.name: {"declared": f.declared, "verdict": f.verdict} for f in report.capabilities
