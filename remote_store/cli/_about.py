@@ -43,7 +43,7 @@ def matrix(json: Json = False) -> None:
     from rich.table import Column, Table
 
     yes, no = _show.marks()
-    for names in _beside(shown):
+    for names in _beside(shown, len(yes)):
         table = Table("capability", *(Column(name, justify="center") for name in names), padding=0)
         for capability in Capability:
             has = [capability in shown[name].capabilities for name in names]
@@ -51,12 +51,12 @@ def matrix(json: Json = False) -> None:
         _show.draw(table)
 
 
-def _beside(names: Iterable[str]) -> list[list[str]]:
-    """Names of columns, table by table, that fit into 80 columns with the names of capabilities before them."""
+def _beside(names: Iterable[str], mark: int) -> list[list[str]]:
+    """Names of columns with marks so wide, table by table, that fit into 80 columns behind those of capabilities."""
     room = 80 - max(len(capability.value) for capability in Capability) - 2
     tables: list[list[str]] = [[]]
     for name in names:
-        if tables[-1] and sum(len(one) + 1 for one in (*tables[-1], name)) > room:
+        if tables[-1] and sum(max(len(one), mark) + 1 for one in (*tables[-1], name)) > room:
             tables.append([])
         tables[-1].append(name)
     return tables

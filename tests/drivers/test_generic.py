@@ -408,3 +408,16 @@ def test_native_paths_below_a_root() -> None:
     assert store.to_key("deep/root") == ""
     with pytest.raises(InvalidPath):
         store.to_key("deep/other")
+
+
+@pytest.mark.parametrize("root", ["", "/r"])
+def test_names_that_no_path_spells_go_with_their_folder(root: str) -> None:
+    fs = Recording()
+    fs.makedirs("/r")
+    store = Store(FsspecBackend(fs, root))
+    for name in ("d/plain", "e/stays", "dd/stays"):
+        store.write(name, b"1")
+    for name in ("x//y", "s/./t", "back\\slash"):
+        fs.pipe_file(f"{root}/d/{name}", b"odd")
+    store.delete_folder("d", recursive=True)
+    assert sorted(fs.store) == [f"{root}/dd/stays", f"{root}/e/stays"]

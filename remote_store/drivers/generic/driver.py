@@ -324,8 +324,18 @@ class GenericDriver(Driver):
             try:
                 await self.call("rmdir", folder, self.native(folder), writing=True)
             except (NotFound, DirectoryNotEmpty, CapabilityNotSupported):
-                if await self._children(folder):
+                if await self._children(folder) and not (recursive and await self._sweep(folder)):
                     raise not_empty(folder, self.name) from None
+
+    async def _sweep(self, folder: str) -> bool:
+        """Delete files in a folder that no path can spell (`a//b`), by their own names; whether nothing is left."""
+        inside = self.native(folder).strip("/") + "/"
+        for native in await self.call("find", folder, self.native(folder)):
+            if str(native).lstrip("/").startswith(inside):
+                await self.call("rm_file", folder, native, writing=True)
+        with suppress(NotFound):
+            await self.call("rmdir", folder, self.native(folder), writing=True)
+        return not await self._children(folder)
 
     # --- listing
 

@@ -102,6 +102,7 @@ class Session:
         self._abroad: Any = None
         self._at_home: dict[str, Any] = {}
         self._opening = asyncio.Lock()
+        self._asking = 0
         self.life = object()
 
     # --- life
@@ -153,7 +154,8 @@ class Session:
     async def close(self, owned: bool) -> None:
         self.life = object()
         for session in (self._home, self._abroad):
-            if session is not None:
+            # aiohttp loses the connection of a request whose session is closed meanwhile; that of the filesystem is not.
+            if session is not None and not self._asking:
                 await session.close()
         self._home = self._abroad = None
         self._opening = asyncio.Lock()  # The next use may be on another loop.
@@ -223,7 +225,11 @@ class Session:
         session = self._home if home else self._abroad
         if session is None:
             raise RuntimeError("the session was closed")
-        reply: aiohttp.ClientResponse = await session.request(method, URL(url, encoded=True), **more)
+        self._asking += 1
+        try:
+            reply: aiohttp.ClientResponse = await session.request(method, URL(url, encoded=True), **more)
+        finally:
+            self._asking -= 1
         return reply
 
 
