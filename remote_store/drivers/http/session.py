@@ -154,7 +154,7 @@ class Session:
     async def close(self, owned: bool) -> None:
         self.life = object()
         for session in (self._home, self._abroad):
-            # aiohttp loses the connection of a request whose session is closed meanwhile; that of the filesystem is not.
+            # Of a request whose session is closed meanwhile, aiohttp would lose the connection.
             if session is not None and not self._asking:
                 await session.close()
         self._home = self._abroad = None
