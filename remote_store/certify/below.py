@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from remote_store._errors import CapabilityNotSupported
 from remote_store.certify.rules import Untried
 from remote_store.certify.view import View
+from remote_store.drivers.generic.filesystem import is_async
 
+PATIENCE = 20.0
+"""How long a call may take, where that can be bounded: filesystems try again, and some for an hour [s]."""
 _CACHES = "fsspec.implementations.cached"
 
 
@@ -50,9 +54,17 @@ class Below:
 
     async def _call(self, method: str, *args: Any) -> Any:
         if getattr(self._fs, "asynchronous", False):
-            return await getattr(self._fs, "_" + method)(*args)
-        call = getattr(self._fs, method)
+            return await asyncio.wait_for(getattr(self._fs, "_" + method)(*args), PATIENCE)
+        call = partial(self._on_its_loop, method) if is_async(self._fs) else getattr(self._fs, method)
         return await asyncio.to_thread(call, *args) if self._view.is_async else call(*args)
+
+    def _on_its_loop(self, method: str, *args: Any) -> Any:
+        asked = asyncio.run_coroutine_threadsafe(getattr(self._fs, "_" + method)(*args), self._fs.loop)
+        try:
+            return asked.result(PATIENCE)
+        except TimeoutError:
+            asked.cancel()
+            raise
 
 
 def below(view: View) -> Below:
