@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.folders import become_nobody, descriptors, let_in, limit_descriptors, mounted, on_disk, once, refusing
+from helpers.folders import (
+    become_nobody,
+    descriptors,
+    free_descriptors,
+    let_in,
+    limit_descriptors,
+    mounted,
+    on_disk,
+    once,
+    refusing,
+)
 from helpers.processes import Fork
 
 from remote_store import (
@@ -306,17 +316,15 @@ def test_a_user_who_may_make_no_folders_is_denied_for_ever(tmp_path: Path, root:
 
 def test_a_write_without_descriptors_to_spare_fails_cleanly(store: Store, root: Path) -> None:
     def work() -> list[str]:
-        first = os.dup(0)
-        os.close(first)
+        free = free_descriptors(80)
         for spare in range(12):
-            limit_descriptors(first + spare)
+            limit_descriptors(free[spare])
             with suppress(RemoteStoreError):
                 store.write(f"{spare}/a/b/c/f", b"1")
-            limit_descriptors(first + 64)
+            limit_descriptors(free[-1])
             if not store.exists(f"{spare}/a/b/c/f"):
                 assert not (root / str(spare)).exists()
-            os.close(free := os.dup(0))
-            assert free == first, "a descriptor was lost"
+            assert free_descriptors(1) == free[:1], "a descriptor was lost"
         return on_disk(root)
 
     with Fork(work) as child:

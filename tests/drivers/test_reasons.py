@@ -198,7 +198,7 @@ def silent() -> Iterator[int]:
 
 def http_outage(url: str, **options: Any) -> str:
     pytest.importorskip("aiohttp")
-    with Store.from_url(url, **options) as store, pytest.raises(BackendUnavailable) as caught:
+    with Store.from_url(url, retries=0, **options) as store, pytest.raises(BackendUnavailable) as caught:
         store.exists("f")
     return caught.value.message
 

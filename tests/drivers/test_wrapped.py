@@ -70,7 +70,7 @@ REFUSALS = {401: PermissionDenied, 403: PermissionDenied, 423: ResourceLocked, 5
 
 
 async def test_http_tells_a_refusal_and_an_outage_from_absence(http_url: str) -> None:
-    async with AsyncStore.from_url(http_url) as store:
+    async with AsyncStore.from_url(http_url, retries=0) as store:
         assert await store.read_bytes("200") == b"content"
         assert not await store.exists("404")
         for status, error in REFUSALS.items():
@@ -82,7 +82,7 @@ async def test_http_tells_a_refusal_and_an_outage_from_absence(http_url: str) ->
 
 
 def test_a_sync_store_over_http_tells_them_too(http_url: str) -> None:
-    with Store.from_url(http_url) as store:
+    with Store.from_url(http_url, retries=0) as store:
         assert store.read_bytes("200") == b"content"
         assert not store.exists("404")
         for status, error in REFUSALS.items():
@@ -90,7 +90,7 @@ def test_a_sync_store_over_http_tells_them_too(http_url: str) -> None:
                 store.exists(str(status))
     assert store.read_bytes("200") == b"content"
     store.close()
-    with Store.from_url("http://127.0.0.1:9") as nowhere, pytest.raises(BackendUnavailable):
+    with Store.from_url("http://127.0.0.1:9", retries=0) as nowhere, pytest.raises(BackendUnavailable):
         nowhere.exists("x")
 
 

@@ -43,6 +43,18 @@ def become_nobody() -> None:
     os.setuid(NOBODY)
 
 
+def free_descriptors(count: int) -> list[int]:
+    """The lowest numbers that no open descriptor has."""
+    taken: list[int] = []
+    try:
+        while len(taken) < count:
+            taken.append(os.dup(0))
+        return taken
+    finally:
+        for fd in taken:
+            os.close(fd)
+
+
 def limit_descriptors(count: int) -> None:
     """Allow no descriptor of that number or above; for forked children only."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (count, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
