@@ -133,11 +133,13 @@ class UserFilesystem(EngineBackend):
         return super().__reduce__()
 
     def _make_driver(self) -> Driver:
+        from remote_store.drivers.generic.filesystem import forget
         from remote_store.drivers.registry import driver_for
 
         (fs, root), options = self._recipe
         if self._forked:
             # A filesystem that is bound to a loop does not survive a fork: make an equal one.
+            forget(fs)
             fs = pickle.loads(pickle.dumps(fs))  # noqa: S301 (our own bytes)
             self._recipe, self._forked = ((fs, root), options), False
         driver = driver_for(fs, fs._strip_protocol(root) if root else "", **options)

@@ -6,6 +6,7 @@ less with them: obstore neither sees nor deletes folders, and pyarrow deletes th
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from remote_store._location import PLAIN
@@ -56,7 +57,8 @@ def inside(fs: Any, root: str = "") -> Inside:
         elif cls == _LOOPED:
             found = found._replace(fs=found.fs.sync_fs, looped=True)
         elif cls in _OBSTORE and found.fs.protocol == PLAIN:
-            found = found._replace(fs=_local(), looped=True)
+            root = found.fs._split_path(found.root)[1] if found.root else ""  # Of a URL, too.
+            found = found._replace(fs=_local(), root=root, looped=True)
         elif cls == _ARROW and class_of(found.fs.fs) == _ARROW_LOCAL:
             found = found._replace(fs=_local())
         else:
@@ -71,6 +73,6 @@ def _local() -> Any:
 
 def _below(folder: str, root: str) -> str:
     root = root.strip("/")
-    if ".." in root.split("/"):
+    if ".." in re.split(r"[\\/]", root):  # Some filesystems take a backslash for a slash.
         raise ValueError(f"the root {root!r} leads out of the folder of a DirFileSystem")
     return f"{folder.rstrip('/')}/{root}" if folder and root else root or folder

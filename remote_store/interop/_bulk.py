@@ -280,7 +280,8 @@ class BulkOperations(ListingOperations):
         return False
 
     def _at_once(self, options: Mapping[str, Any]) -> int:
-        return options.get("batch_size") or self.batch_size or IN_FLIGHT
+        given = options.get("batch_size") or self.batch_size or IN_FLIGHT
+        return given if given > 0 else IN_FLIGHT  # -1 means no limit elsewhere.
 
     @takes("start", "end")
     def cat(self, path: Paths, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:

@@ -216,3 +216,9 @@ def test_a_filesystem_that_was_handed_in_stays_usable(azure_server: AzureServer,
         use(fs, container, f"{prefix}/{number}")
         assert fs.cat_file(f"{container}/{prefix}/{number}/moved") == b"1"
     assert azure_server.keys(f"{prefix}/0/m", container) == [f"{prefix}/0/moved"]
+
+
+@pytest.mark.parametrize("name", ["evil.example/#", "evil.example:1", "a.b", "", "a@b"])
+def test_an_account_is_a_name_and_no_host(name: str) -> None:
+    with pytest.raises(ValueError, match="account_host"):
+        AzureBackend("raw", account_name=name)

@@ -198,3 +198,25 @@ def test_errors_of_what_is_inside_name_keys_of_the_store(tmp_path: Path) -> None
     assert (caught.value.path, caught.value.backend) == ("no/such", "dir")
     with pytest.raises(CapabilityNotSupported):
         store.sign("f")
+
+
+@pytest.mark.parametrize("root", ["x/../../b", "x\\..\\..\\b"])
+def test_a_root_that_leads_out_is_refused_however_it_is_spelled(root: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="leads out"):
+        FsspecBackend(DirFileSystem(str(tmp_path / "a"), LocalFileSystem()), root)
+
+
+def test_local_files_of_obstore_are_found_by_url(tmp_path: Path) -> None:
+    fs = pytest.importorskip("obstore.fsspec").FsspecStore("file")
+    Store(FsspecBackend(fs, f"file://{tmp_path}/there")).write("f", b"1")
+    assert (tmp_path / "there/f").read_bytes() == b"1"
+
+
+def test_a_store_that_was_closed_does_not_get_a_closed_filesystem_again(tmp_path: Path) -> None:
+    inner = MemoryFileSystem()
+    store = Store(FsspecBackend(DirFileSystem("/closed", inner)).adopt())
+    before = store.unwrap(DirFileSystem)
+    store.write("f", b"1")
+    store.close()
+    assert store.read_bytes("f") == b"1"
+    assert store.unwrap(DirFileSystem) is not before

@@ -69,7 +69,7 @@ async def test_neighbours_are_one_request(
     assert asked(wire) == requests
 
 
-@pytest.mark.parametrize(("options", "most"), [({}, 16), ({"batch_size": 3}, 3)])
+@pytest.mark.parametrize(("options", "most"), [({}, 16), ({"batch_size": -1}, 16), ({"batch_size": 3}, 3)])
 async def test_some_requests_are_in_flight(wire: DictWire, options: dict[str, int], most: int) -> None:
     waiting, full, seen = 0, threading.Event(), 0
 

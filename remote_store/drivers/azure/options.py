@@ -16,6 +16,7 @@ LARGEST_PART = 4000 << 20
 """Put Block takes no larger one [bytes]: Blob Storage REST API, Put Block."""
 _HOST = re.compile(r"([a-z0-9]+)\.(?:blob|dfs)\.(.+)")
 _PUBLIC = "core.windows.net"
+_ACCOUNT = re.compile(r"[A-Za-z0-9-]{1,63}")  # Anything else would make another host of it.
 _CONTAINER = re.compile(r"\$?[A-Za-z0-9][A-Za-z0-9_.-]*")
 NO_LOGIN = "a URL of Azure takes no credentials: pass account_key=, sas_token= or credential="
 
@@ -73,6 +74,8 @@ class AzureOptions(RemoteOptions):
             raise ValueError("a container is a name, such as 'raw'; a prefix in it is the argument `root`")
         if not _CONTAINER.fullmatch(self.container):
             raise ValueError("a container is a name of letters, digits and hyphens, and nothing else")
+        if self.account_name is not None and not _ACCOUNT.fullmatch(str(self.account_name)):
+            raise ValueError("account_name is a name of letters, digits and hyphens; a host is account_host=")
         for name in ("hns", "anon"):
             if not isinstance(getattr(self, name), bool | None):
                 raise ValueError(f"{name} must be True, False or None")

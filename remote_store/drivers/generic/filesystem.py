@@ -45,6 +45,14 @@ def layers_of(fs: Any) -> list[Any]:
     return layers
 
 
+def forget(fs: Any) -> None:
+    """Let fsspec make an equal filesystem anew, rather than give this one again, or one that it wraps."""
+    for layer in layers_of(fs):
+        cache = getattr(type(layer), "_cache", {})
+        for token in [token for token, one in [*cache.items()] if one is layer]:
+            cache.pop(token, None)
+
+
 def _inner(fs: Any, name: str) -> Any:
     # Caching filesystems answer for the ones they wrap.
     inner = object.__getattribute__(fs, "__dict__").get(name)

@@ -14,7 +14,7 @@ from ftplib import Error, error_perm
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
-from remote_store._errors import BackendUnavailable, RemoteStoreError
+from remote_store._errors import BackendUnavailable, RemoteStoreError, StorageFull
 from remote_store.drivers.generic.driver import GenericDriver
 from remote_store.drivers.generic.files import GenericReader
 from remote_store.drivers.profiles import FTP
@@ -67,7 +67,8 @@ class FTPDriver(PublishingDriver):
         try:
             await super().publish(key, overwrite, send)
         except RemoteStoreError as error:
-            if not self._renames or not isinstance(error.__cause__, error_perm):
+            # A full server would cut short what is sent to the very name.
+            if isinstance(error, StorageFull) or not self._renames or not isinstance(error.__cause__, error_perm):
                 raise
             # Some servers replace nothing by a rename, and some accounts may do nothing but send.
             await send(key)

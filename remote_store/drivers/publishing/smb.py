@@ -54,6 +54,8 @@ class SMBDriver(PublishingDriver):
     checks_ascii = True
 
     def __init__(self, fs: Any, root: str, name: str) -> None:
+        if ".." in root.replace("\\", "/").split("/"):
+            raise ValueError(f"the root {root!r} must not lead upwards")
         super().__init__(fs, root, name)
         self._verbs = Calls(fs)
 

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import closing
-from errno import ENOTDIR
+from errno import EIO, ENOTDIR
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +20,7 @@ from remote_store.io.content import PART
 
 MISTAKEN = re.compile(r"[?;\x00-\x1f]")
 """Characters that wsgidav takes for the end of a target's name, or drops, however they are quoted."""
+MOST_REDIRECTS = 5
 PROPERTIES = b"""<?xml version="1.0" encoding="utf-8"?><propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/>\
 <getlastmodified/><getetag/><getcontenttype/></prop></propfind>"""
 
@@ -48,11 +49,17 @@ class Requests:
         )
         asks = method in ("GET", "PROPFIND")
         try:
-            answer = http.send(request, stream=True, follow_redirects=asks)
+            answer = http.send(request, stream=True, follow_redirects=False)
         except RemoteProtocolError:
             if not asks:
                 raise
-            answer = http.send(request, stream=True, follow_redirects=True)  # The server had hung up meanwhile.
+            answer = http.send(request, stream=True, follow_redirects=False)  # The server had hung up meanwhile.
+        for _ in range(MOST_REDIRECTS if asks else 0):
+            if not (onward := _onward(answer)):
+                break
+            answer.close()
+            request = http.build_request(method, onward, content=content, headers=request.headers)
+            answer = http.send(request, stream=True, follow_redirects=False)
         if not 200 <= answer.status_code < 300:
             with closing(answer):
                 answer.read()
@@ -97,8 +104,12 @@ class Requests:
                 return None
             raise
         body = Body(answer)
-        if start and answer.status_code != HTTPStatus.PARTIAL_CONTENT:
-            body.skip(start)
+        told = re.match(r"bytes (\d+)-", answer.headers.get("content-range", ""))
+        first = int(told[1]) if told and answer.status_code == HTTPStatus.PARTIAL_CONTENT else 0
+        if first > start:
+            body.close()
+            raise OSError(EIO, "another range than was asked for came")
+        body.skip(start - first)
         return body
 
     def cat_file(self, path: str, start: int = 0, end: int | None = None) -> bytes:
@@ -155,6 +166,18 @@ class Requests:
         self._do("DELETE", f"{path}/")
 
     rm_tree = rmdir
+
+
+def _onward(answer: Any) -> Any:
+    """Where an answer leads on the same server, by the same method; None elsewhere, where headers must not go."""
+    location = answer.headers.get("location") if answer.is_redirect else None
+    target = answer.url.join(location) if location else None
+    same = target is not None and (target.scheme, target.host, target.port) == (
+        answer.url.scheme,
+        answer.url.host,
+        answer.url.port,
+    )
+    return target if same else None
 
 
 class Body:
