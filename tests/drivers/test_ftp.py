@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ftplib import FTP, error_temp
+from ftplib import FTP, error_perm, error_temp
 from pathlib import Path
 
 import pytest
 from fsspec.implementations.ftp import FTPFileSystem
 from servers.ftp import ftp_backend, serve
 
-from remote_store import BackendUnavailable, Capability, FsspecBackend, NotFound, PermissionDenied, Store
+from remote_store import BackendUnavailable, Capability, FsspecBackend, NotFound, PermissionDenied, StorageFull, Store
 
 
 @contextmanager
@@ -82,6 +83,29 @@ def test_content_that_the_server_says_is_not_all_is_no_content(tmp_path: Path, m
         assert len(told) == 1
         with pytest.raises(BackendUnavailable):
             store.read_bytes("f")
+
+
+def test_a_full_server_keeps_the_old_file_and_no_part_of_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(tmp_path) as (store, root):
+        store.write("f", b"old content")
+        ftp = store.unwrap(FTPFileSystem).ftp
+        sending = ftp.storbinary
+
+        def cut(command: str, file: object, *arguments: object, **options: object) -> None:
+            sending(command, io.BytesIO(b"part"), *arguments, **options)
+            raise error_perm("552 Disc quota exceeded")
+
+        monkeypatch.setattr(ftp, "storbinary", cut)
+        for attempt in (
+            lambda: store.write("f", b"new" * 100, overwrite=True),
+            lambda: store.write("new", b"new" * 100),
+            lambda: store.copy("f", "copied"),
+        ):
+            with pytest.raises(StorageFull):
+                attempt()
+        assert files(root) == {"f": b"old content"}
 
 
 @pytest.mark.parametrize("root", ["/", ""])

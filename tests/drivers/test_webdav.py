@@ -135,6 +135,40 @@ def test_a_server_that_ignores_ranges_gives_the_right_bytes() -> None:
     assert store.read_range("f", 12, 15) == b""
 
 
+def test_another_range_than_was_asked_for_is_cut_or_refused() -> None:
+    def early(request: Any) -> Any:
+        if request.method == "GET":
+            return httpx.Response(206, text="0123", headers={"Content-Range": f"bytes {first}-{first + 3}/10"})
+        return served("OPTIONS", 200)(request)
+
+    first = 0
+    assert answering(early).read_range("f", 2, 4) == b"23"
+    first = 5
+    with pytest.raises(RemoteStoreError):
+        answering(early).read_range("f", 2, 4)
+
+
+def test_redirects_lead_to_no_other_server_and_keep_the_method() -> None:
+    asked = list[Any]()
+
+    def leading(request: Any) -> Any:
+        asked.append(request)
+        if request.url.path.endswith("/f"):
+            return httpx.Response(302, headers={"Location": target})
+        return served("OPTIONS", 200)(httpx.Request(request.method, "http://files.example/dav/root/f"))
+
+    target = "http://elsewhere.example/dav/root/g"
+    store = answering(leading, headers={"X-Token": "tok3n"})
+    for question in (store.exists, store.read_bytes):
+        with pytest.raises(BackendUnavailable):
+            question("f")
+    assert {request.url.host for request in asked} == {"files.example"}
+    target = "/dav/root/g"
+    assert store.exists("f")
+    assert asked[-1].method == "PROPFIND"
+    assert asked[-1].headers["X-Token"] == "tok3n"
+
+
 def test_a_weak_etag_is_none() -> None:
     info = answering(served("GET", 200)).get_file_info("f")
     assert (info.size, info.etag) == (10, None)
