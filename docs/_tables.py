@@ -20,7 +20,16 @@ python benchmarks/filesystems.py
 ```
 
 which measures again what is named behind it, and leaves the rest. [The matrix](matrix.md) has times and requests of
-some of them; all findings are in [filesystems.json](filesystems.json).
+some of them; all findings are in [filesystems.json](filesystems.json). A filesystem of your own is certified like this:
+
+```python
+import fsspec
+from remote_store import FsspecBackend, Store
+from remote_store.certify import certify
+
+report = certify(Store(FsspecBackend(fsspec.filesystem("memory"), "/mine")), workers=4)
+print(report.ok)  # True
+```
 """
 
 
