@@ -419,5 +419,7 @@ def test_names_that_no_path_spells_go_with_their_folder(root: str) -> None:
         store.write(name, b"1")
     for name in ("x//y", "s/./t", "back\\slash"):
         fs.pipe_file(f"{root}/d/{name}", b"odd")
+    if f"{root}/d/x//y" not in fs.find(f"{root}/d"):
+        pytest.skip("this fsspec has no listing that tells such a name")
     store.delete_folder("d", recursive=True)
     assert sorted(fs.store) == [f"{root}/dd/stays", f"{root}/e/stays"]

@@ -332,7 +332,8 @@ class GenericDriver(Driver):
         inside = self.native(folder).strip("/") + "/"
         for native in await self.call("find", folder, self.native(folder)):
             if str(native).lstrip("/").startswith(inside):
-                await self.call("rm_file", folder, native, writing=True)
+                with suppress(NotFound):
+                    await self.call("rm_file", folder, native, writing=True)
         with suppress(NotFound):
             await self.call("rmdir", folder, self.native(folder), writing=True)
         return not await self._children(folder)
