@@ -113,7 +113,8 @@ def test_honest_storage_keeps_it(kind: Kind[Any], check: Check, request: pytest.
                 found = told(check, seen(store))
         else:
             found = told(check, seen(store))
-    assert WITHOUT[kind.name].get(check, KEPT[check]) in found
+    # Racers that a busy machine runs one after the other have one winner, whatever the service judges.
+    assert WITHOUT[kind.name].get(check, KEPT[check]) in found or ("racing" in KEPT[check] and KEPT[check] in found)
 
 
 async def test_an_async_store_does_not_go_on_in_a_child(tmp_path: Path) -> None:
