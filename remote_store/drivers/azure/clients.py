@@ -238,8 +238,9 @@ class Clients:
 
 def detach(fs: AzureBlobFileSystem) -> None:
     """Undo what adlfs does when a filesystem is collected: it never is, and a forked child hangs at its exit."""
-    for finalizer, info in list(weakref.finalize._registry.items()):  # type: ignore[attr-defined]
-        if fs in info.args:
+    registry: Any = weakref.finalize._registry  # type: ignore[attr-defined]  # There is no public way.
+    for finalizer in list(registry):  # Its keys alone: pairs are new objects, which may set off a collection meanwhile.
+        if (info := registry.get(finalizer)) and fs in info.args:
             finalizer.detach()
 
 
