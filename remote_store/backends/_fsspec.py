@@ -110,10 +110,10 @@ class UserFilesystem(EngineBackend):
     @cached_property
     def _own_root(self) -> str | None:
         """The root as the given filesystem spells it; None where its driver spells paths alike."""
-        from remote_store.drivers.wrappers import inside
+        from remote_store.drivers.wrappers import inside, spelled
 
         fs, root = self._recipe[0]
-        return fs._strip_protocol(root).strip("/") if inside(fs).renamed else None
+        return spelled(fs._strip_protocol(root)) if inside(fs).renamed else None
 
     def native_path(self, path: str) -> str:
         return super().native_path(path) if self._own_root is None else join(self._own_root, key_of(path))

@@ -71,8 +71,14 @@ def _local() -> Any:
     return LocalFileSystem(skip_instance_cache=True)
 
 
-def _below(folder: str, root: str) -> str:
+def spelled(root: str) -> str:
+    """A root without slashes around it; `.` is the folder of a wrapper itself."""
     root = root.strip("/")
+    return "" if root == "." else root
+
+
+def _below(folder: str, root: str) -> str:
+    root = spelled(root)
     if ".." in re.split(r"[\\/]", root):  # Some filesystems take a backslash for a slash.
         raise ValueError(f"the root {root!r} leads out of the folder of a DirFileSystem")
     return f"{folder.rstrip('/')}/{root}" if folder and root else root or folder

@@ -266,18 +266,24 @@ def test_an_application_named_in_the_environment_is_told(
     "told", ["2026-11-27T10:00:00.000Z", "Fri, 27 Nov 2026 10:00:00 GMT", "2026-11-27T12:00:00+02:00"]
 )
 def test_times_are_read_without_what_is_slow(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = pytest.importorskip("remote_store.drivers.s3.session")
+    pytest.importorskip("aiobotocore")
+    from remote_store.drivers.s3 import session
+
     monkeypatch.setattr(session, "parse_timestamp", lambda _: pytest.fail("read by the SDK"))
     assert session.moment(told) == dt.datetime(2026, 11, 27, 10, tzinfo=dt.UTC)
 
 
 @pytest.mark.parametrize("told", ["2026-11-27T10:00:00", "20261127T100000", 1795773600, "1795773600.5", "27 Nov 2026"])
 def test_other_times_are_read_by_the_sdk(told: Any) -> None:
-    session = pytest.importorskip("remote_store.drivers.s3.session")
+    pytest.importorskip("aiobotocore")
+    from remote_store.drivers.s3 import session
+
     assert session.moment(told) == session.parse_timestamp(told)
 
 
 def test_what_is_no_time_is_told_so() -> None:
-    session = pytest.importorskip("remote_store.drivers.s3.session")
+    pytest.importorskip("aiobotocore")
+    from remote_store.drivers.s3 import session
+
     with pytest.raises(ValueError, match="yesterday"):
         session.moment("yesterday")

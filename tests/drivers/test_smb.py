@@ -29,8 +29,9 @@ from remote_store import (
 )
 
 smbclient = pytest.importorskip("smbclient")
-smb = pytest.importorskip("remote_store.drivers.publishing.smb")
 exceptions = pytest.importorskip("smbprotocol.exceptions")
+
+from remote_store.drivers.publishing import smb  # noqa: E402 (It needs what may be missing.)
 
 
 @pytest.fixture

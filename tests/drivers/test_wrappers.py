@@ -221,3 +221,13 @@ def test_a_store_that_was_closed_does_not_get_a_closed_filesystem_again(tmp_path
     store.close()
     assert store.read_bytes("f") == b"1"
     assert store.unwrap(DirFileSystem) is not before
+
+
+@pytest.mark.parametrize("root", ["", ".", "/"])
+def test_the_folder_of_a_wrapper_is_its_root_in_every_spelling(root: str, tmp_path: Path) -> None:
+    fs = DirFileSystem(str(tmp_path), LocalFileSystem())
+    store = Store(FsspecBackend(fs, root))
+    store.write("d/f", b"1")
+    assert fs.cat_file("d/f") == b"1"
+    assert store.native_path("d/f") == "d/f"
+    assert store.to_key("d/f") == "d/f"
