@@ -159,3 +159,15 @@ async def test_an_sftp_server_serves_its_folder_to_who_has_the_key(name: str, re
         assert "f" in await client.listdir(root)
     with pytest.raises(asyncssh.PermissionDenied):
         await asyncssh.connect("127.0.0.1", **{**login, "config": None, "client_keys": None, "password": "wrong"})
+
+
+@pytest.mark.usefixtures("moto_server")
+def test_moto_lists_what_was_there_when_some_of_it_is_deleted_meanwhile() -> None:
+    keys = pytest.importorskip("moto.s3.utils")._VersionedKeyStore()
+    for number in range(3):
+        keys[f"k{number}"] = number
+    pairs, values = iter(keys.items()), iter(keys.values())
+    assert (next(pairs), next(values)) == (("k0", 0), 0)
+    dict.pop(keys, "k1")
+    assert [*pairs] == [("k1", 1), ("k2", 2)]
+    assert [*values] == [1, 2]

@@ -88,6 +88,7 @@ def moto() -> Iterator[S3Server]:
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     _lock_etags()
+    _list_what_was_there()
     served, judging = S3Server(""), threading.Lock()
     s3, others = create_backend_app("s3"), DomainDispatcherApplication(create_backend_app)
 
@@ -136,6 +137,17 @@ def _judged_end(app: Callable[..., Any], environ: Environ) -> Answer | None:
     if status.startswith("200"):
         return None
     return refusal(status, "NoSuchKey" if status.startswith("404") else "PreconditionFailed")
+
+
+def _list_what_was_there() -> None:
+    """Let moto list a copy of its keys and what they had: it looked up each again, and failed where one was deleted."""
+    from moto.s3.utils import _VersionedKeyStore
+
+    def items(self: Any) -> Iterator[tuple[str, Any]]:
+        return ((key, versions[-1]) for key, versions in self._self_iterable().items() if versions)
+
+    _VersionedKeyStore.items = _VersionedKeyStore.iteritems = items
+    _VersionedKeyStore.values = _VersionedKeyStore.itervalues = lambda self: (value for _, value in items(self))
 
 
 def _lock_etags() -> None:
