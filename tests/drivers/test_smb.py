@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import threading
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.deadline import DEADLINE
 from helpers.processes import Fork
 from helpers.publishing import Place, place_of
 from servers.samba import PASSWORD, SMBServer
@@ -60,7 +62,7 @@ def test_of_racing_processes_one_creates_each_file(smb_server: SMBServer, racers
         outcomes = []
         with Store(FsspecBackend(smb_server.filesystem(), root).adopt()) as store:
             for number in range(rounds):
-                start.wait()
+                start.wait(DEADLINE)
                 try:
                     store.write(f"{number}/f", b"%d" % index * 1000)
                     outcomes.append("created")
@@ -242,6 +244,41 @@ def test_a_forked_child_has_a_connection_of_its_own(place: Place) -> None:
         assert fork.result() == b"1"
     assert store.read_bytes("f") == b"1"
     assert place.proxy.connections == 2
+
+
+@pytest.mark.parametrize("holds", ["a connection", "a file that is open"])
+def test_a_forked_child_collects_what_its_parent_left_over(place: Place, smb_server: SMBServer, holds: str) -> None:
+    place.store.write("f", b"1" * 300_000)
+    left_over: list[Any] = [FsspecBackend(smb_server.filesystem(), f"/share/{place.folder.name}").adopt()]
+    left_over.append(Store(left_over[0]))
+    left_over.append(left_over[1].read("f") if holds == "a file that is open" else left_over[1].get_file_info("f"))
+
+    def collect() -> bytes:
+        del left_over[1:]
+        left_over.clear()
+        gc.collect()
+        return place.store.read_bytes("f")
+
+    with Fork(collect) as fork:
+        assert fork.result() == b"1" * 300_000
+    connections = place.proxy.connections
+    assert left_over[1].read_bytes("f") == place.store.read_bytes("f") == b"1" * 300_000
+    assert place.proxy.connections == connections
+    for opened in reversed(left_over):
+        getattr(opened, "close", str)()
+
+
+def test_a_filesystem_serves_anew_in_a_forked_child(smb_server: SMBServer) -> None:
+    fs, root = smb_server.filesystem(), smb_server.fresh_root()
+    with Store(FsspecBackend(fs, root).adopt()) as store:
+        store.write("f", b"1")
+
+        def work() -> bytes:
+            return Store(FsspecBackend(fs, root)).read_bytes("f")
+
+        with Fork(work) as fork:
+            assert fork.result() == b"1"
+        assert store.read_bytes("f") == b"1"
 
 
 def test_calls_take_few_messages(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

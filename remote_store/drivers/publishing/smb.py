@@ -13,6 +13,7 @@ import shutil
 import stat
 import time
 import weakref
+from collections.abc import Iterator
 from errno import EBUSY
 from typing import Any, BinaryIO
 
@@ -22,6 +23,7 @@ from smbprotocol.exceptions import SMBOSError
 from smbprotocol.file_info import FileDispositionInformation, FileLinkInformation
 from smbprotocol.open import FilePipePrinterAccessMask as Access
 
+from remote_store import _fork
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._errors import (
     BackendUnavailable,
@@ -105,6 +107,30 @@ class SMBDriver(PublishingDriver):
             self._verbs.hang_up()
 
 
+class Connections:
+    """Those of one filesystem; a forked child leaves them alone, as to close one waits for a thread of the parent."""
+
+    def __init__(self) -> None:
+        self.cache: dict[str, Any] = {}
+        _fork.watch(self)
+
+    def after_fork(self) -> None:
+        for connection in self._drop():
+            _fork.abandon(connection)
+
+    def hang_up(self) -> None:
+        for connection in self._drop():
+            connection.disconnect(False)
+
+    def _drop(self) -> Iterator[Any]:
+        for host in list(self.cache):
+            connection = self.cache.pop(host)
+            for session in connection.session_table.values():
+                for handle in session.open_table.values():
+                    handle._connected = False  # Lest what holds it tries to close it, or is reported as left open.
+            yield connection
+
+
 class Calls:
     """What the server is asked, under the names that fsspec has for it; paths begin with the share.
 
@@ -114,20 +140,21 @@ class Calls:
 
     def __init__(self, fs: Any) -> None:
         self._host = fs.host
-        connections = vars(fs).setdefault("_remote_store_connections", {})
-        weakref.finalize(fs, _hang_up, connections)
-        self._connections = connections
+        if "_remote_store_connections" not in vars(fs):
+            fs._remote_store_connections = Connections()
+            weakref.finalize(fs, fs._remote_store_connections.hang_up)
+        self._connections: Connections = fs._remote_store_connections
         self._options = {
             "port": fs.port or 445,
             "username": fs.username,
             "password": fs.password,
             "encrypt": fs.encrypt,
             "connection_timeout": fs.timeout,
-            "connection_cache": connections,
+            "connection_cache": self._connections.cache,
         }
 
     def hang_up(self) -> None:
-        _hang_up(self._connections)
+        self._connections.hang_up()
 
     def _path(self, path: str) -> str:
         return f"\\\\{self._host}\\" + path.strip("/").replace("/", "\\")
@@ -205,15 +232,6 @@ class Calls:
 
     def rmdir(self, path: str) -> None:
         smbclient.rmdir(self._path(path), **self._options)
-
-
-def _hang_up(connections: dict[str, Any]) -> None:
-    for host in list(connections):
-        connection = connections.pop(host)
-        for session in connection.session_table.values():
-            for handle in session.open_table.values():
-                handle._connected = False  # Lest what holds it tries to close it, or is reported as left open.
-        connection.disconnect(False)
 
 
 def _entry(path: str, is_folder: bool, size: int, modified: Any) -> dict[str, Any]:
