@@ -46,6 +46,13 @@ LEFT = {
 """Pattern of what tests are called, and what holds their rule in a plain run where its name does not tell."""
 
 TO_SOAK = {
+    # Certifications, each of which takes as long as a thousand other tests.
+    r"certify/test_certify\.py::test_a_service_passes_and\w+\[(azurite|s3-ministack)": "s3-moto, azure-hns",
+    r"certify/test_certify\.py::test_a_service_that_ignores_conditions": "a server of Google Cloud Storage",
+    r"cli/test_cli_sftp\.py::test_a_server_is_certified": "test_cli_about.py, test_sftp.py",
+    r"drivers/test_publishing\.py::test_certification_finds_all_that_is_declared\[(ftp|webdav)": "smb",
+    r"drivers/test_sftp_connections\.py::test_the_certification_of_such": "test_sftp.py",
+    r"test_matrix\.py::test_(a_lib|every|lib|our|page|requests|the_term|what)": "what it found before is in docs/",
     r"drivers/test_(gcs|azure)_\w+\.py::\w+\[(.*[^a])?sync\b": "the asynchronous twin, and S3",
     r"contract/test_contract\.py::\w+\[(azurite|gcs)-child": "azure-hns-child, s3-child",
     r"contract/test_contract\.py::test_store_keeps\[(azure|gcs-fake|s3-ministack)-(?!child|hns)": "async",
@@ -61,7 +68,9 @@ TO_SOAK = {
     r"test_benchmarks\.py::test_growth_and_laziness": "test_streaming.py",
     r"test_config_registry\.py::test_a_store_of_a_file_works_in_another_process\[files": "url",
     r"certify/test_certify\.py::test_a_service_passes_(and\w+\[azure\]|from_a_loop\[(?!s3))": "azurite, S3",
-    r"test_matrix\.py::test_every_capability_and_call_of_every_place": "the other tests of the matrix",
+    r"test_requests\.py::test_a_call_stays_within_its_budget\[.*azure-(?!hns)": "azure-hns",
+    r"drivers/test_azure_faults\.py::test_a_service_that_is_silent\w+\[async-test-\w+-(copy|move)": "the other calls",
+    r"ecosystem/test_with_dask\.py::\w+\[(blobs|lake)": "bucket",
     r"test_model\.py::test_a_store_does_what_the_model_predicts\[(?!local|memory|async memory)": "the other places",
     r"test_(azure|gcs)_double\w*\.py::test_one_of_many_creators_wins\[.*-50": "fewer rounds",
     r"ecosystem/test_\w+\.py::\w+\[(azure|folders|google)\b(?!.*(read|write|parquet|group))": "the same on S3",
