@@ -123,6 +123,7 @@ def test_urls_name_what_is_missing(cls: Any, monkeypatch: pytest.MonkeyPatch) ->
             cls.from_url(url)
     urls = ("s3fs", "s3", "s3://bucket/prefix"), ("gcsfs", "gcs", "gs://bucket"), ("adlfs", "azure", "az://raw/prefix")
     urls += (("sshfs", "sftp", "sftp://host/folder"), ("sshfs", "sftp", "ssh://host/folder"))
+    urls += (("webdav4", "webdav", "webdav://folder"), ("fsspec.implementations.smb", "smb", "smb://host/share"))
     urls += (("fsspec.implementations.http", "http", "http://host/folder"),)  # It needs aiohttp.
     for package, extra, url in urls:
         monkeypatch.setitem(sys.modules, package, None)

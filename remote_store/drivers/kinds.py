@@ -195,6 +195,7 @@ KINDS = (
         over=f"{_PUBLISHING}:over_webdav",
         filesystem="webdav4.fsspec:WebdavFileSystem",
         package="webdav4",
+        extra="webdav",
         loggers={"httpx": "", "httpcore": ".connection .http11 .http2 .proxy"},
     ),
     Kind(
@@ -204,6 +205,7 @@ KINDS = (
         over=f"{_PUBLISHING}:over_smb",
         filesystem="fsspec.implementations.smb:SMBFileSystem",
         package="smbprotocol",
+        extra="smb",
     ),
     # The generic driver serves the next ones.
     Kind("obs", ("obs",), GENERIC, container="bucket"),

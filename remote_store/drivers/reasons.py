@@ -35,6 +35,9 @@ OUTAGES = frozenset({
 })  # fmt: skip
 """Classes that mean a lost or impossible connection."""
 
+SILENCE = frozenset({"Timeout", "TimeoutError", "TimeoutException"})
+"""Classes that mean that no answer came in time: requests, the standard library, httpx."""
+
 FULL = frozenset({"SFTPNoSpaceOnFilesystem", "SFTPQuotaExceeded"})
 """Classes that mean that no space is left (asyncssh)."""
 
@@ -92,6 +95,11 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 def is_outage(error: BaseException) -> bool:
     """Whether an error, or one that led to it, means an outage."""
     return any(kinds(one) & OUTAGES or number_of(one) == errno.ECONNREFUSED for one in chain(error))
+
+
+def is_silence(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, means that a deadline passed: what is asked next would wait as long."""
+    return any(kinds(one) & SILENCE for one in chain(error))
 
 
 def number_of(error: BaseException | None) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,8 +13,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from multidict import CIMultiDict
 
-from servers import azure_dfs, azure_lists
-from servers.azure_answers import Refusal, element, xml_answer
+from servers import azure_dfs, azure_lists, azure_times
+from servers.azure_answers import Refusal, element, http_date, xml_answer
 from servers.azure_blob import on_blob
 from servers.azure_items import Container, judge_lease, metadata_of
 from servers.azure_leases import on_lease
@@ -39,6 +40,7 @@ class Settings:
         delete_calls: that a recursive delete of a folder takes; the last one deletes.
         under_a_file: code of the refusal to write below a file.
         onto_a_folder: code of the refusal to write a file where a folder is.
+        clock_ahead: how far its clock is ahead of this machine's [s].
     """
 
     hns: bool = False
@@ -53,6 +55,7 @@ class Settings:
     delete_calls: int = 1
     under_a_file: str = "PathConflict"
     onto_a_folder: str = "ResourceTypeMismatch"
+    clock_ahead: float = 0
 
 
 @dataclass
@@ -75,9 +78,15 @@ class Service:
             except Refusal as refusal:
                 answer = refusal.as_json() if as_path else refusal.as_xml()
             told = {"x-ms-request-id": str(uuid.uuid4()), "x-ms-version": request.headers.get("x-ms-version", "")}
+            told["Date"] = http_date(self.now)
             if echoed := request.headers.get("x-ms-client-request-id"):
                 told["x-ms-client-request-id"] = echoed
             return answer._replace(headers={**answer.headers, **{key: value for key, value in told.items() if value}})
+
+    @property
+    def now(self) -> float:
+        """What its clock tells [s since 1970]."""
+        return time.time() + self.settings.clock_ahead
 
     def container(self, name: str) -> Container:
         """A container.
@@ -114,6 +123,7 @@ class Service:
     def _admit(self, request: Request) -> None:
         """Look at who asks (blob/authorize-requests-to-azure-storage)."""
         demands, given = self.settings.demands, request.headers.get("Authorization", "")
+        azure_times.check(request, self.now)
         if demands is None:
             return
         if "token" in demands and given.startswith("Bearer "):
@@ -143,7 +153,7 @@ class Service:
             case "GET", "service", "properties":
                 return xml_answer("<StorageServiceProperties />")
             case "POST", "service", "userdelegationkey":
-                return _delegation_key(request)
+                return _delegation_key(request, self.now)
         raise Refusal("NotImplemented")
 
     def _on_container(self, name: str, request: Request) -> Answer:
@@ -221,11 +231,13 @@ def _container_properties(container: Container) -> Answer:
     return Answer(200, headers=told | {"x-ms-has-immutability-policy": "false", "x-ms-has-legal-hold": "false"})
 
 
-def _delegation_key(request: Request) -> Answer:
+def _delegation_key(request: Request, now: float) -> Answer:
     """Get User Delegation Key, which only a token gets (blob/get-user-delegation-key)."""
     if not request.headers.get("Authorization", "").startswith("Bearer "):
         raise Refusal("AuthenticationFailed", "Only authentication scheme Bearer is supported")
     asked = dict(re.findall(r"<(Start|Expiry)>([^<]*)<", request.body.decode()))
+    if azure_times.moment(asked["Expiry"]) <= now:  # [unproved]: the code
+        raise Refusal("AuthenticationFailed", "The key would have expired.")
     one = str(uuid.uuid4())
     told = {"SignedOid": one, "SignedTid": one, "SignedStart": asked.get("Start", ""), "SignedExpiry": asked["Expiry"]}
     told |= {"SignedService": "b", "SignedVersion": request.headers.get("x-ms-version", ""), "Value": "a2V5"}

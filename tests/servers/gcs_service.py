@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.client import responses
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -34,6 +35,7 @@ class Settings:
             refuses them otherwise, because what they hold is cut at each `\\n--boundary` in the content.
         sessions_judged: when the conditions of a resumable upload are judged besides its end: "start", "part".
         rewrite_step: bytes that each call of rewriteTo copies at most; None copies all.
+        clock_ahead: how far its clock is ahead of this machine's [s].
     """
 
     token: str | None = None
@@ -43,6 +45,7 @@ class Settings:
     bare_newlines: bool = False
     sessions_judged: frozenset[str] = frozenset()
     rewrite_step: int | None = None
+    clock_ahead: float = 0
 
 
 @dataclass
@@ -59,23 +62,32 @@ class Service:
     def carry_out(self, request: Request) -> Answer:
         """Answer a request."""
         with self.lock:
-            if request.path == "/token":
-                return gcs_login.grant(self, request)
-            try:
-                steps = [unquote(step, errors="strict") for step in request.path.split("/")[1:]]
-            except UnicodeDecodeError:
-                return invalid("The name is not valid UTF-8.").as_json()
-            match steps:
-                case ["batch", "storage", "v1"]:
-                    return self._batch(request)
-                case ["storage", "v1", *rest] | [("upload" | "download"), "storage", "v1", *rest]:
-                    return self._json(request, steps[0] == "upload", rest)
-            try:
-                self._admit(request)
-                bucket = self.bucket(steps[0])
-                return gcs_xml.on_object(self, bucket, "/".join(steps[1:]), request)
-            except Refusal as refusal:
-                return refusal.as_xml()
+            answer = self._answer(request)
+            return answer._replace(headers={"Date": formatdate(self.now, usegmt=True), **answer.headers})
+
+    @property
+    def now(self) -> float:
+        """What its clock tells [s since 1970]."""
+        return time.time() + self.settings.clock_ahead
+
+    def _answer(self, request: Request) -> Answer:
+        if request.path == "/token":
+            return gcs_login.grant(self, request)
+        try:
+            steps = [unquote(step, errors="strict") for step in request.path.split("/")[1:]]
+        except UnicodeDecodeError:
+            return invalid("The name is not valid UTF-8.").as_json()
+        match steps:
+            case ["batch", "storage", "v1"]:
+                return self._batch(request)
+            case ["storage", "v1", *rest] | [("upload" | "download"), "storage", "v1", *rest]:
+                return self._json(request, steps[0] == "upload", rest)
+        try:
+            self._admit(request)
+            bucket = self.bucket(steps[0])
+            return gcs_xml.on_object(self, bucket, "/".join(steps[1:]), request)
+        except Refusal as refusal:
+            return refusal.as_xml()
 
     def bucket(self, name: str) -> Bucket:
         """A bucket.
@@ -128,6 +140,7 @@ class Service:
 
     def _admit(self, request: Request) -> None:
         """Look at who asks, and who pays (docs/json_api/v1/status-codes, docs/requester-pays)."""
+        gcs_login.check_times(request, self.now)
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.settings.token is not None and given != self.settings.token:
             if not given:

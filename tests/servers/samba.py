@@ -38,7 +38,7 @@ class SMBServer:
     folder: Path
     pid: int
 
-    def filesystem(self, port: int | None = None, password: str = PASSWORD) -> Any:
+    def filesystem(self, port: int | None = None, password: str = PASSWORD, **options: Any) -> Any:
         """A filesystem of its own, at the server unless told otherwise; it connects when it is used."""
         from fsspec.implementations.smb import SMBFileSystem
 
@@ -49,6 +49,7 @@ class SMBServer:
             password=password,
             register_session_retries=-1,
             skip_instance_cache=True,
+            **options,
         )
 
     def backend(self) -> FsspecBackend:

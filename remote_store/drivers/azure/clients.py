@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import aiohttp
@@ -24,6 +24,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from azure.storage.filedatalake.aio import DataLakeServiceClient, FileSystemClient
 
 from remote_store.drivers.azure.errors import CHANGED, Closed, code_of
+from remote_store.drivers.objects.clock import FAR, Clock
 from remote_store.drivers.objects.http import AGAIN, CONNECTIONS, UNHEARD, hide_secrets, let_go, wait_told
 from remote_store.drivers.objects.tries import Tries, Try
 from remote_store.drivers.objects.wire import Malformed
@@ -35,6 +36,9 @@ SCOPE = "https://storage.azure.com/.default"
 SPARE = 900
 """How much longer a signature is good for than its request may take, because clocks differ [s]."""
 
+EARLIER = dt.timedelta(minutes=5)
+"""How long before now a key to sign is good already, because clocks differ."""
+
 
 def judged(error: Exception) -> Try:
     """What is to be done about a try that failed."""
@@ -43,7 +47,7 @@ def judged(error: Exception) -> Try:
     if not isinstance(error, HttpResponseError) or error.status_code is None:
         refused = kinds(getattr(error, "inner_exception", None)) & {"ClientConnectorError"}
         return Try(again=not isinstance(error, asyncio.CancelledError), unheard=not refused)
-    wait = wait_told(str(error.response.headers.get("Retry-After", ""))) if error.response else 0
+    wait = wait_told(error.response.headers) if error.response else 0
     again = error.status_code in AGAIN or code_of(error) == CHANGED
     return Try(again, error.status_code in UNHEARD, f"answered {error.status_code}", wait)
 
@@ -92,6 +96,7 @@ class Clients:
     ) -> None:
         self.fs, self.name, self.timeout, self.retries = fs, container, timeout, retries
         self._connector, self._proxy = connector or {"limit": CONNECTIONS}, proxy
+        self.clock = Clock()
         self.service: BlobServiceClient | None = None
         self.container: ContainerClient = None  # Made by `open`.
         self._session: aiohttp.ClientSession | None = None
@@ -116,11 +121,15 @@ class Clients:
             "transport": AioHttpTransport(session=self._session, session_owner=False),
             "retry_total": 0,
             "permit_redirects": False,
-            "raw_response_hook": check_reply,
+            "raw_response_hook": self._look_at,
             "connection_timeout": 0.9 * self.timeout,  # Told from the deadline.
             "read_timeout": self.timeout,
             **({"proxies": dict.fromkeys(("http", "https"), self._proxy)} if self._proxy else {}),
         }
+
+    def _look_at(self, reply: Any) -> None:
+        self.clock.hear(reply.http_response.headers)
+        check_reply(reply)
 
     @cached_property
     def tree(self) -> FileSystemClient:
@@ -224,16 +233,30 @@ class Clients:
 
     async def sign(self, name: str, method: str, expires_in: int) -> str:
         """A URL by which whoever has it reads or writes a blob for that long [s]."""
-        credential, now = self.fs.service_client.credential, dt.datetime.now(dt.UTC)
-        account, until = self.fs.service_client.account_name, now + dt.timedelta(seconds=expires_in)
+        credential, length = self.fs.service_client.credential, dt.timedelta(seconds=expires_in)
+        account, until = self.fs.service_client.account_name, self.clock.now() + length
         key: dict[str, Any] = {"account_key": getattr(credential, "account_key", None)}
         if key["account_key"] is None:
-            assert self.service  # noqa: S101 (made by `open`)
-            service, since = self.service, now - dt.timedelta(minutes=5)  # Clocks differ.
-            key = {"user_delegation_key": await self.ask(lambda: service.get_user_delegation_key(since, until))}
+            key["user_delegation_key"], until = await self._delegated(length)
         allowed = BlobSasPermissions(read=True) if method == "GET" else BlobSasPermissions(create=True, write=True)
         signature = generate_blob_sas(account, self.name, name, **key, permission=allowed, expiry=until)
         return f"{self.container.get_blob_client(name).url.partition('?')[0]}?{signature}"
+
+    async def _delegated(self, length: dt.timedelta) -> tuple[Any, dt.datetime]:
+        """A key that signs for that long, and when it ends; asked for once more if its reply tells another time."""
+        assert self.service  # noqa: S101 (made by `open`)
+        for last in (False, True):
+            now, known = self.clock.now(), self.clock.ahead
+            ask = partial(self.service.get_user_delegation_key, now - EARLIER, now + length)
+            try:
+                key = await self.ask(ask)
+            except HttpResponseError:
+                if last or self.clock.ahead == known:
+                    raise
+            else:
+                if last or abs(self.clock.ahead - known) <= FAR:
+                    return key, now + length
+        raise AssertionError
 
 
 def detach(fs: AzureBlobFileSystem) -> None:

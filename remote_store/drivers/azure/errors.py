@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from remote_store._errors import (
     storage_full,
 )
 from remote_store.drivers.errors import BUSY, DENIED, UNREACHABLE, by_status, from_any_error
+from remote_store.drivers.objects.clock import time_told
 from remote_store.drivers.objects.where import Where, last_failure
 from remote_store.drivers.objects.wire import Malformed, Meaning
 from remote_store.drivers.reasons import host_of
@@ -58,6 +60,10 @@ CODES: dict[str, tuple[type[RemoteStoreError], str]] = {
          "InsufficientAccountPermissions", "PublicAccessNotPermitted"),
         (PermissionDenied, f"{DENIED}: {{host}} does not allow it to these credentials ({{code}})"),
     ),
+    "TooSkewed": (
+        PermissionDenied,
+        f"{DENIED}: the clocks of this machine and of {{host}} differ by more than the service allows",
+    ),
     DISABLED: (PermissionDenied, f"{DENIED}: the account is disabled, says {{host}}"),
     "ServerBusy": (BackendUnavailable, f"{UNREACHABLE} at {{host}}: {BUSY} ({{code}})"),
     CHANGED: (BackendUnavailable, "The content changed on its way to {host} ({code})"),
@@ -80,6 +86,10 @@ MEANINGS = {
     **dict.fromkeys(("InvalidRange", "416"), Meaning.BAD_RANGE),
 }  # fmt: skip
 """Error code → what it says about the request."""
+TOO_SKEWED = "TooSkewed"
+"""Our own code: a signature of another time than the service's."""
+MOST_SKEWED = dt.timedelta(minutes=14)
+"""Blob Storage REST API, authorize with Shared Key: a request must come within 15 minutes."""
 IS_FOLDER = "IsFolder"
 """Our own code: a folder where a file is meant."""
 NOT_AT_ONCE = "NotAtOnce"
@@ -179,8 +189,20 @@ def verdict(error: HttpResponseError, where: Container, key: str) -> RemoteStore
         return found_folder(key, where.backend)
     if MEANINGS.get(code) is Meaning.MISSING:
         return file_missing(key, where.backend)
+    if code == "AuthenticationFailed" and _is_skewed(error):
+        code = TOO_SKEWED
     kind, message = verdict_on(code, error.status_code or 0, where)
     return kind(message, path=key, backend=where.backend)
+
+
+def _is_skewed(error: HttpResponseError) -> bool:
+    """Whether a request was signed by a clock that is too far from that of the service."""
+    if error.response is None:
+        return False
+    sent, answered = error.response.request.headers, error.response.headers
+    signed, now = time_told(sent.get("x-ms-date")), time_told(answered.get("Date"))
+    by_key = str(sent.get("Authorization", "")).startswith("SharedKey ")
+    return by_key and signed is not None and now is not None and abs(now - signed) > MOST_SKEWED
 
 
 def verdict_on(code: str, status: int, where: Container) -> tuple[type[RemoteStoreError], str]:

@@ -22,6 +22,7 @@ from gcsfs.core import GCSFileSystem
 from google.auth.transport.requests import Request
 
 from remote_store.drivers.gcs.options import METHODS
+from remote_store.drivers.objects.clock import Clock
 
 T = TypeVar("T")
 AGENT = f"python-gcsfs/{gcsfs.__version__}"
@@ -79,6 +80,9 @@ class Login:
         timeout: of each request for an access token [s].
         proxy: through which these go.
         ca_bundle: file of the certificates that they trust.
+
+    Attributes:
+        clock: of Google, as it was told last.
     """
 
     def __init__(
@@ -92,13 +96,19 @@ class Login:
         self._fs, self._method = fs, method
         self._timeout, self._proxy, self._ca_bundle = timeout, proxy, ca_bundle
         self._chain, self._refused, self._look = method, False, math.inf
-        self._early = EARLY
+        self._early, self.clock = EARLY, Clock()
         self._working: asyncio.Future[None] | None = None
 
     @property
     def anonymous(self) -> bool:
         """Whether requests carry no credentials."""
         return self._fs.credentials.credentials is None
+
+    @property
+    def ran_out(self) -> bool:
+        """Whether, by the clock of this machine, there was an access token that is no good any more."""
+        found = self._fs.credentials.credentials
+        return found is not None and found.token is not None and self._left() <= 0
 
     @property
     def found_none(self) -> bool:
@@ -170,6 +180,7 @@ class Login:
 
     def _refresh(self) -> None:
         request, own = _Request(), self._fs.credentials
+        request.hear = self.clock.hear
         request.defaults = {"timeout": self._timeout}
         if self._proxy is not None:
             near = {f"http://{host}": "" for host in NEAR}
@@ -218,6 +229,10 @@ class _Request(Request):  # type: ignore[misc]
 
     defaults: dict[str, Any]
     """Of each request: what a session is told, settings of the environment outrank."""
+    hear: Callable[[Mapping[str, str]], None]
+    """Is given the headers of each answer."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return super().__call__(*args, **{**self.defaults, **options})
+        answer = super().__call__(*args, **{**self.defaults, **options})
+        self.hear(answer.headers)
+        return answer

@@ -106,7 +106,7 @@ class GCSDriver(ObjectDriver):
             source, target = await self.info(src), await self.info(dst)
         except PermissionDenied:
             raise lost from lost.__cause__
-        now = self.wire.session.told_time
+        now = self.wire.session.clock.told
         # By the service's own clock, which tells whole seconds.
         since = now - dt.timedelta(seconds=time.monotonic() - begun) if now else UNKNOWN_TIME
         if target is None or target.modified_at < since:

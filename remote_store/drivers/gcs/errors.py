@@ -25,11 +25,14 @@ from remote_store._errors import (
 from remote_store.drivers.errors import BUSY, DENIED, UNREACHABLE, by_status, from_any_error
 from remote_store.drivers.gcs.credentials import Login
 from remote_store.drivers.gcs.session import Refused
+from remote_store.drivers.objects.clock import in_words
 from remote_store.drivers.objects.where import Where, last_failure
 from remote_store.drivers.objects.wire import Malformed, Meaning
 
 NO_GCS = "{host} does not answer like Google Cloud Storage"
 LOGIN = (PermissionDenied, f"{DENIED}: {{host}} does not accept the credentials")
+CLOCKS = "; the clocks of this machine and of the service differ by {minutes}"
+RAN_OUT = "; by the clock of this machine, the access token has run out"
 NO_LOGIN = "; no credentials were found, so requests carry none: pass token="
 PAYS = (
     PermissionDenied,
@@ -117,7 +120,7 @@ def service_errors(where: Bucket, key: str) -> Iterator[None]:
         if isinstance(error, auth.TransportError) or error.retryable:
             raise where.no_answer(error, key) from error
         why = type(error.__cause__ or error).__name__
-        message = f"{DENIED}: no usable credentials for {where} ({why}); {LOGINS}"
+        message = f"{DENIED}: no usable credentials for {where} ({why}){_about_time(where)}; {LOGINS}"
         raise PermissionDenied(message, path=key, backend=where.backend) from error
     except (aiohttp.ClientError, TimeoutError) as error:
         raise where.no_answer(error, key) from error
@@ -147,8 +150,19 @@ def verdict_on(error: Refused, where: Bucket) -> tuple[type[RemoteStoreError], s
         kind, message = PAYS
     if error.status in (401, 403) and where.login and where.login.found_none:
         message += NO_LOGIN
+    if error.status == 401:
+        message += _about_time(where)
     code = error.reason if error.reason.isalnum() and len(error.reason) < 60 else str(error.status)
     return kind, message.format(host=where.host, code=code)
+
+
+def _about_time(where: Bucket) -> str:
+    """What is wrong with the clock of this machine, as far as that is known, when it is a reason to be refused."""
+    if where.login is None:
+        return ""
+    if ahead := where.login.clock.ahead:
+        return CLOCKS.format(minutes=in_words(ahead))
+    return RAN_OUT if where.login.ran_out else ""
 
 
 def meaning(error: BaseException | None) -> Meaning:

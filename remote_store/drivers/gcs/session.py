@@ -7,12 +7,9 @@ minute between tries, and tell neither status nor body.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import json
 import weakref
 from collections.abc import Collection, Mapping
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
@@ -97,7 +94,7 @@ def judged(error: Exception) -> Try:
     """What is to be done about a try that failed."""
     if not isinstance(error, Refused):
         return Try(again=True, unheard=not isinstance(error, aiohttp.ClientConnectorError))
-    wait = wait_told(error.answer.headers.get("Retry-After", ""))
+    wait = wait_told(error.answer.headers)
     return Try(error.status in AGAIN, error.status in UNHEARD, f"answered {error.status}", wait)
 
 
@@ -134,8 +131,7 @@ class Session:
         self._connector, self._proxy = connector, proxy
         self._session: Any = None
         self._opening = asyncio.Lock()
-        self.told_time: dt.datetime | None = None
-        """What the service's clock said last."""
+        self.clock = login.clock
 
     async def open(self) -> None:
         """Make the session, which sends nothing."""
@@ -226,8 +222,7 @@ class Session:
                 async with reply:
                     whole = reply.status in good
                     answer = Answer(reply.status, reply.headers, await (reply.read() if whole else _start_of(reply)))
-                with suppress(ValueError, TypeError):
-                    self.told_time = parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(dt.UTC)
+                self.clock.hear(answer.headers)
                 if answer.status in good:
                     return answer
                 raise Refused(answer, container)
@@ -242,6 +237,7 @@ class Session:
                 reply = await self._ask("GET", url, headers, None)
                 if reply.status in (200, 206):
                     return reply
+                self.clock.hear(reply.headers)
                 async with reply:
                     raise Refused(Answer(reply.status, reply.headers, await _start_of(reply)))
             except (aiohttp.ClientError, OSError, Refused) as error:

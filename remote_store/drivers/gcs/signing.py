@@ -19,7 +19,7 @@ def signed_url(
     method: str,
     expires_in: int,
     parameters: Mapping[str, str],
-    now: dt.datetime | None = None,
+    now: dt.datetime,
 ) -> str:
     """A URL by which whoever has it reads or writes an object.
 
@@ -33,7 +33,7 @@ def signed_url(
         parameters: further ones of the query, such as who pays.
         now: when it begins to be good.
     """
-    moment = (now or dt.datetime.now(dt.UTC)).strftime("%Y%m%dT%H%M%SZ")
+    moment = now.strftime("%Y%m%dT%H%M%SZ")
     scope = f"{moment[:8]}/auto/storage/goog4_request"
     host, path = urlsplit(endpoint).netloc, f"/{quote(bucket, safe='')}/{quote(name, safe='/~')}"
     query = {

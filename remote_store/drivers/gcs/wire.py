@@ -258,12 +258,9 @@ class GCSWire:
         return None if self.session.login.signer else "they are not of a service account"
 
     async def sign(self, name: str, method: str, expires_in: int) -> str:
-        signer = self.session.login.signer
-        return await in_daemon(
-            lambda: signed_url(
-                signer, self.fs._location, self.container, name, method, expires_in, self.fs._get_params({})
-            )
-        )
+        signer, now = self.session.login.signer, self.session.clock.now()
+        told = self.fs._location, self.container, name, method, expires_in, self.fs._get_params({}), now
+        return await in_daemon(lambda: signed_url(signer, *told))
 
     # --- uploads in parts
 

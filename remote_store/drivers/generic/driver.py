@@ -41,7 +41,7 @@ from remote_store.drivers.generic.filesystem import (
     time_of,
 )
 from remote_store.drivers.profiles import GENERIC
-from remote_store.drivers.reasons import kinds
+from remote_store.drivers.reasons import is_silence, kinds
 from remote_store.drivers.registry import protocols_of
 from remote_store.drivers.trees.walk import walk
 from remote_store.io.content import PART
@@ -244,6 +244,8 @@ class GenericDriver(Driver):
             await self.call(verb, key, *args, writing=True)
             return
         except RemoteStoreError as error:
+            if is_silence(error):
+                raise
             if isinstance(error, NotFound) and self.container:
                 await self._ask_container(key)
                 raise

@@ -78,7 +78,7 @@ class Judge:
 
 def refused(status: int, headers: Mapping[str, str]) -> Refused:
     """The error for an answer."""
-    return Refused(status, wait_told(headers.get("Retry-After", "").strip()))
+    return Refused(status, wait_told(headers))
 
 
 @contextmanager

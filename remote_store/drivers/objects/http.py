@@ -6,14 +6,15 @@ import asyncio
 import base64
 import datetime as dt
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 from multidict import CIMultiDict
 
 from remote_store.drivers.logs import redacted
+from remote_store.drivers.objects.clock import time_told
 
 CONNECTIONS = 256
 """aiohttp's 100 would let further calls wait while so many streams are open."""
@@ -30,13 +31,15 @@ def connector(ca_bundle: str | None) -> dict[str, Any]:
     return {"limit": CONNECTIONS, "ssl": ssl.create_default_context(cafile=ca_bundle)}
 
 
-def wait_told(retry_after: str) -> float:
-    """How long a service asks to wait, in either form of `Retry-After` (RFC 9110, 10.2.3) [s]."""
+def wait_told(headers: Mapping[str, str]) -> float:
+    """How long a service asks to wait, in either form of `Retry-After` (RFC 9110, 10.2.3), by its own clock [s]."""
+    retry_after = headers.get("Retry-After", "").strip()
     if retry_after.isdecimal():
         return float(retry_after)
-    with suppress(ValueError, TypeError):
-        return max(0.0, (parsedate_to_datetime(retry_after) - dt.datetime.now(dt.UTC)).total_seconds())
-    return 0.0
+    if (until := time_told(retry_after)) is None:
+        return 0.0
+    now = time_told(headers.get("Date")) or dt.datetime.now(dt.UTC)
+    return max(0.0, (until - now).total_seconds())
 
 
 def hide_secrets(error: BaseException | None) -> None:

@@ -13,6 +13,7 @@ from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.generic.driver import GenericDriver, facts
 from remote_store.drivers.generic.files import GenericSink
 from remote_store.drivers.profiles import TEMPORARY
+from remote_store.drivers.reasons import is_silence
 
 Send = Callable[[str], Awaitable[None]]
 """Writes content to a key."""
@@ -63,9 +64,10 @@ class PublishingDriver(GenericDriver):
                 await self.rename(temp, key, overwrite)
             except NotFound as error:
                 raise folder_deleted(key, self.name) from error.__cause__
-        except BaseException:
-            with suppress(RemoteStoreError):
-                await self.remove(temp)
+        except BaseException as error:
+            if not is_silence(error):
+                with suppress(RemoteStoreError):
+                    await self.remove(temp)
             raise
 
     # --- writing

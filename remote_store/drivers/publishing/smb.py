@@ -13,7 +13,6 @@ import shutil
 import stat
 import time
 import weakref
-from collections.abc import Iterator
 from errno import EBUSY
 from typing import Any, BinaryIO
 
@@ -23,7 +22,6 @@ from smbprotocol.exceptions import SMBOSError
 from smbprotocol.file_info import FileDispositionInformation, FileLinkInformation
 from smbprotocol.open import FilePipePrinterAccessMask as Access
 
-from remote_store import _fork
 from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._errors import (
     BackendUnavailable,
@@ -36,6 +34,7 @@ from remote_store._errors import (
 from remote_store.drivers.errors import unreachable
 from remote_store.drivers.profiles import SMB
 from remote_store.drivers.publishing.driver import PublishingDriver
+from remote_store.drivers.publishing.smb_connections import Connections
 from remote_store.drivers.publishing.smb_statuses import ACCESS_DENIED, DELETE_PENDING, LOST, NAME_INVALID, VERDICTS
 from remote_store.io.content import PART
 
@@ -107,30 +106,6 @@ class SMBDriver(PublishingDriver):
             self._verbs.hang_up()
 
 
-class Connections:
-    """Those of one filesystem; a forked child leaves them alone, as to close one waits for a thread of the parent."""
-
-    def __init__(self) -> None:
-        self.cache: dict[str, Any] = {}
-        _fork.watch(self)
-
-    def after_fork(self) -> None:
-        for connection in self._drop():
-            _fork.abandon(connection)
-
-    def hang_up(self) -> None:
-        for connection in self._drop():
-            connection.disconnect(False)
-
-    def _drop(self) -> Iterator[Any]:
-        for host in list(self.cache):
-            connection = self.cache.pop(host)
-            for session in connection.session_table.values():
-                for handle in session.open_table.values():
-                    handle._connected = False  # Lest what holds it tries to close it, or is reported as left open.
-            yield connection
-
-
 class Calls:
     """What the server is asked, under the names that fsspec has for it; paths begin with the share.
 
@@ -141,10 +116,10 @@ class Calls:
     def __init__(self, fs: Any) -> None:
         self._host = fs.host
         if "_remote_store_connections" not in vars(fs):
-            fs._remote_store_connections = Connections()
+            fs._remote_store_connections = Connections(fs.timeout)
             weakref.finalize(fs, fs._remote_store_connections.hang_up)
         self._connections: Connections = fs._remote_store_connections
-        self._options = {
+        self._options: dict[str, Any] = {
             "port": fs.port or 445,
             "username": fs.username,
             "password": fs.password,
@@ -156,18 +131,23 @@ class Calls:
     def hang_up(self) -> None:
         self._connections.hang_up()
 
+    def _connected(self) -> dict[str, Any]:
+        """What smbclient is told of the connection, which there is."""
+        self._connections.connect(self._host, self._options["port"])
+        return self._options
+
     def _path(self, path: str) -> str:
         return f"\\\\{self._host}\\" + path.strip("/").replace("/", "\\")
 
     # --- questions
 
     def info(self, path: str) -> dict[str, Any]:
-        found = smbclient.stat(self._path(path), **self._options)
+        found = smbclient.stat(self._path(path), **self._connected())
         is_folder = stat.S_ISDIR(found.st_mode)
         return _entry(path, is_folder, found.st_size, found.st_mtime)
 
     def ls(self, path: str, detail: bool = True) -> list[dict[str, Any]]:
-        found = list(smbclient.scandir(self._path(path), **self._options))
+        found = list(smbclient.scandir(self._path(path), **self._connected()))
         facts = [(one.name, one.is_dir(), one.smb_info) for one in found]
         return [
             _entry(f"{path}/{name}", is_folder, info.end_of_file, info.last_write_time)
@@ -177,7 +157,7 @@ class Calls:
     # --- content
 
     def open(self, path: str, mode: str) -> BinaryIO:
-        file: BinaryIO = smbclient.open_file(self._path(path), mode, share_access="rwd", **self._options)
+        file: BinaryIO = smbclient.open_file(self._path(path), mode, share_access="rwd", **self._connected())
         return file
 
     def cat_file(self, path: str, start: int = 0, end: int | None = None) -> bytes:
@@ -194,19 +174,19 @@ class Calls:
             shutil.copyfileobj(source, file, PART)
 
     def cp_file(self, src: str, dst: str) -> None:
-        smbclient.copyfile(self._path(src), self._path(dst), **self._options)
+        smbclient.copyfile(self._path(src), self._path(dst), **self._connected())
 
     # --- names
 
     def makedirs(self, path: str, exist_ok: bool = True) -> None:
-        smbclient.makedirs(self._path(path), exist_ok=exist_ok, **self._options)
+        smbclient.makedirs(self._path(path), exist_ok=exist_ok, **self._connected())
 
     def rename(self, src: str, dst: str) -> None:
-        smbclient.rename(self._path(src), self._path(dst), **self._options)
+        smbclient.rename(self._path(src), self._path(dst), **self._connected())
 
     def replace(self, src: str, dst: str) -> None:
         try:
-            smbclient.replace(self._path(src), self._path(dst), **self._options)
+            smbclient.replace(self._path(src), self._path(dst), **self._connected())
         except SMBOSError as error:
             if error.ntstatus != ACCESS_DENIED:
                 raise
@@ -225,13 +205,13 @@ class Calls:
                     set_info(transaction, step)
 
     def _held(self, path: str, access: int) -> Any:
-        return SMBRawIO(self._path(path), mode="r", share_access="rwd", desired_access=access, **self._options)
+        return SMBRawIO(self._path(path), mode="r", share_access="rwd", desired_access=access, **self._connected())
 
     def rm_file(self, path: str) -> None:
-        smbclient.remove(self._path(path), **self._options)
+        smbclient.remove(self._path(path), **self._connected())
 
     def rmdir(self, path: str) -> None:
-        smbclient.rmdir(self._path(path), **self._options)
+        smbclient.rmdir(self._path(path), **self._connected())
 
 
 def _entry(path: str, is_folder: bool, size: int, modified: Any) -> dict[str, Any]:

@@ -26,8 +26,9 @@ def make(options: SFTPOptions, asynchronous: bool) -> Driver:
 
 def over(fs: Any, root: str, name: str) -> Driver:
     """A driver over a filesystem of sshfs, on the connection and the event loop that it has."""
+    from remote_store.drivers.sftp.again import Attempts
     from remote_store.drivers.sftp.connecting import BorrowedConnector, Connections
     from remote_store.drivers.sftp.driver import SFTPDriver
 
-    connections = getattr(fs, "connections", None) or Connections(BorrowedConnector(fs, TIMEOUT))
+    connections = getattr(fs, "connections", None) or Connections(BorrowedConnector(fs, TIMEOUT), Attempts(TIMEOUT))
     return SFTPDriver(fs, connections, root, name=name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -13,9 +13,11 @@ import asyncssh
 from asyncssh import SSHClient, SSHClientConnection, SSHKey
 
 from remote_store.drivers.reasons import host_and_port
+from remote_store.drivers.sftp.again import Attempts
 from remote_store.drivers.sftp.channel import Channel
 from remote_store.drivers.sftp.options import JUMPING, SFTPOptions
 from remote_store.drivers.sftp.packets import Ask, text
+from remote_store.drivers.sftp.proxying import Proxy
 
 FAST = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 """Ciphers to prefer: twice as fast as what asyncssh prefers."""
@@ -92,18 +94,19 @@ class OwnConnector:
         options = self._options
         async with asyncio.timeout(options.timeout):
             tunnel: SSHClientConnection | None = None
+            way = Proxy(options.proxy) if options.proxy else None
             further = dict(options.connect_options or {})
             for hop in options.hops:
                 told = {name: value for name, value in further.items() if name in JUMPING}
                 if hop.user:
                     told["username"] = hop.user
-                tunnel = await self._connect(hop.host, hop.port, told, tunnel)
+                tunnel = await self._connect(hop.host, hop.port, told, tunnel, way)
             login = {
                 **({} if options.username is None else {"username": options.username}),
                 **({} if options.password is None else {"password": options.password}),
                 **further,
             }
-            connection = await self._connect(options.host, options.port, login, tunnel)
+            connection = await self._connect(options.host, options.port, login, tunnel, way)
             try:
                 client = await connection.start_sftp_client()
             except BaseException:
@@ -112,7 +115,12 @@ class OwnConnector:
         return Channel(connection, client, options.timeout)
 
     async def _connect(
-        self, host: str, port: int | None, login: Mapping[str, Any], tunnel: SSHClientConnection | None
+        self,
+        host: str,
+        port: int | None,
+        login: Mapping[str, Any],
+        tunnel: SSHClientConnection | None,
+        proxy: Proxy | None,
     ) -> SSHClientConnection:
         options = self._options
         known_hosts = options.known_hosts and os.path.expanduser(options.known_hosts)
@@ -136,7 +144,7 @@ class OwnConnector:
             **({} if keys is None else {"client_keys": keys or None}),
             **({} if options.passphrase is None else {"passphrase": options.passphrase}),
             **({} if options.agent else {"agent_path": None}),
-            **({} if tunnel is None else {"tunnel": tunnel}),
+            **({"tunnel": tunnel or proxy} if tunnel or proxy else {}),
             **login,
         }
         try:
@@ -171,18 +179,58 @@ class BorrowedConnector:
             return Channel(connection, await connection.start_sftp_client(), self._timeout, owned=False)
 
 
+class _Opening:
+    """Who opens a channel, one at a time; those who have waited for one that failed fail likewise, and try no more."""
+
+    def __init__(self) -> None:
+        self._lock, self._waiting = asyncio.Lock(), 0
+        self._failure: Exception | None = None
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Wait for one's turn.
+
+        Raises:
+            Exception: what others raised meanwhile.
+        """
+        self._waiting += 1
+        try:
+            async with self._lock:
+                if self._failure is not None:
+                    raise self._failure
+                try:
+                    yield
+                except Exception as error:
+                    self._failure = error if self._waiting > 1 else None
+                    raise
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._failure = None
+
+
 class Connections:
     """The channels to one server: one for each event loop, opened anew when it was lost.
 
+    Args:
+        connector: opens them.
+        attempts: how often and how long that is tried.
+
     Attributes:
+        connector, attempts: as given.
         litter: temporary files that a lost connection left behind.
     """
 
-    def __init__(self, connector: Connector) -> None:
-        self.connector = connector
+    def __init__(self, connector: Connector, attempts: Attempts) -> None:
+        self.connector, self.attempts = connector, attempts
         self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, Channel] = WeakKeyDictionary()
-        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, _Opening] = WeakKeyDictionary()
         self.litter: list[bytes] = []
+
+    @property
+    def made(self) -> bool:
+        """Whether the last channel of this event loop could be opened; it may have been lost since."""
+        return asyncio.get_running_loop() in self._open
 
     async def channel(self) -> Channel:
         """The channel of this event loop.
@@ -194,13 +242,13 @@ class Connections:
         channel = self._open.get(loop)
         if channel is not None and channel.alive:
             return channel
-        async with self._opening.setdefault(loop, asyncio.Lock()):
+        async with self._opening.setdefault(loop, _Opening()).alone():
             channel = self._open.get(loop)
             if channel is not None and channel.alive:
                 return channel
             if channel is not None:
-                channel.abort()
-            self._open[loop] = channel = await self.connector.open()
+                self._open.pop(loop).abort()
+            self._open[loop] = channel = await self.attempts.connected(self.connector.open)
             while self.litter:
                 channel.post(Ask.REMOVE, text(self.litter.pop()))
             return channel

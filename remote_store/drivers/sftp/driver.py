@@ -29,6 +29,7 @@ from remote_store._models import FileInfo, FolderEntry
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Want, WriteOptions
 from remote_store.drivers.errors import DENIED
 from remote_store.drivers.profiles import SFTP
+from remote_store.drivers.sftp.again import again
 from remote_store.drivers.sftp.channel import Channel, attributes_in, done, handle_in
 from remote_store.drivers.sftp.connecting import Connections
 from remote_store.drivers.sftp.errors import CONNECTING, FAILURE, UNCLEAR, by_code, of_connection, too_long
@@ -49,6 +50,7 @@ from remote_store.drivers.sftp.reading import AT_ONCE, SFTPReader, read_at_once
 from remote_store.drivers.sftp.writing import LinkTrial, SFTPSink, sync_folder
 
 _log = logging.getLogger(__name__)
+Pages = AsyncGenerator[Page, None]
 Judge = Callable[[SFTPError], Awaitable[RemoteStoreError | None]]
 
 
@@ -150,11 +152,13 @@ class SFTPDriver(Driver):
         async with self.talking(key):
             return await self.connections.channel()
 
-    async def look(self, key: str) -> Place:
-        """Where a key leads."""
+    async def _look(self, key: str) -> Place:
         channel = await self._channel(key)
         async with self.talking(key):
             return await Look(channel, self.root, key, self.name).place()
+
+    look = again(_look)
+    """Where a key leads."""
 
     def try_links(self, channel: Channel, path: bytes) -> LinkTrial | None:
         """Ask whether hard links decide between writers, beside a file; None where that is known."""
@@ -189,7 +193,7 @@ class SFTPDriver(Driver):
 
     async def _open(self, key: str) -> tuple[Channel, bytes, Attributes]:
         """A file that is open to be read, and what is known of it."""
-        place = await self.look(key)
+        place = await self._look(key)
         found = place.readable(self.name)
         channel = await self._channel(key)
         async with self.talking(key):
@@ -202,6 +206,7 @@ class SFTPDriver(Driver):
     async def read_range(self, key: str, start: int, end: int) -> bytes:
         return await self._read(key, start, end)
 
+    @again
     async def _read(self, key: str, start: int, end: int | None) -> bytes:
         channel, handle, found = await self._open(key)
         size = found.size or 0
@@ -226,6 +231,7 @@ class SFTPDriver(Driver):
             await reader.close()
         return b"".join(pieces)
 
+    @again
     async def open_read(self, key: str) -> SFTPReader:
         channel, handle, found = await self._open(key)
         return SFTPReader(self, key, channel, handle, found.size or 0)
@@ -237,6 +243,7 @@ class SFTPDriver(Driver):
         await sink.begin(await self._channel(key))
         return sink
 
+    @again
     async def _ends(self, src: str, dst: str, overwrite: bool) -> tuple[Place, Place]:
         """Both ends of a transfer, looked at together; the faults of the source come first."""
         channel = await self._channel(src)
@@ -338,22 +345,31 @@ class SFTPDriver(Driver):
     async def list_pages(
         self, key: str, max_depth: int | None, want: Want, name_prefix: str = ""
     ) -> AsyncGenerator[Page, None]:
-        try:
-            place = await self.look(key)
-            if place.entry is None or not place.seen(self.name).is_folder:
-                return
-        except InvalidPath:
+        begun = await self._first_page(key, max_depth, want)
+        if begun is None:
             return
-        channel = await self._channel(key)
-        pages = Listing(channel, self.root, want, self.name).pages(key, place.real, max_depth)
+        pages, page = begun
         async with aclosing(pages):
-            while True:
+            while page is not None:
+                yield page
                 async with self.talking(key):
                     page = await anext(pages, None)
-                if page is None:
-                    return
-                yield page
 
+    @again
+    async def _first_page(self, key: str, max_depth: int | None, want: Want) -> tuple[Pages, Page | None] | None:
+        """The pages of a listing, but for the first, and that one; None where no folder is."""
+        try:
+            place = await self._look(key)
+            if place.entry is None or not place.seen(self.name).is_folder:
+                return None
+        except InvalidPath:
+            return None
+        channel = await self._channel(key)
+        pages = Listing(channel, self.root, want, self.name).pages(key, place.real, max_depth)
+        async with self.talking(key):
+            return pages, await anext(pages, None)
+
+    @again
     async def check(self) -> None:
         channel = await self._channel("")
         async with self.talking(""):

@@ -23,6 +23,7 @@ from remote_store._errors import (
 from remote_store.drivers import errors
 from remote_store.drivers.sftp.channel import LOST, ConnectionGone
 from remote_store.drivers.sftp.connecting import UntrustedHost, Unusable
+from remote_store.drivers.sftp.proxying import ProxyFailed
 
 MISSING = frozenset({2, 10})
 """No such file, no such path; also what lies below a file."""
@@ -76,7 +77,7 @@ def of_connection(error: BaseException, key: str, backend: str, place: str) -> R
     """The contract's error for a connection that cannot be made, or was lost."""
     while isinstance(error, ConnectionGone) and error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, (UntrustedHost, Unusable)):
+    if isinstance(error, (UntrustedHost, Unusable, ProxyFailed)):
         return BackendUnavailable(f"{errors.UNREACHABLE} at {place}: {error}", path=key, backend=backend)
     if isinstance(error, (LoginRefused, PermissionError)):
         return PermissionDenied(f"{errors.DENIED} at {place}: no credentials were accepted", path=key, backend=backend)

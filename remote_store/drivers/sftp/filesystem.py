@@ -9,6 +9,8 @@ from typing import Any
 from sshfs import SSHFileSystem
 from sshfs.utils import wrap_exceptions
 
+from remote_store._paths import redact
+from remote_store.drivers.sftp.again import Attempts
 from remote_store.drivers.sftp.connecting import Connections, OwnConnector
 from remote_store.drivers.sftp.options import SFTPOptions
 
@@ -40,7 +42,8 @@ class SFTPFileSystem(SSHFileSystem):  # type: ignore[misc]  # It is not typed.
 
     def __init__(self, host: str, *, asynchronous: bool = False, loop: Any = None, **options: Any) -> None:
         own = {name: value for name, value in options.items() if name in SFTPOptions.names()}
-        self.connections = Connections(OwnConnector(SFTPOptions(host, **own)))
+        told = SFTPOptions(host, **own)
+        self.connections = Connections(OwnConnector(told), Attempts(told.timeout, told.retries))
         super().__init__(host, asynchronous=asynchronous, loop=loop, **options)
 
     def connect(self, *args: Any, **options: Any) -> tuple[None, _Pool]:
@@ -59,6 +62,10 @@ class SFTPFileSystem(SSHFileSystem):  # type: ignore[misc]  # It is not typed.
     def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
         """As in fsspec, but without any secret: what is made of JSON asks for none, or for other options."""
         secrets = SFTPOptions.marked("secret")
-        told = {name: value for name, value in self.storage_options.items() if name not in secrets}
+        told = {
+            name: redact(value) if isinstance(value, str) else value
+            for name, value in self.storage_options.items()
+            if name not in secrets
+        }
         cls = f"{type(self).__module__}:{type(self).__name__}"
         return {"cls": cls, "protocol": self.protocol[0], "args": list(self.storage_args), **told}

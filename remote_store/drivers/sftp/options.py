@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import unquote
 
-from remote_store.drivers.options import PATH, SECRET, Options, check_seconds, check_whole
+from remote_store.drivers.options import PATH, SECRET, Options, check_http, check_seconds, check_whole
 
 if TYPE_CHECKING:
     from remote_store._location import Location
@@ -58,6 +58,8 @@ class SFTPOptions(Options):
         ssh_config: file of `ssh`'s settings, which may not exist; None reads none.
         jump: hosts to go through, as `ssh -J` takes them: `user@host:port`, separated by commas; they never get the
             password.
+        proxy: URL of the proxy of HTTP through which the first connection goes, with a login where it wants one.
+        retries: how often connecting is tried again, and a question or a read whose connection was lost.
         timeout: how long a connection may take, the answers to what is asked together, and each piece of content [s].
         keepalive: how often a silent server is asked whether it is there; it is given up after three times [s].
         durable: on every write, move and delete wait until the server's disk has it, where the server can do that.
@@ -69,12 +71,12 @@ class SFTPOptions(Options):
     ALIASES: ClassVar = {
         "base_path": "root",
         "ca_bundle": "known_hosts",
+        "proxy_command": "proxy",
         "key_filename": "client_keys",
         "hostname": "host",
         "login": "username",
         "path": "root",
         "pkey": "client_keys",
-        "proxy": "jump",
         "tunnel": "jump",
         "user": "username",
     }
@@ -94,6 +96,8 @@ class SFTPOptions(Options):
     known_hosts: str | None = field(default=KNOWN_HOSTS, metadata=PATH)
     ssh_config: str | None = field(default=SSH_CONFIG, metadata=PATH)
     jump: str | None = None
+    proxy: str | None = None
+    retries: int = 0
     timeout: float = 60
     keepalive: float = 15
     durable: bool = False
@@ -113,6 +117,9 @@ class SFTPOptions(Options):
             if self.port > LAST_PORT:
                 raise ValueError(f"port must be at most {LAST_PORT}, not {self.port}")
         self.hops  # noqa: B018 (raises what is wrong)
+        if self.proxy is not None:
+            check_http("proxy", self.proxy)
+        check_whole("retries", self.retries, 0)
         check_seconds("timeout", self.timeout)
         if self.keepalive != 0:
             check_seconds("keepalive", self.keepalive)
