@@ -1,8 +1,9 @@
 """Services that keep nothing: they swallow what is written, and serve `zeros-N`, an object of N MiB, after a delay.
 
 Run as a program it prints its port, serves until its standard input ends, and prints how many requests there were and
-how many of them waited at once. `/storage/` and `/upload/` are Google Cloud Storage, `/devstoreaccount1/` is
-Azure, all else is S3.
+how many of them waited at once. `/storage/` and `/upload/` are Google Cloud Storage, `/devstoreaccount1/` is Azure,
+all else is S3, which serves a file, too, where it is given the path of one. `/counted` tells what there was since
+`/counted` was asked last.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 MIB = 1 << 20
 PIECE = bytes(MIB)
@@ -46,11 +49,18 @@ class Void:
 
     Args:
         delay: of each answer [s].
+        file: one that is there, under its name.
     """
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float, file: str = "") -> None:
         self._delay = delay
-        self.requests = self.waiting = self.most = 0
+        self._name, self._content = f"/{Path(file).name}", memoryview(Path(file).read_bytes() if file else b"")
+        self.requests = self.waiting = self.most = self.sent = 0
+
+    @property
+    def counted(self) -> bytes:
+        """What there was: requests, the most that waited at once, and bytes sent of the file."""
+        return json.dumps({"requests": self.requests, "most": self.most, "sent": self.sent}).encode()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -62,11 +72,18 @@ class Void:
                 if request.header("Expect", "100-continue"):
                     writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 await swallow(reader, request)
+                if target == "/counted":
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(self.counted) + self.counted)
+                    self.requests = self.most = self.sent = 0
+                    continue
                 await self._wait()
-                await answer(writer, request)
+                if self._content and target.partition("?")[0].endswith(self._name):
+                    await self._serve_file(writer, request)
+                else:
+                    await answer(writer, request)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # The last is for a client that keeps its connection when all ends.
         finally:
             writer.close()
 
@@ -76,6 +93,18 @@ class Void:
         self.most = max(self.most, self.waiting)
         await asyncio.sleep(self._delay)
         self.waiting -= 1
+
+    async def _serve_file(self, writer: asyncio.StreamWriter, request: Request) -> None:
+        size, span = len(self._content), request.header("Range", r"bytes=(\d+)-(\d*)")
+        start, end = (int(span[1]), min(int(span[2] or size) + 1, size)) if span else (0, size)
+        status = b"206 Partial Content\r\nContent-Range: bytes %d-%d/%d" % (start, end - 1, size) if span else b"200 OK"
+        more = b"Accept-Ranges: bytes\r\nContent-Length: %d\r\n\r\n" % (end - start)
+        writer.write(b"HTTP/1.1 " + status + b"\r\n" + TELLS + more)
+        while request.method == "GET" and start < end:
+            writer.write(self._content[start : min(start + MIB, end)])
+            await writer.drain()
+            self.sent += min(MIB, end - start)
+            start += MIB
 
 
 async def swallow(reader: asyncio.StreamReader, request: Request) -> None:
@@ -167,20 +196,20 @@ def azure_options(endpoint: str) -> dict[str, Any]:
     return {"connection_string": f"{account};BlobEndpoint={endpoint}/devstoreaccount1;", "hns": False}
 
 
-async def main(delay: float) -> None:
+async def main(delay: float, file: str = "") -> None:
     """Serve until standard input ends."""
-    void = Void(delay)
+    void = Void(delay, file)
     server = await asyncio.start_server(void.serve, "127.0.0.1", 0, limit=MIB, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
     server.close()
-    print(json.dumps({"requests": void.requests, "most": void.most}))
+    print(void.counted.decode())
 
 
 @contextmanager
-def serving(delay: float = 0) -> Iterator[tuple[str, dict[str, int]]]:
+def serving(delay: float = 0, file: str = "") -> Iterator[tuple[str, dict[str, int]]]:
     """The services in a process of their own: their URL, and what they counted, once the block has ended."""
-    command, counted = [sys.executable, __file__, str(delay)], dict[str, int]()
+    command, counted = [sys.executable, __file__, str(delay), file], dict[str, int]()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
@@ -191,5 +220,12 @@ def serving(delay: float = 0) -> Iterator[tuple[str, dict[str, int]]]:
             counted |= json.loads(process.stdout.read())
 
 
+def counted_at(endpoint: str) -> dict[str, int]:
+    """What there was since this was asked last."""
+    with urlopen(f"{endpoint}/counted") as reply:
+        counted: dict[str, int] = json.load(reply)
+        return counted
+
+
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1])))
+    asyncio.run(main(float(sys.argv[1]), *sys.argv[2:]))

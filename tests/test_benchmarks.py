@@ -82,7 +82,24 @@ def test_small_reads_are_measured_against_their_targets() -> None:
     assert all(row["ok"] is (row["ratio"] <= row["target"]) for row in rows.values())
 
 
-@pytest.mark.parametrize("script", ["overhead.py", "memory.py", "latency.py", "requests.py", "files.py"])
+def test_columns_of_parquet_are_measured_against_their_targets() -> None:
+    rows = rows_of("parquet.py", "--mib", "30", "--groups", "3", "--rounds", "1", "--delay", "20")
+    ways = ("store, by path", "s3fs, by path", "obstore, by path", "pyarrow.fs, by path")
+    assert rows.keys() == {f"{way}, 20 ms" for way in (*ways, "store, open_parquet_file", "s3fs, open_parquet_file")}
+    ours = rows["store, by path, 20 ms"]
+    assert [words for words, _, _ in ours["ratios"]] == [
+        "seconds / obstore, by path <= 1.0",
+        "seconds / s3fs, by path <= 1.0",
+        "megabytes / needed <= 1.6",
+    ]
+    assert 10 <= ours["requests"] <= 15  # 9 for the columns, 1 for what describes the table, 5 for the size.
+    assert ours["needed"] <= ours["megabytes"] <= 1.6 * ours["needed"]
+    opened = rows["store, open_parquet_file, 20 ms"]
+    assert opened["in_flight"] > 1
+    assert opened["megabytes"] <= opened["needed"] + 2.1  # It reads the last megabyte first, and then again.
+
+
+@pytest.mark.parametrize("script", ["overhead.py", "memory.py", "latency.py", "requests.py", "files.py", "parquet.py"])
 def test_a_benchmark_explains_its_options(script: str) -> None:
     done = subprocess.run([sys.executable, str(BENCHMARKS / script), "--help"], capture_output=True, text=True)
     assert done.returncode == 0

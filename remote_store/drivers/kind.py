@@ -40,7 +40,7 @@ class Kind:
         container: what its containers are called, and the option that names one; `""` where there are none.
         hosted: whether its URLs begin with a host or a container, which a slash ends.
         runs: how the verbs of its driver run, as in `Driver`; an `AsyncStore` serves "thread" ones in threads.
-        readahead: what an open file fetches ahead [bytes].
+        readahead: what an open file fetches ahead at most [bytes].
         near: whether no round trip is worth saving.
         placed: whether a resolved path tells by itself which file it is, wherever it is seen.
         quoted: whether its URLs are percent-encoded, and may end in a query, which is no part of a key.

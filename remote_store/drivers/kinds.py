@@ -79,7 +79,7 @@ KINDS = (
         extra="s3",
         container="bucket",
         runs="native",
-        readahead=50 << 20,  # As much as s3fs, so that Parquet takes no more requests.
+        readahead=50 << 20,  # As much as s3fs.
         placed=True,
         loggers={
             "aiobotocore": ".credentials .regions .retries.adaptive .tokens .utils",

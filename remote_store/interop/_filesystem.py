@@ -23,7 +23,8 @@ from remote_store.interop._bulk import BulkOperations
 from remote_store.interop._listing import described
 from remote_store.interop._operations import WITH, inline, operation, takes, writing_operation
 from remote_store.interop._place import Place
-from remote_store.interop._reading import AsyncStoreReader, StoreReader, Windows, download_to
+from remote_store.interop._reading import AsyncStoreReader, StoreReader, download_to
+from remote_store.interop._windows import Windows
 from remote_store.interop._writing import CompressedWriter, StoreWriter, TextWriter, pieces_of
 
 READING = ("cache_type", "cache_options", "size", "version_id")
@@ -141,7 +142,7 @@ class FileOperations(BulkOperations):
         Args:
             path: key or URL.
             mode: `r`, `w` or `x`, with `b`, or for text.
-            block_size: what is read ahead [bytes].
+            block_size: what is read ahead at most, while a file is read from front to back [bytes].
             cache_options: for the cache of what was read.
             compression: name of a codec, or "infer" to tell from the path.
             options: for text `encoding`, `errors`, `newline`; for reading `cache_type`, and `size` [bytes] where it is

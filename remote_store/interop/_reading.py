@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
 from fsspec.asyn import AbstractAsyncStreamedFile
-from fsspec.caching import BaseCache, register_cache
 from fsspec.spec import AbstractBufferedFile
 
 from remote_store._capabilities import Capability
 from remote_store._errors import PreconditionFailed
+from remote_store.interop._windows import Windows
 
 if TYPE_CHECKING:
     from remote_store.interop._place import Place
@@ -23,73 +23,11 @@ if TYPE_CHECKING:
 LINE = 64 << 10
 
 
-class Windows(BaseCache):  # type: ignore[misc]
-    """fsspec's "readahead" with a memory: pyarrow's threads read a file in any order.
-
-    It fetches only what "readahead" would have fetched by then, in one piece and without what it already has at either
-    end; so no sequence of reads takes more requests, or more bytes. It keeps one block while a file is read from front
-    to back, else four.
-    """
-
-    name = "windows"
-
-    def __init__(self, blocksize: int, fetcher: Callable[[int, int], bytes], size: int) -> None:
-        super().__init__(blocksize, fetcher, size)
-        self._kept: list[tuple[int, bytes]] = []  # Start and content, without overlaps; what was used last comes last.
-        self._ahead = 0, 0  # What "readahead" would hold now.
-        self._at, self._scattered = 0, False
-
-    def _fetch(self, start: int | None, stop: int | None) -> bytes:
-        start, stop = start or 0, self.size if stop is None else min(stop, self.size)
-        if start >= stop:
-            return b""
-        self._at, self._scattered = stop, self._scattered or start != self._at
-        first, last = self._ahead
-        if not first <= start < stop <= last:
-            first, last = last if first <= start < last else start, min(self.size, stop + self.blocksize)
-            self._ahead = first, last
-        begin, end = self._lacking(start, stop)
-        if begin < end:
-            begin, end = self._lacking(min(start, first), last)
-            data = self.fetcher(begin, end)
-            self._kept = [piece for piece in self._kept if not begin <= piece[0] < end] + [(begin, data)]
-        return self._take(start, stop)
-
-    def _lacking(self, start: int, stop: int) -> tuple[int, int]:
-        """A range without what is in memory already at its ends."""
-        for first, data in sorted(self._kept):
-            if first <= start < first + len(data):
-                start = first + len(data)
-        for first, data in sorted(self._kept, reverse=True):
-            if first < stop <= first + len(data):
-                stop = first
-        return start, stop
-
-    def _take(self, start: int, stop: int) -> bytes:
-        used = sorted(piece for piece in self._kept if piece[0] < stop and start < piece[0] + len(piece[1]))
-        taken = [data[max(0, start - first) : stop - first] for first, data in used]
-        self._kept = [piece for piece in self._kept if piece not in used] + used
-        self._forget(self.blocksize * (4 if self._scattered else 1))
-        return taken[0] if len(taken) == 1 else b"".join(taken)
-
-    def _forget(self, room: int) -> None:
-        """Drop what was used least recently, but nothing of what lies ahead."""
-        first, last = self._ahead
-        for piece in list(self._kept):
-            if sum(len(data) for _, data in self._kept) <= room:
-                break
-            if piece[0] >= last or piece[0] + len(piece[1]) <= first:
-                self._kept.remove(piece)
-
-
-register_cache(Windows, clobber=True)
-
-
 REPLACED = "The file was replaced while it was being read"
 
 
 class StoreReader(AbstractBufferedFile):  # type: ignore[misc]
-    """A file being read in ranges, a block ahead.
+    """A file being read in ranges, up to a block ahead.
 
     A file that was replaced meanwhile is noticed by its etag where the store takes `if_match`, else by its size. Local
     files and those in memory are read from one stream, which stays with one version.

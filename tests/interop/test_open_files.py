@@ -15,7 +15,6 @@ from typing import Any
 import fsspec
 import pytest
 from filesystems import Limited
-from fsspec.caching import ReadAheadCache
 from fsspec.core import OpenFile, OpenFiles
 from helpers.deadline import DEADLINE
 from servers.s3 import BUCKET, S3Server, client
@@ -31,7 +30,6 @@ from remote_store import (
     Store,
 )
 from remote_store.backends import LocalBackend, MemoryBackend, S3Backend
-from remote_store.interop._reading import Windows
 
 MIB = 1 << 20
 
@@ -578,41 +576,6 @@ def test_caches_of_fsspec_work(cache_type: str, fs: Any) -> None:
         for start, length in ((0, 10), (99_000, 2_000), (50_000, 5_000), (49_000, 2_000), (0, 100_000)):
             file.seek(start)
             assert file.read(length) == data[start : start + length]
-
-
-def test_windows_never_take_more_than_readahead() -> None:
-    for seed in range(6000):
-        chance = random.Random(seed)
-        data, block = chance.randbytes(chance.randint(1, 400)), chance.randint(1, 60)
-        caches = {cls: recorded(cls, data, block) for cls in (ReadAheadCache, Windows)}
-        (theirs, taken), (ours, kept) = caches[ReadAheadCache], caches[Windows]
-        at = 0
-        for _ in range(chance.randint(1, 25)):
-            start = at if chance.random() < 0.4 else chance.randint(0, len(data))
-            at = min(start + chance.randint(0, 40), len(data))
-            assert ours._fetch(start, at) == theirs._fetch(start, at) == data[start:at], seed
-            assert len(kept) <= len(taken), seed
-            assert sum(kept) <= sum(taken), seed
-            assert sum(len(piece) for _, piece in ours._kept) <= 4 * block + 2 * (block + 40), seed
-
-
-def recorded(cls: Any, data: bytes, block: int) -> tuple[Any, list[int]]:
-    """A cache, and how many bytes each of its requests takes."""
-    sizes: list[int] = []
-
-    def fetch(start: int, end: int) -> bytes:
-        assert 0 <= start < end <= len(data)
-        sizes.append(end - start)
-        return data[start:end]
-
-    return cls(block, fetch, len(data)), sizes
-
-
-def test_reading_on_keeps_one_block() -> None:
-    cache = Windows(100, lambda start, end: bytes(end - start), 10_000)
-    for start in range(0, 10_000, 50):
-        cache._fetch(start, start + 50)
-        assert sum(len(piece) for _, piece in cache._kept) <= 300
 
 
 @pytest.mark.parametrize("size", [2, 4])
