@@ -16,15 +16,24 @@ class Tried(NamedTuple):
         status: of HTTP that it was answered with; 0 where no answer came.
         body: of the answer.
         timed_out: whether it took too long.
+        lacking: what an answer lacks that was a success.
     """
 
     status: int = 0
     body: str = ""
     timed_out: bool = False
+    lacking: str = ""
 
 
 class Lane(Protocol):
-    """The way to one container by obstore, with the settings and credentials of the wire below."""
+    """The way to one container by obstore, with the settings and credentials of the wire below.
+
+    Attributes:
+        reads: whether obstore may read; it follows redirects, which must not take secrets to other hosts.
+    """
+
+    @property
+    def reads(self) -> bool: ...
 
     async def open(self) -> None:
         """Make ready; called on the loop before each request, once the wire below is open."""

@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.fast.lane import Lane, Tried
 from remote_store.drivers.objects.wire import Body, Malformed, Object, Wire, field
-from remote_store.drivers.obstore.errors import Sent, sent_by
+from remote_store.drivers.obstore.errors import Sent, lacks, sent_by, timed_out
 from remote_store.drivers.obstore.replies import (
-    PIECE,
     Content,
     bare,
     mode,
@@ -29,7 +28,7 @@ from remote_store.io.near import in_callers_thread
 
 T = TypeVar("T")
 AT_ONCE = 256 << 10
-"""Content up to here comes with the reply [bytes]."""
+"""Content up to here comes with the reply, and longer one in pieces of at least that [bytes]."""
 _ODD = re.compile(r"[\x00-\x1f\x7f]|(^|/)(\.{0,2})(/|$)")
 """What no name may have that obstore is to spell: a control character, a segment that is empty, `.` or `..`."""
 
@@ -44,6 +43,16 @@ class Below(Exception):
 
     def __init__(self, request: Callable[..., Awaitable[Any]], tried: Tried | None) -> None:
         self.request, self.tried = request, tried
+
+
+class _Content(Content):
+    """The content of a reply, whose failures every service's errors know."""
+
+    async def read(self, size: int) -> bytes:
+        try:
+            return await super().read(size)
+        except Exception as error:
+            raise (TimeoutError if timed_out(error) else ConnectionResetError) from error
 
 
 class FastWire:
@@ -94,12 +103,12 @@ class FastWire:
         self, below: Callable[..., Awaitable[T]], ask: Callable[..., Awaitable[T]], name: str, *args: Any
     ) -> T:
         """Ask through obstore, or else through the wire below."""
-        tried = None
-        if works_here() and self._lane.ready() and not _ODD.search(name):
+        tried, writing = None, below == self.below.put
+        if self.ready() and (writing or self._lane.reads) and not _ODD.search(name):
             try:
                 return await ask(name, *args)
             except self._failures as error:
-                tried = _tried(error, below == self.below.put)
+                tried = _tried(error, writing)
         return await self.go_on(below, tried, name, *args)
 
     async def go_on(self, below: Callable[..., Awaitable[T]], tried: Tried | None, *args: Any) -> T:
@@ -129,12 +138,12 @@ class FastWire:
         meta, (first, last) = found.meta, found.range
         told = field(meta, "size"), bare(field(meta, "e_tag")), "range" in options
         if last - first > AT_ONCE:
-            stream = found.stream(min_chunk_size=PIECE)
-            return Body(Content(stream), *told)
+            stream = found.stream(min_chunk_size=AT_ONCE)
+            return Body(_Content(stream), *told)
         data = found.bytes() if in_callers_thread() else await found.bytes_async()
         if len(data) != last - first:
             raise Malformed("it ends early")
-        return Body(Content(None, data), *told)
+        return Body(_Content(None, data), *told)
 
     def _put(self, attributes: dict[str, str]) -> Callable[..., Awaitable[Mapping[str, Any]]]:
         async def put(name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
@@ -157,5 +166,5 @@ def _tried(error: Exception, writing: bool) -> Tried | None:
     if sent is Sent.ANSWERED:
         return Tried(status, body)
     if sent is Sent.UNANSWERED or (sent is Sent.UNKNOWN and writing):
-        return Tried(timed_out="Timeout" in str(error))
+        return Tried(timed_out=timed_out(error), lacking=lacks(error))
     return None

@@ -25,8 +25,10 @@ from remote_store.drivers.objects.wire import Malformed, Meaning
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _ANSWER = re.compile(r"status code: (\d{3})[^:\n]*: (.*?)\n\nDebug source:", re.DOTALL)
-_HTTP = re.compile(r"HttpError \{\s*kind: (\w+)")
-_NOT_SENT = re.compile(r"Could not parse path|Error parsing Path")
+_TIMED_OUT = re.compile(r"kind: Timeout|TimedOut")
+_NOT_SENT = re.compile(
+    r"Could not parse path|without LOCATION|Error parsing Path|kind: Connect|legacy::Error\(\s*Connect"
+)
 _RETRIED = re.compile(r", after [1-9]\d* retries")
 _NO_CONTAINER = {"NoSuchBucket", "ContainerNotFound"}
 _BAD_RANGE = re.compile(r"StartTooLarge|Wanted range starting at")
@@ -135,6 +137,16 @@ def _verdict(error: Exception, where: Where, key: str) -> RemoteStoreError:
     return BackendUnavailable(f"{where} failed ({type(error).__name__})", path=key, backend=backend)
 
 
+def timed_out(error: Exception) -> bool:
+    """Whether an answer, or the rest of it, took too long."""
+    return bool(_TIMED_OUT.search(str(error)))
+
+
+def lacks(error: Exception) -> str:
+    """What the answer to a write lacks, which was a success all the same; `""` where that is not the matter."""
+    return "no ETag" if "MissingEtag" in str(error) else ""
+
+
 class Sent(Enum):
     """How far a request came that failed."""
 
@@ -149,8 +161,6 @@ def sent_by(error: Exception) -> tuple[Sent, int, str]:
     text = str(error)
     if answer := _ANSWER.search(text):
         return Sent.ANSWERED, int(answer[1]), answer[2]
-    if kind := _HTTP.search(text):
-        return (Sent.NOT_AT_ALL if kind[1] == "Connect" else Sent.UNANSWERED), 0, ""
     if _NOT_SENT.search(text):
         return Sent.NOT_AT_ALL, 0, ""
-    return Sent.UNKNOWN, 0, ""
+    return (Sent.UNANSWERED if "HttpError {" in text else Sent.UNKNOWN), 0, ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +15,11 @@ from aiobotocore.awsrequest import AioAWSResponse
 from botocore import UNSIGNED
 from botocore.utils import get_environ_proxies
 
+from remote_store import __version__
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.fast import ONE_TRY, client_options, not_carried, require
 from remote_store.drivers.fast.lane import Tried
+from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.obstore.replies import ATTRIBUTES, note_use
 from remote_store.drivers.s3.headers import decoded, described
 from remote_store.drivers.s3.options import S3Options
@@ -24,7 +27,8 @@ from remote_store.drivers.s3.replies import is_error
 from remote_store.drivers.s3.wire import S3Wire
 
 NOWHERE = "http://127.0.0.1:0"
-"""A proxy that nobody can be: obstore follows redirects, and would take the session token to any host."""
+"""A proxy that nobody can be: obstore follows redirects, and would take the session token to any host. Behind a proxy
+that leads everywhere it does not read with one."""
 CLIENT = frozenset({
     "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "endpoint_url", "region_name", "use_ssl",
     "verify",
@@ -72,6 +76,7 @@ class S3Lane:
         self._login: Any = None
         self._place: dict[str, Any] = {}
         self._made: tuple[Any, float, Any] = None, 0.0, None
+        self._proxy: str | None = None
 
     # --- the store
 
@@ -82,6 +87,7 @@ class S3Lane:
                 return  # Which the wire below tells.
             self._place = await _place_of(client, self._wire.container)
             client.meta.events.register_first("before-send.s3", _repeat_first_try)
+            self._proxy = _proxy_of(client, self._place["endpoint"])
             self._client, self._login = client, None
         if not self.ready():
             self._login = await self._source.get_frozen_credentials()
@@ -93,6 +99,10 @@ class S3Lane:
             return True
         needed = getattr(source, "refresh_needed", None)
         return self._login is not None and not (needed and needed())
+
+    @property
+    def reads(self) -> bool:
+        return self._proxy is None or self._login is None or not self._login.token
 
     @property
     def _source(self) -> Any:
@@ -135,12 +145,12 @@ class S3Lane:
 
     def _connections(self, timeout: float) -> Any:
         config, endpoint = self._client.meta.config, urlsplit(self._place["endpoint"])
-        proxies = get_environ_proxies(endpoint.geturl()) if config.proxies is None else config.proxies
-        options: dict[str, Any] = {"allow_http": endpoint.scheme == "http", "user_agent": config.user_agent}
-        if proxy := proxies.get(endpoint.scheme):
-            options["proxy_url"] = proxy
-        else:
-            options |= {"proxy_url": NOWHERE, "proxy_excludes": endpoint.hostname}
+        options: dict[str, Any] = {"allow_http": endpoint.scheme == "http", "user_agent": _agent(config)}
+        options["proxy_url"] = self._proxy or NOWHERE
+        if self._proxy is None:
+            options["proxy_excludes"] = endpoint.hostname
+        options["connect_timeout"] = dt.timedelta(seconds=min(timeout, config.connect_timeout))
+        options["read_timeout"] = dt.timedelta(seconds=min(timeout, config.read_timeout))
         verify = self._client._endpoint.http_session._verify
         if isinstance(verify, str | os.PathLike):
             with open(verify, "rb") as file:
@@ -166,6 +176,8 @@ class S3Lane:
         _first_try.set(tried if not tried.status or is_error(tried.status, tried.body) else None)
         try:
             yield
+        except _Unheard as error:
+            raise Malformed(tried.lacking) if tried.lacking else error from error.__cause__
         finally:
             _first_try.set(None)
 
@@ -211,6 +223,21 @@ async def _place_of(client: Any, bucket: str) -> dict[str, Any]:
     }
 
 
+def _proxy_of(client: Any, endpoint: str) -> str | None:
+    """The proxy by which the SDK reaches an address."""
+    proxies = client.meta.config.proxies
+    proxies = get_environ_proxies(endpoint) if proxies is None else proxies
+    proxy: str | None = proxies.get(urlsplit(endpoint).scheme)
+    return proxy
+
+
+def _agent(config: Any) -> str:
+    """Who asks, as far as the SDK is told."""
+    agent = config.user_agent or f"remote-store/{__version__}"
+    agent += f" app/{config.user_agent_appid}" if config.user_agent_appid else ""
+    return agent + (f" {config.user_agent_extra}" if config.user_agent_extra else "")
+
+
 def _told(login: Any) -> dict[str, Any]:
     """Credentials as obstore takes them; new ones get a new store."""
     keys = {"access_key_id": login.access_key, "secret_access_key": login.secret_key, "token": login.token}
@@ -227,6 +254,10 @@ class _Answer:
         return self._body
 
 
+class _Unheard(sdk.ConnectionClosedError):  # type: ignore[misc]
+    """A first try that was not answered."""
+
+
 def _repeat_first_try(request: Any, **_: Any) -> AioAWSResponse | None:
     """Let the SDK's first try be the one that was made already."""
     tried = _first_try.get()
@@ -236,6 +267,6 @@ def _repeat_first_try(request: Any, **_: Any) -> AioAWSResponse | None:
     if tried.timed_out:
         raise sdk.ReadTimeoutError(endpoint_url="")
     if not tried.status:
-        raise sdk.ConnectionClosedError(endpoint_url="", error=ConnectionResetError())
+        raise _Unheard(endpoint_url="", error=ConnectionResetError())
     headers = {"content-type": "application/xml"}
     return AioAWSResponse(request.url, tried.status, headers, _Answer(tried.body))

@@ -61,8 +61,8 @@ def mark_not_s3(
 
 
 def is_error(status: int, body: str) -> bool:
-    """Whether an answer, of which no header is known, is a refusal by S3, or has no body, as that to a HEAD."""
-    return status >= 400 and (not body or _root(body.encode()) in ERRORS)
+    """Whether an answer of which no header is known says as much as one with headers."""
+    return status in SPOKEN or (status >= 400 and (not body or _root(body.encode()) in ERRORS))
 
 
 def _root(body: bytes) -> str:
