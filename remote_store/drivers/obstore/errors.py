@@ -27,7 +27,7 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 _ANSWER = re.compile(r"status code: (\d{3})[^:\n]*: (.*?)\n\nDebug source:", re.DOTALL)
 _TIMED_OUT = re.compile(r"kind: Timeout|TimedOut")
 _NOT_SENT = re.compile(
-    r"Could not parse path|without LOCATION|Error parsing Path|kind: Connect|legacy::Error\(\s*Connect"
+    r"Could not parse path|Error parsing Path|without LOCATION|kind: Connect|legacy::Error\(\s*Connect"
 )
 _RETRIED = re.compile(r", after [1-9]\d* retries")
 _NO_CONTAINER = {"NoSuchBucket", "ContainerNotFound"}
