@@ -29,6 +29,15 @@ class FastReader(ObjectReader):
         await self._to_its_place()
         return await super().read(size)
 
+    async def at_once(self) -> bytes | None:
+        """Everything, where it came with the reply; else the first read goes on."""
+        await self.open()
+        data = self._body.whole if isinstance(self._body, Content) else None
+        if data is None:
+            return None
+        self._driver.check_open(self._key)
+        return bytes(data)
+
     async def close(self) -> None:
         await self._to_its_place()
         await super().close()
@@ -83,6 +92,10 @@ class FastDriver(ObjectDriver):
 
     # --- calls
 
+    async def _read(self, reader: ObjectReader) -> bytes:
+        data = await cast("FastReader", reader).at_once()
+        return await super()._read(reader) if data is None else data
+
     @property
     def timeout(self) -> float:
         """Deadline of one call, and of each chunk of a stream [s]."""
@@ -100,8 +113,9 @@ class FastDriver(ObjectDriver):
     ) -> T:
         if not in_callers_thread():
             return await super()._send(key, cut, request, *args, **kwargs)
-        begun, rest = time.monotonic(), partial(request)
-        if getattr(request, "__self__", None) is self._fast and self._fast.ready():
+        rest: Callable[..., Awaitable[T]] = request
+        if getattr(request, "__self__", None) is self._fast:
+            begun = time.monotonic()
             try:
                 with self.wire.errors(key):
                     try:

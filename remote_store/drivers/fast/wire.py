@@ -27,6 +27,8 @@ from remote_store.drivers.obstore.replies import (
 from remote_store.io.near import in_callers_thread
 
 T = TypeVar("T")
+Verb = tuple[Callable[..., Any], Callable[..., Awaitable[Any]]]
+"""A function of obstore, which blocks, and its twin, which is awaited."""
 AT_ONCE = 256 << 10
 """Content up to here comes with the reply, and longer one in pieces of at least that [bytes]."""
 _ODD = re.compile(r"[\x00-\x1f\x7f]|(^|/)(\.{0,2})(/|$)")
@@ -69,7 +71,11 @@ class FastWire:
     def __init__(self, below: Wire, lane: Lane) -> None:
         self.below, self._lane = below, lane
         self.timeout = 60.0
-        self._failures = _failures()
+        import obstore
+
+        self._getting: Verb = obstore.get, obstore.get_async
+        self._putting: Verb = obstore.put, obstore.put_async
+        self._failures = obstore.exceptions.BaseError, OSError, ValueError, NotImplementedError, Malformed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.below, name)
@@ -78,10 +84,6 @@ class FastWire:
         await self.below.open()
         if works_here():
             await self._lane.open()
-
-    def ready(self) -> bool:
-        """Whether a request can be sent from the caller's thread."""
-        return works_here() and self._lane.ready()
 
     async def close(self, owned: bool) -> None:
         """Nothing: connections of obstore end with its store, and those below are closed there."""
@@ -104,7 +106,7 @@ class FastWire:
     ) -> T:
         """Ask through obstore, or else through the wire below."""
         tried, writing = None, below == self.below.put
-        if self.ready() and (writing or self._lane.reads) and not _ODD.search(name):
+        if works_here() and self._lane.ready() and (writing or self._lane.reads) and not _ODD.search(name):
             try:
                 return await ask(name, *args)
             except self._failures as error:
@@ -118,14 +120,15 @@ class FastWire:
         with self._lane.begun(tried) if tried else nullcontext():
             return await below(*args)
 
-    async def _ask(self, verb: str, *args: Any, **options: Any) -> Any:
+    async def _ask(self, verb: Verb, *args: Any, **options: Any) -> Any:
+        here, asked = verb
         store = self._lane.store(self.timeout)
         if in_callers_thread():
-            return getattr(store, verb)(*args, **options)
-        return await getattr(store, f"{verb}_async")(*args, **options)
+            return here(store, *args, **options)
+        return await asked(store, *args, **options)
 
     async def _head(self, name: str) -> Object:
-        found = await self._ask("get", name, options={"head": True})
+        found = await self._ask(self._getting, name, options={"head": True})
         told, attributes = told_object(name, found.meta), found.attributes
         if not told.modified_at.timestamp():
             raise Malformed("no LastModified")  # For which obstore makes up one.
@@ -134,13 +137,13 @@ class FastWire:
 
     async def _get(self, name: str, start: int, end: int | None, etag: str | None) -> Body:
         options = reading(start, end, etag)
-        found = await self._ask("get", name, options=options)
+        found = await self._ask(self._getting, name, options=options)
         meta, (first, last) = found.meta, found.range
         told = field(meta, "size"), bare(field(meta, "e_tag")), "range" in options
         if last - first > AT_ONCE:
             stream = found.stream(min_chunk_size=AT_ONCE)
             return Body(_Content(stream), *told)
-        data = found.bytes() if in_callers_thread() else await found.bytes_async()
+        data = memoryview(found.bytes() if in_callers_thread() else await found.bytes_async())
         if len(data) != last - first:
             raise Malformed("it ends early")
         return Body(_Content(None, data), *told)
@@ -148,16 +151,9 @@ class FastWire:
     def _put(self, attributes: dict[str, str]) -> Callable[..., Awaitable[Mapping[str, Any]]]:
         async def put(name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
             more = {"mode": mode(options), "attributes": attributes or None}
-            return written(await self._ask("put", name, data, use_multipart=False, **more))
+            return written(await self._ask(self._putting, name, data, use_multipart=False, **more))
 
         return put
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """What obstore raises, and what its replies may lack."""
-    from obstore.exceptions import BaseError
-
-    return BaseError, OSError, ValueError, NotImplementedError, Malformed
 
 
 def _tried(error: Exception, writing: bool) -> Tried | None:

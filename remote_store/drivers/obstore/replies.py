@@ -16,18 +16,30 @@ ATTRIBUTES = frozenset({
     "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Storage-Class",
 })  # fmt: skip
 """Attributes of obstore that are no metadata of users."""
-_used_by: set[int] = set()
-"""Processes that have used obstore."""
+
+
+class _Use:
+    """What is known of the use of obstore by this process, and by the one that it was forked from."""
+
+    begun = cut_off = False
 
 
 def works_here() -> bool:
     """Whether obstore would ever answer: its threads do not come along into a forked process."""
-    return not _used_by or os.getpid() in _used_by
+    return not _Use.cut_off
 
 
 def note_use() -> None:
     """Remember that this process uses obstore."""
-    _used_by.add(os.getpid())
+    _Use.begun = True
+
+
+def _in_child() -> None:
+    _Use.cut_off = _Use.begun
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 class Content:
@@ -38,7 +50,7 @@ class Content:
         data: what has come already.
     """
 
-    def __init__(self, pieces: Any, data: bytes = b"") -> None:
+    def __init__(self, pieces: Any, data: Any = b"") -> None:
         self._pieces, self._left = pieces, memoryview(data)
 
     async def read(self, size: int) -> bytes:
@@ -46,6 +58,11 @@ class Content:
             piece = next(self._pieces, b"") if in_callers_thread() else await anext(self._pieces, b"")
             self._left = memoryview(piece)
         return self.at_hand(size)
+
+    @property
+    def whole(self) -> memoryview | None:
+        """All that is left, where it has come whole."""
+        return self._left if self._pieces is None else None
 
     def at_hand(self, size: int) -> bytes:
         """What has come already."""

@@ -73,6 +73,8 @@ class S3Lane:
         self._wire = wire
         self._more, self._payer = options.s3_additional_kwargs or {}, options.requester_pays
         self._client: Any = None
+        self._source: Any = None  # Of credentials, which the SDK renews; None where requests are not signed.
+        self._renewed: Any = None  # Tells whether they need to be renewed.
         self._login: Any = None
         self._place: dict[str, Any] = {}
         self._made: tuple[Any, float, Any] = None, 0.0, None
@@ -88,27 +90,20 @@ class S3Lane:
             self._place = await _place_of(client, self._wire.container)
             client.meta.events.register_first("before-send.s3", _repeat_first_try)
             self._proxy = _proxy_of(client, self._place["endpoint"])
+            self._source = client._request_signer._credentials if signed else None
+            self._renewed = getattr(self._source, "refresh_needed", None)
             self._client, self._login = client, None
-        if not self.ready():
+        if self._source is not None and (self._login is None or not self.ready()):
             self._login = await self._source.get_frozen_credentials()
 
     def ready(self) -> bool:
-        if self._client is None:
-            return False
-        if (source := self._source) is None:
-            return True
-        needed = getattr(source, "refresh_needed", None)
-        return self._login is not None and not (needed and needed())
+        if self._renewed is None:
+            return self._client is not None and (self._source is None or self._login is not None)
+        return self._login is not None and not self._renewed()
 
     @property
     def reads(self) -> bool:
         return self._proxy is None or self._login is None or not self._login.token
-
-    @property
-    def _source(self) -> Any:
-        """The SDK's credentials, which are renewed; None where requests are not signed."""
-        unsigned = self._client.meta.config.signature_version is UNSIGNED
-        return None if unsigned else self._client._request_signer._credentials
 
     def store(self, timeout: float) -> Any:
         login, seconds, store = self._made
