@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from remote_store._errors import BackendUnavailable, RemoteStoreError
 from remote_store.drivers.base import Page, Want
 from remote_store.drivers.fast.lane import Lane
-from remote_store.drivers.fast.wire import Below, FastWire
+from remote_store.drivers.fast.wire import Below, FastWire, NotReady
 from remote_store.drivers.objects.driver import ObjectDriver
 from remote_store.drivers.objects.reading import ObjectReader
 from remote_store.drivers.objects.wire import Wire
@@ -120,6 +120,8 @@ class FastDriver(ObjectDriver):
                 with self.wire.errors(key):
                     try:
                         return await request(*args, **kwargs)
+                    except NotReady:
+                        pass
                     except Below as stopped:
                         rest = partial(self._fast.go_on, stopped.request, stopped.tried)
                         if time.monotonic() - begun >= self.timeout:

@@ -39,7 +39,10 @@ class Lane(Protocol):
         """Make ready; called on the loop before each request, once the wire below is open."""
 
     def ready(self) -> bool:
-        """Whether `store` can be asked for without anything to wait for."""
+        """Whether `store` can be asked for."""
+
+    def fresh(self) -> bool:
+        """Whether it can be without `open`, which would have something to wait for, such as new credentials."""
 
     def store(self, timeout: float) -> Any:
         """The store of obstore, whose connections have this timeout [s]."""

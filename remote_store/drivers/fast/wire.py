@@ -47,6 +47,10 @@ class Below(Exception):
         self.request, self.tried = request, tried
 
 
+class NotReady(Exception):
+    """A lane is to be opened first, on the loop."""
+
+
 class _Content(Content):
     """The content of a reply, whose failures every service's errors know."""
 
@@ -105,12 +109,15 @@ class FastWire:
         self, below: Callable[..., Awaitable[T]], ask: Callable[..., Awaitable[T]], name: str, *args: Any
     ) -> T:
         """Ask through obstore, or else through the wire below."""
-        tried, writing = None, below == self.below.put
-        if works_here() and self._lane.ready() and (writing or self._lane.reads) and not _ODD.search(name):
-            try:
-                return await ask(name, *args)
-            except self._failures as error:
-                tried = _tried(error, writing)
+        tried, writing, lane = None, below == self.below.put, self._lane
+        if works_here() and not _ODD.search(name):
+            if in_callers_thread() and not lane.fresh():
+                raise NotReady
+            if lane.ready() and (writing or lane.reads):
+                try:
+                    return await ask(name, *args)
+                except self._failures as error:
+                    tried = _tried(error, writing)
         return await self.go_on(below, tried, name, *args)
 
     async def go_on(self, below: Callable[..., Awaitable[T]], tried: Tried | None, *args: Any) -> T:

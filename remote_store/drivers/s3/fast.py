@@ -93,13 +93,14 @@ class S3Lane:
             self._source = client._request_signer._credentials if signed else None
             self._renewed = getattr(self._source, "refresh_needed", None)
             self._client, self._login = client, None
-        if self._source is not None and (self._login is None or not self.ready()):
+        if self._source is not None and not self.fresh():
             self._login = await self._source.get_frozen_credentials()
 
     def ready(self) -> bool:
-        if self._renewed is None:
-            return self._client is not None and (self._source is None or self._login is not None)
-        return self._login is not None and not self._renewed()
+        return self._client is not None and (self._login is not None or self._source is None)
+
+    def fresh(self) -> bool:
+        return self.ready() and (self._renewed is None or not self._renewed())
 
     @property
     def reads(self) -> bool:
