@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.counting import Counter, Row, counting, on_azure, on_azure_hns, on_gcs, on_s3
+from helpers.counting import Counter, Row, counting, on_azure, on_azure_hns, on_fast_s3, on_gcs, on_s3
 from helpers.counting_files import on_http, on_sftp
 from helpers.deadline import DEADLINE
 from servers.files import FileServer
@@ -36,6 +36,7 @@ of_both_kinds = pytest.mark.parametrize(
 )
 SERVICES = {
     "s3": ("moto_server", on_s3),
+    "s3-fast": ("moto_server", on_fast_s3),
     "gcs": ("gcs_server", on_gcs),
     "azure": ("azure_server", on_azure),
     "azure-hns": ("azure_server", on_azure_hns),

@@ -14,6 +14,7 @@ from remote_store._capabilities import Capability, CapabilitySet
 from remote_store._paths import below, file_key, join, key_of
 from remote_store.backends._engine import EngineBackend, on_engine
 from remote_store.drivers.base import Driver
+from remote_store.engine.near import Near
 from remote_store.engine.runners import Inline, OnLoop
 from remote_store.io.content import PART
 from remote_store.io.files import AtomicFile, AtomicWriter, seekable_file
@@ -30,7 +31,9 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
 
     @cached_property
     def _run(self) -> Inline:
-        return OnLoop(self._driver.fs.loop) if self._hops else Inline()
+        if not self._hops:
+            return Inline()
+        return (Near if self._driver.begins_here else OnLoop)(self._driver.fs.loop)
 
     @property
     def _hops(self) -> bool:
@@ -58,12 +61,12 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
     def open_atomic(
         self, path: str, *, overwrite: bool = False, seekable: bool = False, **options: Any
     ) -> Iterator[AtomicWriter]:
-        upload = self._open_upload(path, overwrite, **options)
+        upload, run = self._open_upload(path, overwrite, **options), self._run.throughout
         if seekable:
-            with seekable_file(upload, self._run, path, self.name, self._driver.stride) as draft:
+            with seekable_file(upload, run, path, self.name, self._driver.stride) as draft:
                 yield cast("AtomicWriter", draft)
             return
-        file = AtomicFile(upload, self._run, self._driver.stride if self._hops else PART // 4)
+        file = AtomicFile(upload, run, self._driver.stride if self._hops else PART // 4)
         try:
             yield cast("AtomicWriter", file)
             file.commit()

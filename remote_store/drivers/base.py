@@ -89,6 +89,8 @@ class Driver:
     """Whether its files live in its filesystem, of which no copy has them."""
     survives_fork: bool = False
     """Whether a forked child may go on with this very instance."""
+    begins_here: bool = False
+    """Whether operations of a synchronous store begin in the caller's thread, and go to the loop where they ask to."""
     part_size: int = PART
     """How much content one request sends, where a file goes in parts [bytes]."""
     runs: Literal["inline", "thread", "native"] = "thread"

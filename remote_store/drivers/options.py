@@ -169,6 +169,12 @@ def check_whole(name: str, value: object, least: int, more: str = "") -> None:
         raise ValueError(f"{name} must be a whole number, at least {least}{more}")
 
 
+def check_engine(value: object) -> None:
+    """Raise `ValueError` unless the value of an option names an engine."""
+    if value not in (None, "fast"):
+        raise ValueError(f"engine must be 'fast' or None, not {value!r}")
+
+
 def check_http(name: str, value: object) -> None:
     """Raise `ValueError`, which does not show what may hold a login, unless an option is a URL of HTTP."""
     if not isinstance(value, str) or not value.startswith(("http://", "https://")):

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 from remote_store._errors import BackendUnavailable
 from remote_store.io.content import FileSource, IteratorSource, Source
+from remote_store.io.near import Rest
 from remote_store.io.streams import Here
 from remote_store.io.streams import run_to_end as run_to_end
 
@@ -26,13 +27,18 @@ BEGIN = 10.0
 
 
 def forget(operation: Awaitable[Any]) -> None:
-    """Close an operation that was not begun, so that Python does not warn of it."""
-    if asyncio.iscoroutine(operation):
+    """Close an operation that does not go on here, so that Python does not warn of it."""
+    if asyncio.iscoroutine(operation) or isinstance(operation, Rest):
         operation.close()
 
 
 class Inline(Here):
     """Runs operations of a synchronous filesystem in the caller's thread."""
+
+    @property
+    def throughout(self) -> Inline:
+        """Runs those of writers, which stay in one place."""
+        return self
 
     def with_content(self, start: Callable[[Source], Awaitable[T]], content: bytes | BinaryIO) -> T:
         """Run an operation that reads the caller's content."""
@@ -225,13 +231,17 @@ class OnLoop(_BoundToLoop, Inline):
 
     def _check(self, operation: Awaitable[Any]) -> None:
         """Refuse a call that would wait for ever: on a loop that is gone, or on that of this very thread."""
+        self._refuse_here(operation)
         try:
-            if self._is_here():
-                raise RuntimeError("a Store cannot be used on its filesystem's own event loop; use AsyncStore there")
             self._await_loop()
         except BaseException:
             forget(operation)
             raise
+
+    def _refuse_here(self, operation: Awaitable[Any]) -> None:
+        if self._is_here():
+            forget(operation)
+            raise RuntimeError("a Store cannot be used on its filesystem's own event loop; use AsyncStore there")
 
     def _is_here(self) -> bool:
         try:

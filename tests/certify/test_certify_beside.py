@@ -87,6 +87,7 @@ WITHOUT = {
     | dict.fromkeys((PAST, ODD), "not tried: no filesystem below the store can be asked past it")
     | {FORKED: "not tried: a bridge to an async backend refuses to go on in a child, and says so"},
     "s3-moto": {COPIES: "noted: 4 of 4 racing copies", MOVES: "noted: 4 of 4 racing moves"},
+    "s3-fast": {COPIES: "noted: 4 of 4 racing copies", MOVES: "noted: 4 of 4 racing moves"},
     "azure": {},
     "azure-hns": ONE_STEP,
     "sftp-openssh": {},

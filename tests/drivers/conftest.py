@@ -10,6 +10,7 @@ from helpers.azure import Place, azure_place
 from helpers.dictwire import DictWire
 from helpers.gcs import Place as GcsPlace
 from helpers.gcs import gcs_place
+from helpers.s3 import FAST
 from helpers.web import Place as WebPlace
 from helpers.web import web_place
 from servers.azure import CONTAINER, HNS, AzureServer
@@ -53,7 +54,7 @@ def prefix(moto_server: S3Server) -> str:
     return moto_server.fresh_prefix()
 
 
-@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async", *FAST])
 async def view(request: pytest.FixtureRequest, moto_server: S3Server, prefix: str) -> AsyncIterator[View]:
     """A store there, with parts as small as S3 takes them."""
     async with view_of(request.param, moto_server, prefix, part_size=5 << 20) as view:

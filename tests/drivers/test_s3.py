@@ -17,7 +17,7 @@ import pytest
 from helpers.deadline import DEADLINE
 from helpers.lives import read_unpickled, survives_a_fork
 from helpers.processes import in_new_process
-from helpers.s3 import MIB, uploads
+from helpers.s3 import FAST, MIB, uploads
 from servers.s3 import BUCKET, KEY, SECRET, S3Server, client
 
 from remote_store import (
@@ -36,14 +36,16 @@ from remote_store.certify.view import View
 
 
 def closing_view(kind: str, bucket: str, **options: Any) -> Any:
-    return Store(S3Backend(bucket, **options)) if kind == "sync" else AsyncStore(AsyncS3Backend(bucket, **options))
+    way, _, engine = kind.partition("-")
+    options |= {"engine": engine or None}
+    return Store(S3Backend(bucket, **options)) if way == "sync" else AsyncStore(AsyncS3Backend(bucket, **options))
 
 
 async def closed(store: Any) -> None:
     await store.aclose() if isinstance(store, AsyncStore) else store.close()
 
 
-@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async", *FAST])
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from helpers.s3 import MIB, PART, content_of, keys, uploads
+from helpers.s3 import FAST, MIB, PART, content_of, keys, uploads
 from servers.proxy import Fault, Proxy, proxy_to
 from servers.s3 import BUCKET, S3Server
 
@@ -95,11 +95,13 @@ def options(moto_server: S3Server, proxy: Proxy) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async"])
+@pytest.fixture(params=[pytest.param("sync", marks=pytest.mark.full), "async", *FAST])
 async def place(
     request: pytest.FixtureRequest, moto_server: S3Server, proxy: Proxy, options: dict[str, Any]
 ) -> AsyncIterator[Place]:
-    if request.param == "sync":
+    way, _, engine = request.param.partition("-")
+    options["engine"] = engine or None
+    if way == "sync":
         with Store(S3Backend(BUCKET, **options)) as store:
             store.ping()  # Connecting for the first time has no deadline to keep.
             yield Place(View(store), proxy, moto_server, options["root"])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers.s3 import PART, UNMET, CarryOut, put, uploads
+from helpers.s3 import PART, UNMET, CarryOut, is_fast, put, uploads
 from servers.s3 import (
     SECRET,
     Answer,
@@ -309,7 +309,8 @@ async def test_a_redirect_that_names_no_region_is_told_and_not_followed(
             with pytest.raises(BackendUnavailable, match="region") as caught:
                 await call()
             assert caught.value.backend == "s3"
-            assert len(moto_server.requests) - before <= 2  # The call, and the SDK's question where the bucket is.
+            # The call, which the SDK makes once more where obstore was first, and its question where the bucket is.
+            assert len(moto_server.requests) - before <= (3 if is_fast(view) else 2)
     with pytest.raises(NotFound):
         await view.read_bytes("key")
     await view.write("key", b"x")

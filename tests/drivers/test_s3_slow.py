@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers.deadline import DEADLINE
-from helpers.s3 import MIB, PART
+from helpers.s3 import FAST, MIB, PART
 from servers.proxy import Fault, Proxy, proxy_to
 from servers.s3 import S3Server, view_of
 
@@ -31,7 +31,7 @@ def proxy(moto_server: S3Server) -> Iterator[Proxy]:
         yield proxy
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=["sync", "async", *FAST])
 def kind(request: pytest.FixtureRequest) -> str:
     way: str = request.param
     return way

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from helpers.deadline import DEADLINE
-from helpers.s3 import BUSY, DENIED, MIB, PART, CarryOut, is_request, uploads
+from helpers.s3 import BUSY, DENIED, MIB, PART, CarryOut, is_fast, is_request, uploads
 from s3fs import S3FileSystem
 from servers.s3 import BUCKET, KEY, SECRET, Answer, Environ, S3Server, client, hang_up, refusal, view_of
 
@@ -95,6 +95,8 @@ def altered(part: str) -> Callable[[Environ, CarryOut], Answer | None]:
 
 
 async def test_content_that_is_not_what_its_checksum_says_is_an_error(view: View, moto_server: S3Server) -> None:
+    if is_fast(view):
+        pytest.skip("obstore hides the checksums of replies")
     await view.write("key", b"hello world")
     with moto_server.hooked(altered("content")):
         with pytest.raises(BackendUnavailable, match="checksum"):

@@ -177,7 +177,7 @@ class Service:
     close: Callable[[], object] = lambda: None
 
 
-def on_s3(server: s3.S3Server) -> Service:
+def on_s3(server: s3.S3Server, **more: Any) -> Service:
     """Moto, asked past its HTTP."""
     from moto.s3.models import s3_backends
 
@@ -185,12 +185,17 @@ def on_s3(server: s3.S3Server) -> Service:
         s3_backends[ACCOUNT]["aws"].put_object(s3.BUCKET, key, data)
 
     def sync(root: str, **options: Any) -> S3Backend:
-        return S3Backend(s3.BUCKET, root, **server.options, **options)
+        return S3Backend(s3.BUCKET, root, **server.options, **more, **options)
 
     def asynchronous(root: str, **options: Any) -> AsyncS3Backend:
-        return AsyncS3Backend(s3.BUCKET, root, **server.options, **options)
+        return AsyncS3Backend(s3.BUCKET, root, **server.options, **more, **options)
 
     return Service("s3", server.requests, server.fresh_prefix, put, sync, asynchronous)
+
+
+def on_fast_s3(server: s3.S3Server) -> Service:
+    """The same, through obstore where that will do."""
+    return on_s3(server, engine="fast")
 
 
 def on_gcs(server: gcs.GcsServer) -> Service:

@@ -121,12 +121,12 @@ def _shared_url() -> str:
     return f"memory://shared-{next(_serial)}"
 
 
-def _s3(server: S3Server, root: str | None = None) -> S3Backend:
-    return S3Backend(BUCKET, server.fresh_prefix() if root is None else root, **server.options)
+def _s3(server: S3Server, root: str | None = None, **more: Any) -> S3Backend:
+    return S3Backend(BUCKET, server.fresh_prefix() if root is None else root, **server.options, **more)
 
 
-def _async_s3(server: S3Server, root: str | None = None) -> AsyncS3Backend:
-    return AsyncS3Backend(BUCKET, server.fresh_prefix() if root is None else root, **server.options)
+def _async_s3(server: S3Server, root: str | None = None, **more: Any) -> AsyncS3Backend:
+    return AsyncS3Backend(BUCKET, server.fresh_prefix() if root is None else root, **server.options, **more)
 
 
 def _gcs(server: GcsServer, root: str | None = None) -> GCSBackend:
@@ -234,6 +234,7 @@ def _wrapper(folder: Any, asynchronous: bool = False) -> Any:
     return AsyncFileSystemWrapper(_dir(folder), asynchronous=asynchronous)
 
 
+FAST: dict[str, Any] = {"engine": "fast"}
 MOTO: dict[str, Any] = {"needs": "moto_server", "flat": True}
 MINISTACK: dict[str, Any] = {"needs": "ministack_server", "flat": True}
 NO_EMPTY_VALUES = r"'empty': ''\}, found \{'note': '[^']+', 'owner': 'ana'\}$"
@@ -297,6 +298,10 @@ KINDS: list[Kind[Any]] = [
     Kind("s3-child", lambda server: Store(_s3(server, "")), child=True, **MOTO),
     Kind("s3-ministack", lambda server: Store(_s3(server)), **MINISTACK),
     Kind("s3-seaweedfs", lambda server: Store(_s3(server)), **SEAWEEDFS),
+    Kind("s3-fast", lambda server: Store(_s3(server, **FAST)), **MOTO),
+    Kind("s3-fast-child", lambda server: Store(_s3(server, "", **FAST)), child=True, **MOTO),
+    Kind("s3-fast-ministack", lambda server: Store(_s3(server, **FAST)), **MINISTACK),
+    Kind("s3-fast-seaweedfs", lambda server: Store(_s3(server, **FAST)), **SEAWEEDFS),
     Kind("gcs", lambda server: Store(_gcs(server)), **GCS),
     Kind("gcs-child", lambda server: Store(_gcs(server, "")), child=True, **GCS),
     Kind("gcs-fake", lambda server: Store(_gcs(server)), **FAKE_GCS),
@@ -355,6 +360,9 @@ ASYNC_KINDS: list[Kind[Any]] = [
     Kind("s3-child", lambda server: AsyncStore(_async_s3(server, "")), child=True, **MOTO),
     Kind("s3-ministack", lambda server: AsyncStore(_async_s3(server)), **MINISTACK),
     Kind("s3-seaweedfs", lambda server: AsyncStore(_async_s3(server)), **SEAWEEDFS),
+    Kind("s3-fast", lambda server: AsyncStore(_async_s3(server, **FAST)), **MOTO),
+    Kind("s3-fast-ministack", lambda server: AsyncStore(_async_s3(server, **FAST)), **MINISTACK),
+    Kind("s3-fast-seaweedfs", lambda server: AsyncStore(_async_s3(server, **FAST)), **SEAWEEDFS),
     Kind("gcs", lambda server: AsyncStore(_async_gcs(server)), often=True, **GCS),
     Kind("gcs-fake", lambda server: AsyncStore(_async_gcs(server)), **FAKE_GCS),
     Kind("azure", lambda server: AsyncStore(_async_azure(server)), needs="azure_server", flat=True),

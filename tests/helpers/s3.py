@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from servers.s3 import BUCKET, Answer, Environ, S3Server, client, refusal
+
+from remote_store.certify.view import View
 
 MIB = 1 << 20
 PART = 5 * MIB
 """The smallest part that S3 takes [bytes]."""
+FAST = tuple(pytest.param(f"{way}-fast", marks=pytest.mark.full) for way in ("sync", "async"))
+"""Kinds of stores with the fast lane."""
 CarryOut = Callable[[], Answer]
 
 BUSY = refusal("503 Slow Down", "SlowDown")
 DENIED = refusal("403 Forbidden", "AccessDenied")
 UNMET = refusal("412 Precondition Failed", "PreconditionFailed")
+
+
+def is_fast(view: View) -> bool:
+    """Whether a store has the fast lane."""
+    _, options = view.store._backend.recipe() or ((), {})
+    return bool(options.get("engine"))
 
 
 def is_request(environ: Environ, method: str, query: str = "") -> bool:

@@ -50,7 +50,12 @@ def count(store: Store, won: list[list[bool]], told: str, record_property: Recor
     assert other == [], "what is kept is not the winner's"
 
 
-SERVERS = {"S3": "ministack_server", "SeaweedFS": "seaweedfs_server", "GCS": "gcs_server"}
+SERVERS = {
+    "S3": "ministack_server",
+    "S3, fast": "ministack_server",
+    "SeaweedFS": "seaweedfs_server",
+    "GCS": "gcs_server",
+}
 SLOW_ROUNDS = 40
 """On SeaweedFS, where a writer that finds a key locked asks for the lock again after a second: 640 tries."""
 
@@ -59,8 +64,9 @@ SLOW_ROUNDS = 40
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param in SERVERS:
         server: s3.S3Server | gcs.GcsServer = request.getfixturevalue(SERVERS[request.param])
+        fast = {"engine": "fast"} if request.param == "S3, fast" else {}
         backend: Any = GCSBackend if request.param == "GCS" else S3Backend
-        with Store(backend(s3.BUCKET, server.fresh_prefix(), **server.options)) as store:
+        with Store(backend(s3.BUCKET, server.fresh_prefix(), **server.options, **fast)) as store:
             yield store
     else:
         yield Store(LocalBackend(tmp_path) if request.param == "local" else MemoryBackend())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from remote_store._errors import BackendUnavailable, RemoteStoreError, closed
 from remote_store.drivers.base import Driver
@@ -66,6 +66,10 @@ class CallingDriver(Driver):
     async def last_call(self, key: str, request: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for what begins or discards an upload, and has its time even while the store is closed."""
         return await self._send(key, False, request, *args, **kwargs)
+
+    def limit(self) -> AbstractAsyncContextManager[Any]:
+        """The deadline of a piece of a stream."""
+        return Deadline(self, self.timeout)
 
     async def _send(
         self, key: str, cut: bool, request: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs

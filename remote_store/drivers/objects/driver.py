@@ -53,6 +53,7 @@ class ObjectDriver(CallingDriver):
     """
 
     runs = "native"
+    reader = ObjectReader
 
     def __init__(
         self,
@@ -150,15 +151,15 @@ class ObjectDriver(CallingDriver):
     # --- reading
 
     async def read_bytes(self, key: str) -> bytes:
-        return await self._read(ObjectReader(self, key))
+        return await self._read(self.reader(self, key))
 
     async def read_range(self, key: str, start: int, end: int) -> bytes:
-        return await self._read(ObjectReader(self, key, start, end))
+        return await self._read(self.reader(self, key, start, end))
 
     async def read_matching(self, key: str, start: int, end: int, etag: str) -> bytes:
         # A range of no bytes cannot be asked for.
         async with self._folder_outranks(key):
-            return (await self._read(ObjectReader(self, key, start, max(end, start + 1), etag)))[: end - start]
+            return (await self._read(self.reader(self, key, start, max(end, start + 1), etag)))[: end - start]
 
     @asynccontextmanager
     async def _folder_outranks(self, key: str) -> AsyncIterator[None]:
@@ -187,12 +188,12 @@ class ObjectDriver(CallingDriver):
             await reader.close()
 
     async def open_read(self, key: str) -> ObjectReader:
-        reader = ObjectReader(self, key)
+        reader = self.reader(self, key)
         await reader.open()
         return reader
 
     async def open_part(self, key: str, start: int, end: int | None, etag: str | None = None) -> RangeReader:
-        reader = ObjectReader(self, key, start, end, etag)
+        reader = self.reader(self, key, start, end, etag)
         async with self._folder_outranks(key):
             await reader.open()
         return RangeReader(reader, start, end)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 
 from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.values import to_header
@@ -41,11 +42,17 @@ def marked(options: WriteOptions) -> WriteOptions:
     check_metadata(metadata)
     if options.overwrite and options.if_match is None:
         return options
-    mark = secrets.token_hex(8) + hashlib.sha256((options.if_match or "").encode()).hexdigest()[:8]
+    mark = secrets.token_hex(8) + _replacing(options.if_match or "")
     size = sum(len(key) + len(to_header(value)) for key, value in metadata.items())
     if size + len(MARK) + len(mark) > ROOM:
         return options
     return options._replace(metadata={**metadata, MARK: mark})
+
+
+@lru_cache(maxsize=16)
+def _replacing(etag: str) -> str:
+    """What names the content that is to be replaced."""
+    return hashlib.sha256(etag.encode()).hexdigest()[:8]
 
 
 def mark_of(metadata: Mapping[str, str] | None) -> str | None:

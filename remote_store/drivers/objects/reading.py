@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from remote_store._errors import BackendUnavailable, RemoteStoreError, etag_differs
-from remote_store.drivers.objects.calls import Deadline
 from remote_store.drivers.objects.wire import Checksum, Meaning, replaced
 from remote_store.io.streams import before_start
 
@@ -89,7 +88,7 @@ class ObjectReader:
         """The next bytes, within their deadline."""
         try:
             with self._driver.wire.errors(self._key, self._ranged):
-                async with Deadline(self._driver, self._driver.timeout):
+                async with self._driver.limit():
                     return await self._next(size)
         except BackendUnavailable as error:
             if (found := self._driver.told(self._key, error)) is error:

@@ -13,7 +13,8 @@ from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.driver import ObjectDriver
 from remote_store.drivers.objects.writing import ObjectSink
 from remote_store.drivers.obstore.errors import Store
-from remote_store.drivers.obstore.wire import ATTRIBUTES, ObstoreWire
+from remote_store.drivers.obstore.replies import ATTRIBUTES
+from remote_store.drivers.obstore.wire import ObstoreWire
 from remote_store.drivers.profiles import OBSTORE
 
 STORES = {

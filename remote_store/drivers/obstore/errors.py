@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 
 from remote_store._errors import (
     BackendUnavailable,
@@ -23,6 +24,11 @@ from remote_store.drivers.objects.wire import Malformed, Meaning
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_ANSWER = re.compile(r"status code: (\d{3})[^:\n]*: (.*?)\n\nDebug source:", re.DOTALL)
+_TIMED_OUT = re.compile(r"kind: Timeout|TimedOut")
+_NOT_SENT = re.compile(
+    r"Could not parse path|Error parsing Path|without LOCATION|kind: Connect|legacy::Error\(\s*Connect"
+)
 _RETRIED = re.compile(r", after [1-9]\d* retries")
 _NO_CONTAINER = {"NoSuchBucket", "ContainerNotFound"}
 _BAD_RANGE = re.compile(r"StartTooLarge|Wanted range starting at")
@@ -129,3 +135,32 @@ def _verdict(error: Exception, where: Where, key: str) -> RemoteStoreError:
     if why or "GenericError" in names:
         return unreachable(error, key, backend, str(where), why)
     return BackendUnavailable(f"{where} failed ({type(error).__name__})", path=key, backend=backend)
+
+
+def timed_out(error: Exception) -> bool:
+    """Whether an answer, or the rest of it, took too long."""
+    return bool(_TIMED_OUT.search(str(error)))
+
+
+def lacks(error: Exception) -> str:
+    """What the answer to a write lacks, which was a success all the same; `""` where that is not the matter."""
+    return "no ETag" if "MissingEtag" in str(error) else ""
+
+
+class Sent(Enum):
+    """How far a request came that failed."""
+
+    ANSWERED = auto()
+    UNANSWERED = auto()
+    NOT_AT_ALL = auto()
+    UNKNOWN = auto()
+
+
+def sent_by(error: Exception) -> tuple[Sent, int, str]:
+    """How far a request came, and the status and the body of its answer."""
+    text = str(error)
+    if answer := _ANSWER.search(text):
+        return Sent.ANSWERED, int(answer[1]), answer[2]
+    if _NOT_SENT.search(text):
+        return Sent.NOT_AT_ALL, 0, ""
+    return (Sent.UNANSWERED if "HttpError {" in text else Sent.UNKNOWN), 0, ""

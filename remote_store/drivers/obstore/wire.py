@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,44 +15,28 @@ from remote_store.drivers.base import WriteOptions
 from remote_store.drivers.objects.values import from_header, to_header
 from remote_store.drivers.objects.wire import Body, Failed, Listed, Meaning, Object, Sums, field
 from remote_store.drivers.obstore.errors import Changed, Store, lost_reply, meaning, obstore_errors
+from remote_store.drivers.obstore.replies import (
+    ATTRIBUTES,
+    PIECE,
+    Content,
+    bare,
+    mode,
+    note_use,
+    reading,
+    told_object,
+    works_here,
+    written,
+)
 from remote_store.drivers.obstore.uploads import Upload
 
 PAGE = 1000
-PIECE = 1 << 20
-"""The least that one step of a body brings, but for its end [bytes]."""
-ATTRIBUTES = frozenset({
-    "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Storage-Class",
-})  # fmt: skip
-"""Attributes of obstore that are no metadata of users."""
 _WEEK = 7 * 24 * 3600
-_used_by: set[int] = set()
-"""Processes that have used obstore."""
 
 
 class _Next(str):
     """The token of the next page: it keeps the listing that goes on."""
 
     listing: Any
-
-
-class _Content:
-    """The content of a reply."""
-
-    def __init__(self, pieces: Any) -> None:
-        self._pieces, self._left = pieces, memoryview(b"")
-
-    async def read(self, size: int) -> bytes:
-        if not self._left and self._pieces is not None:
-            self._left = memoryview(await anext(self._pieces, b""))
-        return self.at_hand(size)
-
-    def at_hand(self, size: int) -> bytes:
-        """What has come already."""
-        data, self._left = bytes(self._left[:size]), self._left[size:]
-        return data
-
-    def close(self) -> None:
-        self._pieces, self._left = None, memoryview(b"")
 
 
 class ObstoreWire:
@@ -78,10 +61,10 @@ class ObstoreWire:
 
     async def open(self) -> None:
         """Refuse what would never answer: the threads of obstore do not come along into a forked process."""
-        if _used_by and os.getpid() not in _used_by:
+        if not works_here():
             message = "obstore does not work in a forked process once it was used in its parent: start it by spawn"
             raise BackendUnavailable(message, path="", backend=self._where.backend)
-        _used_by.add(os.getpid())
+        note_use()
 
     async def close(self, owned: bool) -> None:
         """Nothing can be closed: connections end with the store."""
@@ -117,19 +100,15 @@ class ObstoreWire:
         found = await self._store.get_async(name, options={"head": True})
         attributes = found.attributes
         metadata = {key: from_header(value) for key, value in attributes.items() if key not in ATTRIBUTES}
-        told = _object(name, found.meta)
+        told = told_object(name, found.meta)
         return told._replace(content_type=attributes.get("Content-Type"), metadata=metadata or None)
 
     async def get(self, name: str, start: int, end: int | None, etag: str | None) -> Body:
-        options: dict[str, Any] = {} if etag is None else {"if_match": _quoted(etag)}
-        if end is not None:
-            options["range"] = start, end
-        elif start:
-            options["range"] = {"offset": start}
+        options = reading(start, end, etag)
         found = await self._store.get_async(name, options=options)
-        content = _Content(aiter(found.stream(min_chunk_size=PIECE)))
+        content = Content(aiter(found.stream(min_chunk_size=PIECE)))
         meta = found.meta
-        return Body(content, field(meta, "size"), _bare(field(meta, "e_tag")), "range" in options)
+        return Body(content, field(meta, "size"), bare(field(meta, "e_tag")), "range" in options)
 
     async def page(
         self, prefix: str, token: str | None, *, one_level: bool, most: int | None, detailed: bool
@@ -151,16 +130,13 @@ class ObstoreWire:
         return _listed(prefix, entries)._replace(token=following)
 
     async def put(self, name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
-        return _written(await self._put(name, data, options, use_multipart=False))
+        return written(await self._put(name, data, options, use_multipart=False))
 
     def _put(self, name: str, content: Any, options: WriteOptions, **more: Any) -> Any:
-        mode: Any = "overwrite" if options.overwrite else "create"
-        if options.if_match is not None:
-            mode = {"e_tag": _quoted(options.if_match)}
         attributes = {key: to_header(value) for key, value in (options.metadata or {}).items()}
         if options.content_type is not None:
             attributes["Content-Type"] = options.content_type
-        return self._store.put_async(name, content, mode=mode, attributes=attributes or None, **more)
+        return self._store.put_async(name, content, mode=mode(options), attributes=attributes or None, **more)
 
     async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> Any:
         if not options.overwrite and self._copies_exclusively:
@@ -179,7 +155,7 @@ class ObstoreWire:
         if name.endswith("/"):
             message = "obstore cannot delete the empty object that marks the folder"
             raise RemoteStoreError(message, path=name[:-1], backend=self._where.backend)
-        if etag is not None and _bare(field((await self._store.head_async(name)), "e_tag")) != etag:
+        if etag is not None and bare(field((await self._store.head_async(name)), "e_tag")) != etag:
             raise Changed
         await self._store.delete_async(name)
 
@@ -224,37 +200,18 @@ class ObstoreWire:
     ) -> Mapping[str, Any]:
         if last := data.getvalue():
             await upload.give(last)
-        return _written(await upload.finish())
+        return written(await upload.finish())
 
     async def discard(self, upload: Upload) -> None:
         await upload.discard()
-
-
-def _object(name: str, meta: Mapping[str, Any]) -> Object:
-    version = meta.get("version")
-    extra = {"version_id": version} if version and version != "null" else None
-    return Object(name, field(meta, "size"), field(meta, "last_modified"), _bare(field(meta, "e_tag")), extra=extra)
 
 
 def _listed(prefix: str, objects: Sequence[Mapping[str, Any]], folders: Sequence[str] = ()) -> Listed:
     folder = prefix.rpartition("/")[0]
     named = [(meta["path"], meta) for meta in objects]
     # What is listed below a folder, and is called like it, is its marker: obstore cuts the slash off.
-    found = [Object(f"{name}/") if name == folder else _object(name, meta) for name, meta in named]
+    found = [Object(f"{name}/") if name == folder else told_object(name, meta) for name, meta in named]
     inner = [f"{name}/" for name in folders]
     return Listed(
         [name for name in inner if name.startswith(prefix)], [one for one in found if one.name.startswith(prefix)]
     )
-
-
-def _written(reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    version = reply.get("version")
-    return {"etag": _bare(field(reply, "e_tag")), "version_id": version if version != "null" else None}
-
-
-def _quoted(etag: str) -> str:
-    return f'"{etag}"'
-
-
-def _bare(etag: str) -> str:
-    return etag.strip('"')

@@ -45,7 +45,12 @@ def make(options: S3Options, asynchronous: bool) -> Driver:
         reject_write_under_file_ancestor=options.reject_write_under_file_ancestor,
     )
     driver.owned = driver.wire.made_here = True
-    return driver
+    if options.engine != "fast":
+        return driver
+    from remote_store.drivers.fast import faster
+    from remote_store.drivers.s3.fast import S3Lane
+
+    return faster(driver, S3Lane(driver.wire, options))
 
 
 def over(fs: Any, root: str, name: str) -> Driver | None:

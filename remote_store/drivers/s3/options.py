@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from remote_store.drivers.options import SECRET, Options, RemoteOptions, check_http, check_whole
+from remote_store.drivers.options import SECRET, Options, RemoteOptions, check_engine, check_http, check_whole
 
 if TYPE_CHECKING:
     from remote_store._location import Location
@@ -37,6 +37,8 @@ class S3Options(RemoteOptions):
             requests more.
         reject_write_under_file_ancestor: refuse to write below an object, at the price of one request for each
             folder above, all at once.
+        engine: `"fast"` sends reads, questions for files and writes of up to a part through obstore, which takes the
+            extra `fast`; the rest, and what obstore cannot do, goes the usual way.
         client_kwargs: for the SDK's client.
         config_kwargs: for the configuration of the SDK's client; `retries` defaults to 3 unless it is set here.
         s3_additional_kwargs: what each request is to say, such as `{"ServerSideEncryption": "AES256"}`.
@@ -71,6 +73,7 @@ class S3Options(RemoteOptions):
     max_concurrency: int = 4
     exclusive_copy: str | None = None
     reject_write_under_file_ancestor: bool = False
+    engine: str | None = None
     client_kwargs: Table = field(default=None, metadata=SECRET)
     config_kwargs: Table = field(default=None, metadata=SECRET)
     s3_additional_kwargs: Table = field(default=None, metadata=SECRET)
@@ -85,6 +88,7 @@ class S3Options(RemoteOptions):
         check_whole("max_concurrency", self.max_concurrency, 1, f", not {self.max_concurrency!r}")
         if self.exclusive_copy not in (None, "multipart"):
             raise ValueError(f"exclusive_copy must be 'multipart' or None, not {self.exclusive_copy!r}")
+        check_engine(self.engine)
         if self.endpoint_url is not None:
             check_http("endpoint_url", self.endpoint_url)
         super().__post_init__()

@@ -60,6 +60,11 @@ def mark_not_s3(
         response_dict["status_code"] = 500  # As the SDK does with an error that comes as a success.
 
 
+def is_error(status: int, body: str) -> bool:
+    """Whether an answer of which no header is known says as much as one with headers."""
+    return status in SPOKEN or (status >= 400 and (not body or _root(body.encode()) in ERRORS))
+
+
 def _root(body: bytes) -> str:
     """The name of the outermost element of a document, `""` where there is no document."""
     found = _ROOT.match(body)

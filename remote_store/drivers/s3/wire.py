@@ -63,6 +63,11 @@ class S3Wire:
         self.where = Bucket(bucket, backend, timeout, fs.endpoint_url or "")
         self._client: Any = None
 
+    @property
+    def client(self) -> Any:
+        """The SDK's client, once the wire is open."""
+        return self._client
+
     async def open(self) -> None:
         try:
             if self.made_here and self.fs.session is None:
