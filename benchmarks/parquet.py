@@ -214,7 +214,7 @@ def main() -> int:
             sizes = f"{len(WANTED)} of {COLUMNS} columns of {options.mib} MiB in {options.groups} row groups"
             print(f"{sizes}; {least:.1f} MB are needed")
         for delay in options.delay:
-            with serving(delay / 1000, str(path)) as (endpoint, _):
+            with serving(delay / 1000, file=str(path)) as (endpoint, _):
                 rows = list(measure(endpoint, delay, options.rounds, WAYS + WHOLES * options.whole))
             judge(rows, least)
             found += rows
