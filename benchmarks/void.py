@@ -3,8 +3,8 @@
 `zeros-N` is an object of N MiB, `some-N` one of 16 KiB, `small-N` one of 1 KiB, and `listed-N/` a folder of N objects.
 Run as a program it prints its port, serves after a delay from as many processes as it is told until its standard input
 ends, and then prints for each how many requests there were and how many of them waited at once. `/storage/` and
-`/upload/` are Google Cloud Storage, `/devstoreaccount1/` is Azure, all else is S3, which serves a file, too, where it is
-given the path of one. `/counted` tells what one process has counted since it was asked last.
+`/upload/` are Google Cloud Storage, `/devstoreaccount1/` is Azure, all else is S3, which serves a file, too, where it
+is given the path of one. `/counted` tells what one process has counted since it was asked last.
 """
 
 from __future__ import annotations
@@ -214,8 +214,8 @@ def of_object(request: Request, size: int, content: memoryview | None = None) ->
     if request.method == "HEAD":
         yield head
         return
-    while left:
-        length = min(left, MIB if head == b"" else len(SOME))
+    while head or left:
+        length = min(left, len(SOME) if head else MIB)
         yield head + (PIECE[:length] if content is None else bytes(content[first : first + length]))
         head, first, left = b"", first + length, left - length
 
