@@ -73,6 +73,15 @@ def archived(folder: str) -> tuple[Any, str]:
     return TarFileSystem(path, skip_instance_cache=True), "matrix"
 
 
+def packed(folder: str) -> tuple[Any, str]:
+    path = f"{folder}/a.7z"
+    with import_module("libarchive").file_writer(path, "7zip") as archive:
+        for key, data in FILES.items():
+            archive.add_file_from_memory(f"matrix/{key}", len(data), data)
+    filesystem = import_module("fsspec.implementations.libarchive").LibArchiveFileSystem
+    return filesystem(path, skip_instance_cache=True), "matrix"
+
+
 def local() -> LocalFileSystem:
     return LocalFileSystem(skip_instance_cache=True)
 
@@ -104,6 +113,7 @@ MORE: dict[str, tuple[str, str, Start]] = {
     "obstore-memory": ("obstore", "memory", partial(in_a_folder, "obstore", partial(obstore, "memory"))),
     "obstore-file": ("obstore", "files", partial(in_a_folder, "obstore", partial(obstore, "file"))),
     "tar": ("tar", "read only", partial(in_a_folder, "tar", archived)),
+    "libarchive": ("libarchive", "7-Zip, read only", partial(in_a_folder, "libarchive", packed)),
 }
 """By name: kind and server as shown, and how to start it; beside those of the matrix."""
 FILESYSTEMS: dict[str, tuple[str, str, Start]] = {**PLACES, **MORE}

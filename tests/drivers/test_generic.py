@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import zipfile
+from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
@@ -423,3 +424,30 @@ def test_names_that_no_path_spells_go_with_their_folder(root: str) -> None:
         pytest.skip("this fsspec has no listing that tells such a name")
     store.delete_folder("d", recursive=True)
     assert sorted(fs.store) == [f"{root}/dd/stays", f"{root}/e/stays"]
+
+
+# --- archives that libarchive reads
+
+
+@pytest.mark.skipif(find_library("archive") is None, reason="libarchive is not installed")
+@pytest.mark.parametrize(("form", "packing"), [("7zip", None), ("pax", "gzip"), ("iso9660", None)])
+def test_an_archive_of_libarchive_is_read_and_nothing_else(tmp_path: Path, form: str, packing: str | None) -> None:
+    libarchive = pytest.importorskip("libarchive")
+    files = {"m/f": b"content", "m/empty": b"", "m/d/large": bytes(range(256)) * 9000}
+    with libarchive.file_writer(str(tmp_path / "archive"), form, packing) as archive:
+        for name, content in files.items():
+            archive.add_file_from_memory(name, len(content), content)
+    with Store.from_url(f"libarchive://m::file://{tmp_path / 'archive'}") as store:
+        found = {f"m/{info.path}": store.read_bytes(info.path) for info in store.list_files("", recursive=True)}
+        assert found == files
+        assert store.read_range("d/large", 250, 260) == files["m/d/large"][250:260]
+        assert store.read("f", start=3).read() == b"tent"
+        assert store.is_folder("d")
+        assert store.get_file_info("d/large").size == 9000 * 256
+        for path, error in (("none", NotFound), ("f/below", NotFound), ("d", InvalidPath)):
+            with pytest.raises(error):
+                store.read_bytes(path)
+        with pytest.raises(CapabilityNotSupported):
+            store.write("new", b"1")
+        file = store.unwrap(object).fo  # type: ignore[attr-defined]
+    assert file.closed

@@ -387,4 +387,4 @@ class GenericDriver(Driver):
         if session := getattr(self._fs, "_session", None):
             await session.close()
         elif "archive" in {base.__module__.rpartition(".")[2] for base in type(self._fs).__mro__}:
-            self._fs.close()
+            (self._fs if hasattr(self._fs, "close") else self._fs.of).close()  # LibArchiveFileSystem has no `close`.
