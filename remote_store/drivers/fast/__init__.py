@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
-
-from remote_store._hints import install
 
 if TYPE_CHECKING:
     from remote_store.drivers.fast.driver import FastDriver
@@ -18,12 +15,6 @@ def faster(driver: ObjectDriver, lane: Lane) -> FastDriver:
     from remote_store.drivers.fast.driver import FastDriver
 
     return FastDriver(driver, lane)
-
-
-def require() -> None:
-    """Raise `ImportError`, which says how to get it, unless obstore is installed."""
-    if importlib.util.find_spec("obstore") is None:
-        raise ImportError(f"engine='fast' needs obstore: {install('obstore', 'fast')}")
 
 
 def not_carried(option: str, why: str = "") -> ValueError:

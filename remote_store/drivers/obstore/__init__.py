@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any
+
+from remote_store._hints import install
 
 if TYPE_CHECKING:
     from remote_store.drivers.base import Driver
+
+
+def require() -> None:
+    """Raise `ImportError`, which says how to get it, unless obstore is installed, which the fast lane needs."""
+    if importlib.util.find_spec("obstore") is None:
+        raise ImportError(f"engine='fast' needs obstore: {install('obstore', 'fast')}")
 
 
 def over(fs: Any, root: str, name: str) -> Driver | None:

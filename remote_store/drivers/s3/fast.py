@@ -17,9 +17,10 @@ from botocore.utils import get_environ_proxies
 
 from remote_store import __version__
 from remote_store.drivers.base import WriteOptions
-from remote_store.drivers.fast import ONE_TRY, client_options, not_carried, require
+from remote_store.drivers.fast import ONE_TRY, client_options, not_carried
 from remote_store.drivers.fast.lane import Tried
 from remote_store.drivers.objects.wire import Malformed
+from remote_store.drivers.obstore import require
 from remote_store.drivers.obstore.replies import ATTRIBUTES, note_use
 from remote_store.drivers.s3.headers import decoded, described
 from remote_store.drivers.s3.options import S3Options
