@@ -17,7 +17,7 @@ from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Inline, OnLoop
 from remote_store.io.content import PART
 from remote_store.io.files import AtomicFile, AtomicWriter, seekable_file
-from remote_store.io.streams import CHUNK, Reader, read_stream
+from remote_store.io.streams import CHUNK, STRIDE, Reader, read_stream
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -48,7 +48,7 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
     def _stream(self, opening: Awaitable[Reader]) -> BinaryIO:
         reader = self._run(opening)
         try:
-            stride = PART if self._hops else CHUNK
+            stride = STRIDE if self._hops else CHUNK
             return read_stream(reader, self._run, Capability.SEEKABLE_READ in self.capabilities, stride)
         except BaseException:
             self._run(reader.close())
