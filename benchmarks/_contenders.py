@@ -112,8 +112,8 @@ def of_async_store(make: Callable[[Bench], Any], bench: Bench) -> Way:
         await store.write(key, zeros(mib), overwrite=True)
 
     put, delete = partial(store.write, overwrite=True), partial(store.delete_folder, recursive=True)
-    verbs = {"get": store.read_bytes, "put": put, "list": listed, "delete": delete, "read": read, "write": write}
-    return Way(verbs, asynchronous=True)
+    small: dict[str, Callable[..., Any]] = {"get": store.read_bytes, "put": put}
+    return Way({**small, "list": listed, "delete": delete, "read": read, "write": write}, asynchronous=True)
 
 
 def s3_options(bench: Bench) -> dict[str, Any]:
@@ -139,10 +139,8 @@ def bare_s3fs(bench: Bench, asynchronous: bool) -> Any:
     options = s3_options(bench)
     client = {"client_kwargs": {"region_name": options.pop("region_name")}}
     pool = {"config_kwargs": {"max_pool_connections": bench.at_once}}
-    made = import_module("s3fs").S3FileSystem
-    return made(
-        asynchronous=asynchronous, skip_instance_cache=True, use_listings_cache=False, **options, **client, **pool
-    )
+    fresh: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+    return import_module("s3fs").S3FileSystem(asynchronous=asynchronous, **fresh, **options, **client, **pool)
 
 
 def s3_requests(bench: Bench) -> Way:

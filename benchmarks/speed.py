@@ -36,7 +36,17 @@ from void import SOME, serving
 
 COMMAND = "python benchmarks/speed.py --json --markdown docs/performance.md --svg docs/performance.svg"
 COMMAND += " > docs/performance.json"
-USED = ("remote-store-fsspec", "fsspec", "s3fs", "aiobotocore", "botocore", "boto3", "pyarrow", "obstore", "gcsfs")
+USED: tuple[str, ...] = (
+    "remote-store-fsspec",
+    "fsspec",
+    "s3fs",
+    "aiobotocore",
+    "botocore",
+    "boto3",
+    "pyarrow",
+    "obstore",
+    "gcsfs",
+)
 USED += ("adlfs", "azure-storage-blob", "aiohttp")
 AT_ONCE = 32
 ORDER = Random(7)
@@ -247,12 +257,12 @@ def versions() -> dict[str, str]:
 
 
 def seconds(value: float) -> str:
-    """A time in the unit that suits it."""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
-        if value * factor >= 1:
-            break
-    digits = max(0, 2 - len(str(int(value * factor))) + 1)
-    return f"{value * factor:.{digits}f} {unit}"
+    """A time in the unit that suits it, with three digits."""
+    unit, shown = next(
+        ((unit, value * factor) for unit, factor in (("s", 1.0), ("ms", 1e3)) if value * factor >= 1),
+        ("µs", value * 1e6),
+    )
+    return f"{shown:.3g} {unit}" if shown < 1000 else f"{shown:.0f} {unit}"
 
 
 def met(contender: Mapping[str, Any]) -> bool:
@@ -266,12 +276,9 @@ def print_table(data: Mapping[str, Any]) -> None:
         for name, each in row["contenders"].items():
             cpu, wall = (f"{seconds(each[clock][0])} {clock}" for clock in ("cpu", "wall"))
             ratio, low, high = each["ratio"]
-            verdict = (
-                "" if each["target"] is None else f"  at most {each['target']:g}  " + ("ok" if met(each) else "MISSED")
-            )
-            print(
-                f"  {name:12}{cpu:>16} {wall:>16}  a {row['unit']:8}{ratio:7.2f} x ({low:.2f} to {high:.2f}){verdict}"
-            )
+            verdict = f"  at most {each['target']:g}  {'ok' if met(each) else 'MISSED'}" if each["target"] else ""
+            shown = f"{ratio:.2f} x ({low:.2f} to {high:.2f}){verdict}"
+            print(f"  {name:12}{cpu:>16} {wall:>16}  a {row['unit']:8}{shown}")
 
 
 def rendered(template: str, data: Mapping[str, Any], picture: str = "") -> str:
@@ -301,13 +308,9 @@ def main() -> int:
     else:
         wanted = [row for row in rows() if options.only in f"{row.service}: {row.name}"]
         rounds = 1 if options.quick else options.rounds
-        about = {
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "machine": machine(),
-            "versions": versions(),
-            "rounds": rounds,
-        }
-        data = about | {"rows": measure_all([row.quick() for row in wanted] if options.quick else wanted, rounds)}
+        wanted = [row.quick() for row in wanted] if options.quick else wanted
+        data = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "versions": versions(), "rounds": rounds}
+        data["rows"] = measure_all(wanted, rounds)
     if options.svg:
         options.svg.write_text(rendered("_performance.svg.j2", data), encoding="utf-8")
     if options.markdown:

@@ -75,7 +75,12 @@ class RerootErrors:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is None or not isinstance(error, RemoteStoreError) or "_scoped" in error.__dict__:
+        if error is not None and isinstance(error, RemoteStoreError):
+            self.take(error)
+
+    def take(self, error: RemoteStoreError) -> None:
+        """Give an error the path that the store knows, unless a store did."""
+        if "_scoped" in error.__dict__:
             return
         keep_path(error)
         if error.backend is None:
@@ -167,12 +172,14 @@ class StoreBase(Generic[B]):
         except InvalidPath as error:
             error.backend = self._backend.name
             raise
-        return join(self._root, key)
+        return join(self._root, key) if self._root else key
 
     def _key_for(self, method: str, path: str | RemotePath) -> str:
         """The backend's key of a path, after the gate of `method`, by its rule."""
-        self._require(method, path)
-        return self._key(path, METHODS[method].rule)
+        about = METHODS[method]
+        if about.gate is not None and about.gate not in self._backend.capabilities:
+            self._require(method, path)
+        return self._key(path, about.rule)
 
     def _target(self, method: str, path: str | RemotePath, **keywords: Any) -> tuple[str, dict[str, Any]]:
         """The backend's key of a path, after the gates of `method` and of the keywords given; and these."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from remote_store._backend import Backend
-from remote_store._errors import NotFound
+from remote_store._errors import NotFound, RemoteStoreError
 from remote_store._models import FileInfo, FolderEntry, FolderInfo, FolderTotals, SignedMethod, WriteResult, as_head
 from remote_store._paths import RemotePath, check_range, file_key, key_of
 from remote_store._store_base import StoreBase
@@ -57,9 +57,12 @@ class ReadingStore(StoreBase[Backend]):
             NotFound: nothing is there.
         """
         key = self._key_for("get_file_info", path)
-        with self._errors:
-            info: FileInfo = self._reroot(self._backend.get_file_info(key))
-        return info
+        try:  # A `with` block would show in the time of a local call.
+            info = self._backend.get_file_info(key)
+        except RemoteStoreError as error:
+            self._errors.take(error)
+            raise
+        return self._reroot(info) if self._root else info
 
     def head(self, path: Path) -> WriteResult:
         """A file's size, etag and times as a `WriteResult`, with source `"sidecar"`."""

@@ -82,7 +82,8 @@ class EngineBackend(BackendBase):
             self._driver.check_open(path)
 
     def _key(self, path: str, rule: Callable[[str], str] = key_of) -> str:
-        self._check_open(path)
+        if self.close_is_terminal:
+            self._driver.check_open(path)
         try:
             key = rule(path)
         except InvalidPath as error:

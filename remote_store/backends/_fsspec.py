@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, cast
 from remote_store import _fork
 from remote_store._backend import MadeBackend
 from remote_store._capabilities import Capability, CapabilitySet
+from remote_store._models import FileInfo
 from remote_store._paths import below, file_key, join, key_of
 from remote_store.backends._engine import EngineBackend, on_engine
 from remote_store.drivers.base import Driver
@@ -18,7 +19,7 @@ from remote_store.engine.near import Near
 from remote_store.engine.runners import Inline, OnLoop
 from remote_store.io.content import PART
 from remote_store.io.files import AtomicFile, AtomicWriter, seekable_file
-from remote_store.io.streams import CHUNK, Reader, read_stream
+from remote_store.io.streams import CHUNK, STRIDE, Reader, read_stream
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -40,6 +41,12 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
         """Whether operations run on a loop in another thread, so that streams go there in strides."""
         return self._driver.runs == "native"
 
+    def get_file_info(self, path: str) -> FileInfo:
+        key = self._key(path, file_key)
+        # Without a coroutine, which takes as long as the system does to describe a file.
+        info: FileInfo = self._driver.file_now(key) or self._run(self._engine.get_file_info(key))
+        return info
+
     def read(self, path: str, *, start: int = 0, end: int | None = None, if_match: str | None = None) -> BinaryIO:
         return self._stream(self._engine.open_read(self._key(path, file_key), start, end, if_match))
 
@@ -51,7 +58,7 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
     def _stream(self, opening: Awaitable[Reader]) -> BinaryIO:
         reader = self._run(opening)
         try:
-            stride = PART if self._hops else CHUNK
+            stride = STRIDE if self._hops else CHUNK
             return read_stream(reader, self._run, Capability.SEEKABLE_READ in self.capabilities, stride)
         except BaseException:
             self._run(reader.close())

@@ -145,6 +145,10 @@ class Driver:
     async def info(self, key: str) -> FileInfo | FolderEntry | None:
         raise NotImplementedError
 
+    def file_now(self, key: str) -> FileInfo | None:
+        """What `info` tells of a file, where that takes no waiting and little time; None where it takes `info`."""
+        return None
+
     async def read_bytes(self, key: str) -> bytes:
         raise NotImplementedError
 

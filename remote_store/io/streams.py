@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, TypeVar, cas
 
 from remote_store._errors import BackendUnavailable
 from remote_store.io.content import PART
+from remote_store.io.strides import Stride
 
 T = TypeVar("T")
 
 CHUNK = 64 * 1024
 """What an async read yields at a time [bytes] (ASYNC-020)."""
+
+STRIDE = 2 * PART
+"""What a synchronous read takes of a file at a time whose filesystem works in another thread [bytes]."""
 
 
 class Run(Protocol):
@@ -90,6 +94,7 @@ class _RawReader(io.RawIOBase):
         self._run = run
         self._seekable = seekable
         self._stride, self._ahead = stride, CHUNK
+        self._brought = Stride()
         self._position = 0
         self._broken: BaseException | None = None
         self._failure: Exception | None = None  # To be raised after the bytes that came before it.
@@ -102,40 +107,49 @@ class _RawReader(io.RawIOBase):
         return self._seekable
 
     def readinto(self, buffer: Any) -> int:
-        data = self._next(min(len(buffer), self._ahead))
-        self._ahead = min(self._ahead * 4, self._stride)
-        buffer[: len(data)] = data
-        return len(data)
+        if self._brought.is_over:
+            self._bring(self._ahead if self._stride > CHUNK else min(len(buffer), CHUNK))
+            self._ahead = min(self._ahead * 4, self._stride)
+        count = self._brought.into(memoryview(buffer))
+        self._position += count
+        return count
 
     def readall(self) -> bytes:
         self._ahead = self._stride
-        pieces = []
-        while data := self._next(PART):
-            pieces.append(data)
-        return b"".join(pieces)
-
-    def _next(self, size: int) -> bytes:
-        """The next bytes. After a failure there are none, as `io` has dropped some: a reader would see a gap."""
-        if self._broken is not None:
-            message = "An earlier read of this stream failed; seek to where to go on, or open it anew"
-            raise BackendUnavailable(message, path=getattr(self._broken, "path", None)) from self._broken
-        if self._ended:
-            return b""
-        try:
-            data: bytes = self._run(self._fill(size) if self._ahead > CHUNK else self._reader.read(size))
-        except BaseException as error:
-            self._broken = error
-            raise
+        pieces = self._brought.rest()
+        while self._bring(self._stride):
+            pieces += self._brought.rest()
+        data = b"".join(pieces)
         self._position += len(data)
         return data
 
-    async def _fill(self, size: int) -> bytes:
-        """`size` bytes, fewer at the end of the file or before a failure, which is raised by the next call."""
+    def _bring(self, size: int) -> bool:
+        """Fetch the next bytes; False at the end. After a failure there are none: a reader would see a gap."""
+        if self._broken is not None:
+            message = "An earlier read of this stream failed; seek to where to go on, or open it anew"
+            raise BackendUnavailable(message, path=getattr(self._broken, "path", None)) from self._broken
+        pieces: list[bytes] = []
+        if not self._ended:
+            try:
+                pieces = self._run(self._fetch(size, several=self._ahead > CHUNK))
+            except BaseException as error:
+                self._broken = error
+                raise
+        self._brought = Stride(self._position, pieces, self._brought.pieces if self._seekable else ())
+        return bool(pieces)
+
+    async def _fetch(self, size: int, several: bool) -> list[bytes]:
+        """`size` bytes, fewer at the end of the file or before a failure, which is raised by the next call.
+
+        Args:
+            size: of the bytes.
+            several: whether to ask again for what the reader did not give at once.
+        """
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
         pieces: list[bytes] = []
-        while size:
+        while size > 0:
             try:
                 piece = await self._reader.read(size)
             except Exception as error:
@@ -143,18 +157,27 @@ class _RawReader(io.RawIOBase):
                     raise
                 self._failure = error
                 break
+            if piece:
+                pieces.append(piece)
+            if not several:
+                break
             if not piece:
                 self._ended = True
                 break
-            pieces.append(piece)
             size -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return pieces
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if not self._seekable:
             raise io.UnsupportedOperation("seek")
+        if whence == io.SEEK_CUR:  # The reader may be further.
+            offset, whence = self._position + offset, io.SEEK_SET
+        if whence == io.SEEK_SET and self._broken is None and self._brought.seek(offset):
+            self._position = offset
+            return offset
         place = cast("int", self._run(self._reader.seek(offset, whence)))
         self._broken = self._failure = None
+        self._brought = Stride(place)
         self._ahead, self._ended, self._position = CHUNK, False, place
         return place
 
@@ -167,13 +190,14 @@ class _RawReader(io.RawIOBase):
         if not self.closed:
             super().close()
             self._broken = self._failure = None
+            self._brought = Stride()
             with suppress(BackendUnavailable):  # A loop that is gone has closed it.
                 self._run.let_go(self._reader.close())
 
 
 def read_stream(reader: Reader, run: Run, seekable: bool, stride: int = CHUNK) -> BinaryIO:
     """A buffered binary stream over `reader`, which takes at most `stride` bytes of it at a time."""
-    return io.BufferedReader(_RawReader(reader, run, seekable, stride), stride)
+    return io.BufferedReader(_RawReader(reader, run, seekable, stride), CHUNK)
 
 
 class ScopedStream(io.RawIOBase):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -24,11 +25,11 @@ from remote_store._errors import (
     not_empty,
     source_changed,
 )
-from remote_store._models import FileInfo, FolderEntry, folder_entry
+from remote_store._models import FileInfo, FolderEntry, file_info, folder_entry
 from remote_store.drivers.base import FILE, FOLDER, Page, Want, WriteOptions
 from remote_store.drivers.errors import from_os_error
 from remote_store.drivers.local import system
-from remote_store.drivers.local.root import LocalRoot, described
+from remote_store.drivers.local.root import LocalRoot
 from remote_store.drivers.local.steps import RACES, has, identity
 from remote_store.drivers.local.tree import Scan, remove_empty, remove_tree
 from remote_store.drivers.local.writing import LocalSink, NewParent, Origin, check_replaceable, is_unchanged
@@ -36,6 +37,8 @@ from remote_store.drivers.profiles import LOCAL
 from remote_store.io.streams import before_start
 
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
+_from_timestamp = datetime.fromtimestamp
+_listxattr: Callable[..., list[str]] = getattr(os, "listxattr", lambda *_, **__: [])
 
 
 class LocalReader:
@@ -101,6 +104,15 @@ class LocalDriver(LocalRoot):
             raise
         return fd, status
 
+    def file_now(self, key: str) -> FileInfo | None:
+        try:
+            status = self.peek(key)
+        except FileNotFoundError:
+            return None
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return None
+        return self._describe_file(key, status, self.prefix + key, False)
+
     async def info(self, key: str) -> FileInfo | FolderEntry | None:
         try:
             status = self.peek(key)
@@ -121,13 +133,17 @@ class LocalDriver(LocalRoot):
             if stat.S_ISDIR(status.st_mode):
                 return folder_entry(key)
             raise found_special(key, self.name)
+        return self._describe_file(key, status, path, follow)
+
+    def _describe_file(self, key: str, status: os.stat_result, path: str, follow: bool) -> FileInfo:
         metadata = content_type = None
         if self._keeps_metadata:
             try:
-                metadata, content_type = system.kept_with(path, follow=follow)
+                if names := _listxattr(path, follow_symlinks=follow):
+                    metadata, content_type = system.kept_in(names, path, follow=follow)
             except OSError as error:
                 raise from_os_error(error, key, self.name) from error
-        return described(key, status, metadata, content_type)
+        return file_info(key, status.st_size, _from_timestamp(status.st_mtime, UTC), None, content_type, metadata)
 
     # --- reading
 

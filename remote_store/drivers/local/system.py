@@ -188,7 +188,11 @@ def _renameat2(source: int, old: str, target: int, new: str) -> None:
 def kept_with(file: int | str, *, follow: bool = True) -> tuple[dict[str, str] | None, str | None]:
     """User metadata and content type of an open file, or of a path; None for what no store could have written."""
     # An attribute that is not there costs an exception, a list without it does not.
-    names = os.listxattr(file, follow_symlinks=follow)
+    return kept_in(os.listxattr(file, follow_symlinks=follow), file, follow=follow)
+
+
+def kept_in(names: list[str], file: int | str, *, follow: bool = True) -> tuple[dict[str, str] | None, str | None]:
+    """The same, where the names of all attributes of the file are known."""
     metadata = _attribute(file, ATTRIBUTE, follow, _metadata) if ATTRIBUTE in names else None
     return metadata, _attribute(file, MEDIA_TYPE, follow, _content_type) if MEDIA_TYPE in names else None
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+SLACK = 0.01
+"""What part of its deadline a call may lose before its request, which else gets a timer anew."""
 GRACE = 5.0
 """How long the end of a store waits for its uploads to be discarded [s]."""
 
@@ -84,10 +86,12 @@ class CallingDriver(Driver):
                         "an AsyncStore belongs to the event loop that used it first; make one for each loop"
                     )
                 async with Deadline(self, self.timeout, cut) as limit:
+                    began = loop.time()
                     await self.wire.open()  # Looks for credentials, once; the request has its full time afterwards.
                     if cut:
                         self.check_open(key)
-                    limit.reschedule(loop.time() + self.timeout)
+                    if (now := loop.time()) - began > self.timeout * SLACK:
+                        limit.reschedule(now + self.timeout)
                     return await request(*args, **kwargs)
         except BackendUnavailable as error:
             if (found := self.told(key, error)) is error:

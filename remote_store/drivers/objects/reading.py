@@ -36,6 +36,7 @@ class ObjectReader:
         self._etag = etag
         self._body: Any = None
         self._at_hand: Callable[[int], bytes] | None = None
+        self._is_ready: Callable[[], bool] | None = None
         self._ranged = False
         self._checksum: Checksum | None = None
         self._resumes = driver.wire.resumes
@@ -68,26 +69,34 @@ class ObjectReader:
             raise RemoteStoreError(message, path=key, backend=driver.name)
         self._body, self._size, self._etag, self._ranged = body.stream, body.size, body.etag, body.ranged
         self._at_hand = getattr(body.stream, "at_hand", None)
+        self._is_ready = getattr(body.stream, "is_ready", None)
         if not ranged:
             self._checksum = body.checksum
 
     async def read(self, size: int) -> bytes:
-        stop = self._size if self._end is None or self._size is None else min(self._size, self._end)
-        if stop is not None and self.at >= stop:
-            return b""
-        if self._body is None:
+        most = self._most(size)
+        if most and self._body is None:
             await self.open()
-            return await self.read(size)
+            most = self._most(size)
+        if not most:
+            return b""
         self._driver.check_open(self._key)
-        # No more than was asked for, whatever the service sends.
-        most = size if stop is None else min(size, stop - self.at)
         data = self._at_hand(most) if self._at_hand else b""
         return self._checked(data or await self._wait(most))
 
+    def _most(self, size: int) -> int:
+        """How much of `size` may be read: no more than was asked for, whatever the service sends; 0 at the end."""
+        if self._size is None:
+            return size
+        stop = self._size if self._end is None else min(self._size, self._end)
+        return max(0, min(size, stop - self.at))
+
     async def _wait(self, size: int) -> bytes:
-        """The next bytes, within their deadline."""
+        """The next bytes, within their deadline where they have yet to come."""
         try:
             with self._driver.wire.errors(self._key, self._ranged):
+                if self._is_ready is not None and self._is_ready():
+                    return await self._next(size)
                 async with self._driver.limit():
                     return await self._next(size)
         except BackendUnavailable as error:
@@ -149,4 +158,4 @@ class ObjectReader:
     async def close(self) -> None:
         if self._body is not None:
             self._body.close()
-            self._body = self._at_hand = None
+            self._body = self._at_hand = self._is_ready = None

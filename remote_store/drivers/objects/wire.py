@@ -96,7 +96,8 @@ class Body(NamedTuple):
 
     Args:
         stream: the content; `await read(size)` gives at most `size` bytes and `b""` at the end only, `close()` lets
-            go of the connection. It may have `at_hand(size)`: the same without waiting, of what has come whole.
+            go of the connection. It may have `at_hand(size)`: the same without waiting, of what has come whole; or
+            `is_ready()`: whether some has come, so that `read` waits for nothing.
         size: of the whole object [bytes].
         etag: as in `Object`.
         ranged: whether the content begins where the request said; else it is the whole object.

@@ -77,6 +77,8 @@ def _config(options: S3Options) -> dict[str, Any]:
         "http_session_cls": OneTryPerRequest,
         "max_pool_connections": CONNECTIONS,
         "read_timeout": max(options.timeout or 0, PATIENCE),
+        # The SDK need only look at what is not made here.
+        "parameter_validation": bool(options.s3_additional_kwargs),
         **(options.config_kwargs or {}),
     }
     if options.retries is not None:

@@ -59,7 +59,12 @@ def written(reply: Mapping[str, Any]) -> Mapping[str, Any]:
     tag = None
     with suppress(Malformed):
         tag = etag_of(reply)
-    return {"etag": tag, "digest": digest(reply), **version(reply)}
+    return {"etag": tag, **vouched(reply)}
+
+
+def vouched(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without the ETag."""
+    return {"digest": digest(reply), **version(reply)}
 
 
 def combined(etags: Iterable[str]) -> str | None:

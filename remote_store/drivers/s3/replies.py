@@ -29,6 +29,8 @@ ROOTS = {
 DELETES = frozenset({"DeleteObject", "AbortMultipartUpload"})
 """Operations whose success says nothing but its status, 204: any server may answer 200 without content."""
 ERRORS = frozenset({"Error", "ErrorResponse"})
+MAKE = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload"})
+"""Operations that make an object."""
 SPOKEN = frozenset({401, 403, 409, 412, 429, *range(502, 600)})
 """Statuses that mean the same whoever answers, a gateway or S3."""
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<(?:[\w.-]+:)?([\w.-]+)")
@@ -71,12 +73,6 @@ def _root(body: bytes) -> str:
     return found.group(1).decode() if found else "text" if body.strip() else ""
 
 
-def retry_throttled(response: Any, **_: Any) -> None:
-    """Let the SDK, which judges by code, try again after 429 as after 503 Slow Down."""
-    if response and response[1].get("ResponseMetadata", {}).get("HTTPStatusCode") == 429:
-        response[1].setdefault("Error", {})["Code"] = "SlowDown"
-
-
 def end_redirects(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
     """Let the SDK follow no redirect of HeadBucket that does not name the region.
 
@@ -87,29 +83,33 @@ def end_redirects(request_dict: dict[str, Any], response: Any, **_: Any) -> None
         request_dict["context"]["s3_redirect"]["redirected"] = True
 
 
-def note_lost_reply(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
+def look_at_try(
+    operation: Any, request_dict: dict[str, Any], response: Any, caught_exception: BaseException | None, **_: Any
+) -> None:
+    """Look at a try before the SDK judges it: one handler, as each costs as much as all that it does."""
+    reply = response[1].setdefault("ResponseMetadata", {}) if response else {}
+    status = reply.get("HTTPStatusCode", 0)
+    if status == 429:  # The SDK, which judges by code, is to try again as after 503 Slow Down.
+        response[1].setdefault("Error", {})["Code"] = "SlowDown"
+    # The deadline may pass while the SDK waits before the next try.
+    last_failure.set(f"answered {status}" if status >= 400 else caught_exception)
+    if operation.name in MAKE:
+        note_lost_reply(request_dict["context"], response, reply, status)
+
+
+def note_lost_reply(context: dict[str, Any], response: Any, reply: dict[str, Any], status: int) -> None:
     """Mark a reply, as `LostReply`, if an earlier try of its request may have succeeded with its reply lost."""
-    context, reply = request_dict["context"], response[1].setdefault("ResponseMetadata", {}) if response else {}
-    if not response or reply.get("HTTPStatusCode", 0) >= 500:
+    if not response or status >= 500:
         context["remote_store_lost"] = True
     elif "remote_store_lost" in context:
         reply["LostReply"] = True
-
-
-def note_failure(response: Any, caught_exception: BaseException | None, **_: Any) -> None:
-    """Remember how a try failed, as the deadline may pass while the SDK waits before the next."""
-    status = response[1].get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if response else 0
-    last_failure.set(f"answered {status}" if status >= 400 else caught_exception)
 
 
 def watch(events: Any) -> None:
     """Look at each reply to a client before the SDK takes it for what it says."""
     events.register("before-parse.s3.*", mark_not_s3)
     events.register("needs-retry.s3.HeadBucket", end_redirects)
-    for operation in ("PutObject", "CopyObject", "CompleteMultipartUpload"):
-        events.register(f"needs-retry.s3.{operation}", note_lost_reply)
-    events.register_first("needs-retry.s3", retry_throttled)
-    events.register_first("needs-retry.s3", note_failure)
+    events.register_first("needs-retry.s3", look_at_try)
 
 
 def code_of(error: BaseException | None) -> str:

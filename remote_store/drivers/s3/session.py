@@ -1,12 +1,17 @@
-"""The SDK's sessions: of HTTP, sending each request once and to the address it was signed for; of the SDK, quicker."""
+"""The SDK's sessions: of HTTP, sending each request once and to the address it was signed for; of the SDK, quicker.
+
+And bodies of replies, which come to their end in as few steps as can be.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.utils import parse_timestamp
@@ -53,12 +58,62 @@ def quick_session(fs: Any) -> AioSession:
     return session
 
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+HTTP_DATE = re.compile(
+    rf"[A-Z][a-z]{{2}}, ([0-9]{{2}}) ({'|'.join(MONTHS)}) ([0-9]{{4}}) ([0-9]{{2}}):([0-9]{{2}}):([0-9]{{2}}) GMT"
+)
+"""RFC 9110, section 5.6.7: the form that is sent."""
+
+
+def http_date(told: str) -> dt.datetime:
+    """A time as headers have it; ValueError for any other text."""
+    found = HTTP_DATE.fullmatch(told)
+    if found is None:
+        return parsedate_to_datetime(told)
+    day, month, year, hour, minute, second = found.groups()
+    clock = int(hour), int(minute), int(second)
+    return dt.datetime(int(year), MONTHS.index(month) + 1, int(day), *clock, tzinfo=dt.UTC)
+
+
 def moment(told: Any) -> dt.datetime:
     """A time in any form that services use, read as the SDK does, but the two common forms by quicker means."""
-    for read in (dt.datetime.fromisoformat, parsedate_to_datetime) if isinstance(told, str) else ():
+    if isinstance(told, str):
+        read = dt.datetime.fromisoformat if told[:1].isdigit() else http_date
         with suppress(ValueError, OverflowError):
             found = read(told)
             if found.tzinfo is not None:
                 return found
     read_by_sdk: dt.datetime = parse_timestamp(told)
     return read_by_sdk
+
+
+class Stream:
+    """The SDK's body of a reply, as the floor reads it.
+
+    Args:
+        body: of the SDK.
+        length: of the body [bytes].
+    """
+
+    def __init__(self, body: Any, length: int) -> None:
+        self._body, self._length, self._at, self._over = body, length, 0, False
+        self.close = body.close
+        reply = getattr(body, "raw_stream", body)  # Of older SDKs the body is the reply itself, in a wrapper.
+        self._content = reply.content if isinstance(reply, aiohttp.ClientResponse) else None
+
+    def is_ready(self) -> bool:
+        content = self._content
+        return self._over or (
+            content is not None and content.exception() is None and (content.total_bytes > self._at or content.is_eof())
+        )
+
+    async def read(self, size: int) -> bytes:
+        if self._over:
+            return b""
+        if self._length - self._at <= size and self._content is not None and self._content.is_eof():
+            self._over = True  # The SDK looks at its end, too, where all is asked for at once.
+            data: bytes = await self._body.read()
+        else:
+            data = await self._body.read(size)
+        self._at += len(data)
+        return data

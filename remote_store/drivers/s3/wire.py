@@ -31,10 +31,11 @@ from remote_store.drivers.s3.headers import (
     folded,
     quoted,
     version,
+    vouched,
     written,
 )
 from remote_store.drivers.s3.replies import etag_of, last_modified, lost_reply, size, watch
-from remote_store.drivers.s3.session import quick_session
+from remote_store.drivers.s3.session import Stream, quick_session
 
 
 class S3Wire:
@@ -91,7 +92,10 @@ class S3Wire:
     async def ask(self, verb: str, **request: Any) -> Any:
         """One SDK call, with the SDK's retries."""
         method = getattr(self._client, verb)
-        return await method(**self.fs._get_s3_method_kwargs(method, Bucket=self.container, **request))
+        request["Bucket"] = self.container
+        if self.fs.s3_additional_kwargs or self.fs.req_kw:
+            request = self.fs._get_s3_method_kwargs(method, **request)
+        return await method(**request)
 
     # --- errors
 
@@ -162,7 +166,7 @@ class S3Wire:
     async def put(self, name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
         reply = await self.ask("put_object", Key=name, Body=data, **conditions(options), **described(options))
         # Nothing but the ETag tells a reply of S3 from that of any web server which takes a PUT.
-        return {**written(reply), "etag": etag_of(reply)}
+        return {"etag": etag_of(reply), **vouched(reply)}
 
     async def copy(self, src: str, dst: str, options: WriteOptions, etag: str | None, step: Any) -> None:
         reply = await self.ask("copy_object", Key=dst, **self._source(src, etag), **conditions(options))
@@ -247,7 +251,8 @@ def _body(reply: Mapping[str, Any], start: int) -> Body:
     if told and not told.startswith(f"bytes {start}-"):
         raise Malformed("another range than was asked for")
     total = told.rpartition("/")[2]
-    return Body(reply["Body"], int(total) if total.isdecimal() else start + length, tag, bool(told))
+    stream = Stream(reply["Body"], length)
+    return Body(stream, int(total) if total.isdecimal() else start + length, tag, bool(told))
 
 
 def _listed(entry: Mapping[str, Any], detailed: bool) -> Object:
