@@ -28,7 +28,7 @@ from remote_store._errors import (
 )
 from remote_store.drivers.errors import BUSY, DENIED, UNREACHABLE, by_status, from_any_error
 from remote_store.drivers.objects.clock import time_told
-from remote_store.drivers.objects.where import Where, last_failure
+from remote_store.drivers.objects.where import Where, forget_failure
 from remote_store.drivers.objects.wire import Malformed, Meaning
 from remote_store.drivers.reasons import host_of
 
@@ -154,7 +154,7 @@ def alone(error: E) -> E:
 @contextmanager
 def sdk_errors(where: Container, key: str) -> Iterator[None]:
     """Map what requests raise, and what reading their replies does."""
-    last_failure.set(None)
+    forget_failure()
     try:
         yield
     except RemoteStoreError:

@@ -26,7 +26,7 @@ from remote_store.drivers.errors import BUSY, DENIED, UNREACHABLE, by_status, fr
 from remote_store.drivers.gcs.credentials import Login
 from remote_store.drivers.gcs.session import Refused
 from remote_store.drivers.objects.clock import in_words
-from remote_store.drivers.objects.where import Where, last_failure
+from remote_store.drivers.objects.where import Where, forget_failure
 from remote_store.drivers.objects.wire import Malformed, Meaning
 
 NO_GCS = "{host} does not answer like Google Cloud Storage"
@@ -107,7 +107,7 @@ class Bucket(Where):
 @contextmanager
 def service_errors(where: Bucket, key: str) -> Iterator[None]:
     """Map what requests raise, and what reading their replies does."""
-    last_failure.set(None)
+    forget_failure()
     try:
         yield
     except RemoteStoreError:

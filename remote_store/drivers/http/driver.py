@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
@@ -16,13 +15,14 @@ from remote_store._errors import BackendUnavailable, InvalidPath, NotFound, clos
 from remote_store._models import FileInfo, FolderEntry, folder_entry
 from remote_store._paths import join, spellable
 from remote_store.drivers.base import FILE, FOLDER, Driver, EntryKind, Page, Want
-from remote_store.drivers.http.errors import Folder, Site, service_errors
+from remote_store.drivers.http.errors import Folder, Site, mapped
 from remote_store.drivers.http.index import LONGEST, decoded, names_in
 from remote_store.drivers.http.reading import HTTPReader
 from remote_store.drivers.http.replies import Facts
 from remote_store.drivers.http.session import Session
 from remote_store.drivers.http.unpacking import content_of
 from remote_store.drivers.objects.seeking import Seeker
+from remote_store.drivers.objects.where import forget_failure
 from remote_store.drivers.objects.wire import Malformed
 from remote_store.drivers.profiles import HTTP
 from remote_store.drivers.trees.walk import walk
@@ -40,6 +40,29 @@ TOGETHER = 16
 INDEXED = frozenset({Capability.LIST, Capability.GLOB})
 
 
+class Errors:
+    """See `HTTPDriver.errors`: of many reads at once each has one, so it is small, as collections look at all."""
+
+    __slots__ = ("_driver", "_key", "_life")
+
+    def __init__(self, driver: HTTPDriver, key: str, life: object) -> None:
+        self._driver, self._key, self._life = driver, key, life
+
+    def __enter__(self) -> None:
+        forget_failure()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception):
+            return
+        found = mapped(error, self._driver.where, self._key)
+        ended = self._life is not self._driver.session.life
+        if ended and isinstance(found, (BackendUnavailable, RuntimeError, AssertionError)):
+            cause = error if found is not error else error.__cause__ or error
+            raise closed(self._key, self._driver.name) from cause
+        if found is not error:
+            raise found from error
+
+
 class HTTPDriver(Driver):
     """Files below the URL of a folder.
 
@@ -50,6 +73,7 @@ class HTTPDriver(Driver):
 
     Attributes:
         readers: with an open reply.
+        where: what errors tell of the server.
     """
 
     profile = HTTP
@@ -59,7 +83,7 @@ class HTTPDriver(Driver):
         super().__init__(name, session.root)
         self.session, self._index = session, index
         self.capabilities = CapabilitySet(set(HTTP.capabilities) - (set() if index else INDEXED))
-        self._where = Site("", name, session.timeout, session.root)
+        self.where = Site("", name, session.timeout, session.root)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heads = True
         self.readers = WeakSet[HTTPReader]()
@@ -81,7 +105,7 @@ class HTTPDriver(Driver):
         return unquote(below, errors="surrogateescape") if below != path else None
 
     def details(self) -> dict[str, Any]:
-        return {"host": self._where.host, "root": unquote(urlsplit(self.root).path), "base_url": self.root}
+        return {"host": self.where.host, "root": unquote(urlsplit(self.root).path), "base_url": self.root}
 
     def check_key(self, key: str) -> None:
         try:
@@ -92,22 +116,14 @@ class HTTPDriver(Driver):
 
     # --- requests
 
-    @contextmanager
-    def errors(self, key: str, life: object = None) -> Iterator[None]:
+    def errors(self, key: str, life: object = None) -> Errors:
         """Maps what requests for a key raise; whatever it is where the store is closed meanwhile, that it is closed.
 
         Args:
             key: asked for.
             life: of the session, to which the call belongs; None for the current one.
         """
-        life = life or self.session.life
-        try:
-            with service_errors(self._where, key):
-                yield
-        except (BackendUnavailable, RuntimeError, AssertionError) as error:
-            if life is self.session.life:
-                raise
-            raise closed(key, self.name) from (error.__cause__ or error)
+        return Errors(self, key, life or self.session.life)
 
     async def send(
         self, key: str, method: str, url: str, headers: Mapping[str, str], good: Collection[int]

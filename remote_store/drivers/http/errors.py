@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -13,7 +12,7 @@ from remote_store._errors import InvalidPath, PermissionDenied, RemoteStoreError
 from remote_store.drivers.errors import DENIED, by_status, from_any_error
 from remote_store.drivers.objects.http import AGAIN, wait_told
 from remote_store.drivers.objects.tries import Try
-from remote_store.drivers.objects.where import Where, last_failure
+from remote_store.drivers.objects.where import Where
 from remote_store.drivers.objects.wire import Malformed
 
 NO_FILE = "{host} answers a request for a file with something else"
@@ -64,6 +63,8 @@ class Site(Where):
 class Judge:
     """Decides about further tries of one call; a server may ask once to wait."""
 
+    __slots__ = ("_waited",)
+
     def __init__(self) -> None:
         self._waited = False
 
@@ -81,22 +82,19 @@ def refused(status: int, headers: Mapping[str, str]) -> Refused:
     return Refused(status, wait_told(headers))
 
 
-@contextmanager
-def service_errors(where: Site, key: str) -> Iterator[None]:
-    """Map what requests raise, and what reading their replies does."""
-    last_failure.set(None)
-    try:
-        yield
-    except (RemoteStoreError, Folder):
-        raise
-    except Refused as error:
-        raise verdict(error, where, key) from error
-    except (Malformed, HttpProcessingError) as error:
-        raise where.malformed(error, key) from error
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise where.no_answer(error, key) from error
-    except OSError as error:
-        raise from_any_error(error, key, where.backend, place=str(where)) from error
+def mapped(error: Exception, where: Site, key: str) -> Exception:
+    """What is to be raised in place of what requests raise, and what reading their replies does."""
+    if isinstance(error, (RemoteStoreError, Folder)):
+        return error
+    if isinstance(error, Refused):
+        return verdict(error, where, key)
+    if isinstance(error, (Malformed, HttpProcessingError)):
+        return where.malformed(error, key)
+    if isinstance(error, (aiohttp.ClientError, TimeoutError)):
+        return where.no_answer(error, key)
+    if isinstance(error, OSError):
+        return from_any_error(error, key, where.backend, place=str(where))
+    return error
 
 
 def verdict(error: Refused, where: Site, key: str) -> RemoteStoreError:

@@ -34,6 +34,11 @@ class HTTPReader:
         at: place of the next byte.
     """
 
+    __slots__ = (
+        "__weakref__", "_content", "_driver", "_end", "_key", "_life", "_place", "_ranges", "_reply", "_resumes",
+        "_size", "_stop", "_version", "at", "seeks",
+    )  # fmt: skip
+
     def __init__(self, driver: HTTPDriver, key: str, start: int = 0, end: int | None = None) -> None:
         self._driver, self._key = driver, key
         self.at, self._end = start, end

@@ -41,6 +41,8 @@ class Tries:
         unheard: whether a try so far may have been carried out all the same.
     """
 
+    __slots__ = ("_judged", "_left", "_loop", "_until", "_wait", "unheard")
+
     def __init__(self, retries: int, timeout: float, judged: Callable[[Exception], Try]) -> None:
         self._loop, self._judged = asyncio.get_running_loop(), judged
         self._left, self._wait, self._until = retries, FIRST_WAIT, self._loop.time() + timeout

@@ -15,6 +15,12 @@ last_failure: ContextVar[BaseException | str | None] = ContextVar("last_failure"
 """How the last try of the call under way failed, which says more than that its deadline passed."""
 
 
+def forget_failure() -> None:
+    """Begin a call; to set what is set would cost two objects for each of many calls at once."""
+    if last_failure.get() is not None:
+        last_failure.set(None)
+
+
 @dataclass
 class Where:
     """A container of a service.

@@ -24,7 +24,7 @@ from remote_store._errors import (
     storage_full,
 )
 from remote_store.drivers.errors import BUSY, DENIED, UNREACHABLE, by_status, from_any_error
-from remote_store.drivers.objects.where import Where, last_failure
+from remote_store.drivers.objects.where import Where, forget_failure
 from remote_store.drivers.objects.wire import Malformed, Meaning
 from remote_store.drivers.s3.replies import NOT_S3, code_of, unreadable
 
@@ -133,7 +133,7 @@ class Bucket(Where):
 @contextmanager
 def sdk_errors(where: Bucket, key: str, ranged: bool = False) -> Iterator[None]:
     """Map what the SDK raises, and what reading its replies, of a range of the file or the whole, does."""
-    last_failure.set(None)
+    forget_failure()
     try:
         yield
     except RemoteStoreError:
