@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -101,6 +101,11 @@ def judged(error: Exception) -> Try:
     return Try(error.status in AGAIN, error.status in UNHEARD, f"answered {error.status}", wait)
 
 
+@lru_cache
+def _query(parameters: tuple[tuple[str, Any], ...]) -> str:
+    return urlencode(parameters, quote_via=quote)
+
+
 async def _start_of(reply: aiohttp.ClientResponse) -> bytes:
     """As much of a body as an error takes."""
     body = b""
@@ -134,8 +139,7 @@ class Session:
         self._connector, self._proxy = connector, proxy
         self._session: Any = None
         self._opening = asyncio.Lock()
-        self.told_time: dt.datetime | None = None
-        """What the service's clock said last."""
+        self._told_date = ""
 
     async def open(self) -> None:
         """Make the session, which sends nothing."""
@@ -171,13 +175,20 @@ class Session:
             await self.fs._session.close()
             self.fs._session = None
 
+    @property
+    def told_time(self) -> dt.datetime | None:
+        """What the service's clock said last."""
+        with suppress(ValueError, TypeError):
+            return parsedate_to_datetime(self._told_date).astimezone(dt.UTC)
+        return None
+
     def tries(self, retries: int | None = None) -> Tries:
         """Those of one call: as many as the session may, unless told."""
         return Tries(self.retries if retries is None else retries, self.timeout, judged)
 
     def url(self, path: str, **parameters: str | int | None) -> str:
         """The URL of a path, which is quoted already; with `userProject` where requests have one."""
-        query = urlencode(self.fs._get_params(parameters), quote_via=quote)
+        query = _query(tuple(self.fs._get_params(parameters).items()))
         return f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
 
     @cached_property
@@ -226,8 +237,7 @@ class Session:
                 async with reply:
                     whole = reply.status in good
                     answer = Answer(reply.status, reply.headers, await (reply.read() if whole else _start_of(reply)))
-                with suppress(ValueError, TypeError):
-                    self.told_time = parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(dt.UTC)
+                self._told_date = answer.headers.get("Date") or self._told_date
                 if answer.status in good:
                     return answer
                 raise Refused(answer, container)
