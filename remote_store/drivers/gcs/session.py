@@ -10,7 +10,7 @@ import asyncio
 import json
 import weakref
 from collections.abc import Collection, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -98,6 +98,11 @@ def judged(error: Exception) -> Try:
     return Try(error.status in AGAIN, error.status in UNHEARD, f"answered {error.status}", wait)
 
 
+@lru_cache
+def _query(parameters: tuple[tuple[str, Any], ...]) -> str:
+    return urlencode(parameters, quote_via=quote)
+
+
 async def _start_of(reply: aiohttp.ClientResponse) -> bytes:
     """As much of a body as an error takes."""
     body = b""
@@ -167,13 +172,14 @@ class Session:
             await self.fs._session.close()
             self.fs._session = None
 
+
     def tries(self, retries: int | None = None) -> Tries:
         """Those of one call: as many as the session may, unless told."""
         return Tries(self.retries if retries is None else retries, self.timeout, judged)
 
     def url(self, path: str, **parameters: str | int | None) -> str:
         """The URL of a path, which is quoted already; with `userProject` where requests have one."""
-        query = urlencode(self.fs._get_params(parameters), quote_via=quote)
+        query = _query(tuple(self.fs._get_params(parameters).items()))
         return f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
 
     @cached_property

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import re
-import uuid
+import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple, TypeVar
@@ -156,7 +156,7 @@ class GCSWire:
     async def put(self, name: str, data: bytes, options: WriteOptions) -> Mapping[str, Any]:
         checksum = base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
         resource = {**_properties(name, options), "crc32c": checksum}  # Which the service compares.
-        boundary = uuid.uuid4().hex
+        boundary = secrets.token_hex(16)
         content_type = options.content_type or "application/octet-stream"
         body = b"".join(
             (
