@@ -17,7 +17,7 @@ from remote_store import BackendUnavailable, FsspecBackend, Store
 
 pytest.importorskip("smbclient")
 
-from remote_store.drivers.publishing import smb
+from remote_store.drivers.publishing import smb, smb_connections
 
 pytestmark = pytest.mark.timeout(DEADLINE)
 CALLS: dict[str, Callable[[Store], object]] = {
@@ -117,3 +117,17 @@ def test_an_answer_that_takes_longer_but_goes_on_is_waited_for(hasty: Place) -> 
     (hasty.folder / "large").write_bytes(bytes(2 << 20))  # It comes in one answer, slowly.
     hasty.proxy.arm(Fault("drip", "response", pause=0.05))
     assert hasty.store.read_bytes("large") == bytes(2 << 20)
+
+
+def test_a_connection_that_ends_right_before_a_request_was_lost(hasty: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = smb_connections.Connection._check_worker_running
+
+    def ending(self: Any) -> None:
+        checked(self)
+        self.transport.close()  # As the worker does.
+
+    monkeypatch.setattr(smb_connections.Connection, "_check_worker_running", ending)
+    with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1:\d+: the connection was lost"):
+        hasty.store.exists("f")
+    monkeypatch.undo()
+    assert hasty.store.exists("f")

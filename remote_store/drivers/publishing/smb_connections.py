@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from errno import EBADF
 from typing import Any
 
 from smbclient import ClientConfig
@@ -77,6 +78,10 @@ class Bounded(Connection):  # type: ignore[misc]  # It is not typed.
             if threading.current_thread() is not self._t_worker:  # That ends by itself.
                 self.give_up()
             raise
+        except OSError as error:
+            if error.errno != EBADF:
+                raise
+            raise ConnectionAbortedError("closed") from error  # By the worker, as the server hung up just now.
 
 
 class _Cache(dict[str, Any]):
