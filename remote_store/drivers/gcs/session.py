@@ -172,7 +172,6 @@ class Session:
             await self.fs._session.close()
             self.fs._session = None
 
-
     def tries(self, retries: int | None = None) -> Tries:
         """Those of one call: as many as the session may, unless told."""
         return Tries(self.retries if retries is None else retries, self.timeout, judged)
