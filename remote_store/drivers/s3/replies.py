@@ -12,6 +12,7 @@ import botocore.exceptions as sdk
 
 from remote_store.drivers.objects.where import last_failure
 from remote_store.drivers.objects.wire import Malformed, field
+from remote_store.drivers.s3.listing import read_objects
 
 NOT_S3 = "NotS3"
 """Field of a reply that did not come from S3 or its likes; it says why."""
@@ -105,6 +106,7 @@ def note_failure(response: Any, caught_exception: BaseException | None, **_: Any
 def watch(events: Any) -> None:
     """Look at each reply to a client before the SDK takes it for what it says."""
     events.register("before-parse.s3.*", mark_not_s3)
+    events.register("before-parse.s3.ListObjectsV2", read_objects)
     events.register("needs-retry.s3.HeadBucket", end_redirects)
     for operation in ("PutObject", "CopyObject", "CompleteMultipartUpload"):
         events.register(f"needs-retry.s3.{operation}", note_lost_reply)
