@@ -18,7 +18,7 @@ from remote_store.drivers.base import Driver
 from remote_store.engine.runners import Inline, OnLoop
 from remote_store.io.content import PART
 from remote_store.io.files import AtomicFile, AtomicWriter, seekable_file
-from remote_store.io.streams import CHUNK, STRIDE, Reader, read_stream
+from remote_store.io.streams import CHUNK, STRIDE, Reader, read_stream, run_to_end
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -32,6 +32,9 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
     @cached_property
     def _run(self) -> Inline:
         return OnLoop(self._driver.fs.loop) if self._hops else Inline()
+
+    def _run_at_once(self, operation: Any) -> Any:
+        return run_to_end(operation)  # Without a hop.
 
     @property
     def _hops(self) -> bool:

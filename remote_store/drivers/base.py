@@ -89,6 +89,8 @@ class Driver:
     """Whether its files live in its filesystem, of which no copy has them."""
     survives_fork: bool = False
     """Whether a forked child may go on with this very instance."""
+    opens_at_once: bool = False
+    """Whether nothing is asked of the filesystem, and so waited for, until content is written."""
     part_size: int = PART
     """How much content one request sends, where a file goes in parts [bytes]."""
     runs: Literal["inline", "thread", "native"] = "thread"
