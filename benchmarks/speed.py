@@ -115,8 +115,8 @@ class Row:
 
 
 def rows() -> Iterator[Row]:
-    yield Row("read 16 KiB", "S3", "get", 768, targets={"AsyncStore": 0.85, "Store": 1.0})
-    yield Row("write 16 KiB", "S3", "put", 768, targets={"AsyncStore": 0.95, "Store": 1.2})
+    yield Row("read 16 KiB", "S3", "get", 256, targets={"AsyncStore": 0.85, "Store": 1.0})
+    yield Row("write 16 KiB", "S3", "put", 256, targets={"AsyncStore": 0.95, "Store": 1.2})
     list_targets = {"AsyncStore": 0.45, "Store": 0.45}
     yield Row("list 100,000 objects", "S3", "list", 1, 100_000, "key", base="s3fs", targets=list_targets)
     for verb in ("read", "write"):
@@ -127,8 +127,8 @@ def rows() -> Iterator[Row]:
     deleted = {"AsyncStore": 0.5, "Store": 0.5}
     yield Row("delete a folder of 10,000 objects", "S3", "delete", 1, 10_000, "key", targets=deleted, **waiting)
     for service in ("GCS", "Azure"):
-        yield Row("read 16 KiB", service, "get", 768)
-        yield Row("write 16 KiB", service, "put", 768)
+        yield Row("read 16 KiB", service, "get", 256)
+        yield Row("write 16 KiB", service, "put", 256)
     for where, limits in (("", {"missing": 1.7, "info": 1.5}), (", deeper", dict[str, float]())):
         for verb, name in (("exists", "exists"), ("missing", "exists, of none"), ("info", "get_file_info")):
             targets = {"Store": limits[verb]} if verb in limits else {}
@@ -278,7 +278,7 @@ def print_table(data: Mapping[str, Any]) -> None:
             ratio, low, high = each["ratio"]
             verdict = f"  at most {each['target']:g}  {'ok' if met(each) else 'MISSED'}" if each["target"] else ""
             shown = f"{ratio:.2f} x ({low:.2f} to {high:.2f}){verdict}"
-            print(f"  {name:12}{cpu:>16} {wall:>16}  a {row['unit']:8}{shown}")
+            print(f"  {name:12}{cpu:>16} {wall:>16}  per {row['unit']:8}{shown}")
 
 
 def rendered(template: str, data: Mapping[str, Any], picture: str = "") -> str:

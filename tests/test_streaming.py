@@ -164,6 +164,48 @@ def test_a_stream_crosses_to_the_loop_once_a_stride(hops: tuple[Store, Callable[
     with store.read("f") as stream:
         assert len(stream.read()) == 8 * MIB
     assert 0 < count() <= 12
+    with store.read("g") as stream:
+        assert sum(len(piece) for piece in iter(lambda: stream.read(32 << 10), b"")) == 16 * MIB
+    assert 0 < count() <= 14
+
+
+def test_a_small_file_through_fsspec_crosses_to_the_loop_once(hops: tuple[Store, Callable[[], int]]) -> None:
+    store, count = hops
+    fs = store.to_fsspec()
+    count()
+    with fs.open("small", "wb") as file:
+        file.write(b"123")
+    assert count() == 1
+    fs.pipe_file("small", b"456")
+    assert count() == 1
+    assert fs.cat_file("small") == b"456"
+    assert count() == 1
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+def test_a_stream_gives_each_byte_in_order_whatever_sizes_are_asked_for(seekable: bool) -> None:
+    content = os.urandom(3 * MIB)
+    sizes = [1, CHUNK, 70_000, 3, 2 * CHUNK + 1, 500_000]
+    cut = [content[at : at + 30_011] for at in range(0, len(content), 30_011)]
+    stream = read_stream(Pieces(*cut), Inline(), seekable, MIB)
+    taken = [stream.read(sizes[turn % len(sizes)]) for turn in range(20)]
+    taken.append(stream.read())
+    assert b"".join(taken) == content
+    assert stream.read(1) == b""
+
+
+def test_a_seek_within_what_two_hops_brought_asks_the_reader_for_nothing() -> None:
+    content = os.urandom(MIB)
+    reader = Pieces(*[content[at : at + CHUNK] for at in range(0, MIB, CHUNK)])
+    stream = read_stream(reader, Inline(), True, 4 * CHUNK)
+    assert stream.read(8 * CHUNK) == content[: 8 * CHUNK]
+    asked = len(reader.asked)
+    for place in (5 * CHUNK, 2 * CHUNK + 7, 8 * CHUNK - 3, CHUNK):
+        assert stream.seek(place) == stream.tell() == place
+        assert stream.read(3) == content[place : place + 3]
+    assert len(reader.asked) == asked
+    stream.seek(6 * CHUNK)
+    assert stream.read() == content[6 * CHUNK :]
 
 
 class Pieces:

@@ -134,7 +134,12 @@ class EngineBackend(BackendBase):
 
     def _open_upload(self, path: str, overwrite: bool, **keywords: Any) -> Any:
         kept = self._options("open_atomic", path, overwrite, keywords)
-        return self._run(self._engine.open_upload(self._key(path, file_key), kept))
+        opening = self._engine.open_upload(self._key(path, file_key), kept)
+        return self._run_at_once(opening) if self._engine.opens_at_once else self._run(opening)
+
+    def _run_at_once(self, operation: Any) -> Any:
+        """Run an operation that waits for nothing."""
+        return self._run(operation)
 
     # --- identity
 

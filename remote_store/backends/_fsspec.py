@@ -19,7 +19,7 @@ from remote_store.engine.near import Near
 from remote_store.engine.runners import Inline, OnLoop
 from remote_store.io.content import PART
 from remote_store.io.files import AtomicFile, AtomicWriter, seekable_file
-from remote_store.io.streams import CHUNK, STRIDE, Reader, read_stream
+from remote_store.io.streams import CHUNK, STRIDE, Reader, read_stream, run_to_end
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -35,6 +35,9 @@ class DriverBackend(EngineBackend, MadeBackend, make=on_engine):
         if not self._hops:
             return Inline()
         return (Near if self._driver.begins_here else OnLoop)(self._driver.fs.loop)
+
+    def _run_at_once(self, operation: Any) -> Any:
+        return run_to_end(operation)  # Without a hop.
 
     @property
     def _hops(self) -> bool:

@@ -91,6 +91,8 @@ class Driver:
     """Whether a forked child may go on with this very instance."""
     begins_here: bool = False
     """Whether operations of a synchronous store begin in the caller's thread, and go to the loop where they ask to."""
+    opens_at_once: bool = False
+    """Whether nothing is asked of the filesystem, and so waited for, until content is written."""
     part_size: int = PART
     """How much content one request sends, where a file goes in parts [bytes]."""
     runs: Literal["inline", "thread", "native"] = "thread"

@@ -91,6 +91,7 @@ class Engine:
         self.name = driver.name
         self._looks_before_reading = "read" in driver.profile.look_first
         self._looks_before_writing = "write" in driver.profile.look_first
+        self.opens_at_once = driver.opens_at_once and not self._looks_before_writing
         self._native = Capability.WRITE_RESULT_NATIVE in driver.capabilities
 
     @property

@@ -77,18 +77,29 @@ class _RawUpload(io.RawIOBase):
         self.upload: Upload | None = upload
         self._run = run
         self._position = 0
+        self.kept: list[bytes] | None = None
+        """Once the file is at its end: what is written, to go with the commit."""
 
     def writable(self) -> bool:
         return True
 
     def write(self, buffer: Any) -> int:
-        if self.upload is not None:
+        if self.kept is not None:
+            self.kept.append(bytes(buffer))
+        elif self.upload is not None:
             self._run(self.upload.write(bytes(buffer)))
         self._position += len(buffer)
         return len(buffer)
 
     def tell(self) -> int:
         return self._position
+
+
+async def _ended(upload: Upload, last: list[bytes]) -> WriteResult:
+    """Write what is left, and commit: one hop for both."""
+    for data in last:
+        await upload.write(data)
+    return await upload.commit()
 
 
 def _refuse_text(buffer: object) -> None:
@@ -121,10 +132,12 @@ class AtomicFile(io.BufferedWriter):
         raise io.UnsupportedOperation("seek: open the file with seekable=True")
 
     def commit(self) -> None:
+        last: list[bytes] = []
+        self._upload.kept = last
         if not self.closed:
             self.flush()
         if self._upload.upload is not None:
-            self.result = self._finish(self._upload.upload.commit())
+            self.result = self._finish(_ended(self._upload.upload, last))
             self._upload.upload = None
         self.close()
 

@@ -42,6 +42,7 @@ class GCSDriver(ObjectDriver):
 
     profile = GCS
     capabilities = GCS.capabilities
+    opens_at_once = True
     wire: GCSWire
 
     def __init__(self, session: Session, bucket: str, root: str = "", *, name: str = "gcs", **options: Any) -> None:

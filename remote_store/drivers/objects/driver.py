@@ -69,6 +69,7 @@ class ObjectDriver(CallingDriver):
         super().__init__(wire, root, name, timeout)
         self.part_size, self.max_concurrency = part_size, max_concurrency
         self.reject_write_under_file_ancestor = reject_write_under_file_ancestor
+        self.opens_at_once = self.opens_at_once and not reject_write_under_file_ancestor
 
     # --- naming
 

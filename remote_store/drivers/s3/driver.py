@@ -42,6 +42,7 @@ class S3Driver(ObjectDriver):
 
     profile = S3
     capabilities = S3.capabilities
+    opens_at_once = True
     wire: S3Wire
 
     def __init__(
