@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import threading
@@ -193,14 +194,19 @@ def test_a_token_is_demanded(closed: GcsServer, name: str) -> None:
     assert send(closed, begun, "bytes 0-0/1", b"1").status == 200  # Its address is all that it takes.
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        f"grant_type={JWT}&assertion=a.b.c",
-        "grant_type=refresh_token&refresh_token=r&client_id=c&client_secret=s",
-    ],
-)
-def test_tokens_are_given_out_and_expire(closed: GcsServer, asked: str) -> None:
+def assertion(age: float = 0) -> str:
+    """What a service account asks with, made so many seconds ago."""
+    made = int(time.time() - age)
+    claims = json.dumps({"iat": made, "exp": made + 3600}).encode()
+    return f"grant_type={JWT}&assertion=a.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.c"
+
+
+@pytest.mark.parametrize("kind", ["assertion", "refresh token"])
+def test_tokens_are_given_out_and_expire(closed: GcsServer, kind: str) -> None:
+    asked = "grant_type=refresh_token&refresh_token=r&client_id=c&client_secret=s"
+    if kind == "assertion":
+        asked = assertion()
+        assert ask(closed, "POST", "/token", None, assertion(age=7200).encode()).json["error"] == "invalid_grant"
     for lifetime, status in ((3600, 200), (0, 401)):
         with closed.having(token_lifetime=lifetime):
             told = ask(closed, "POST", "/token", None, asked.encode()).json

@@ -10,6 +10,7 @@ from typing import Any
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 from helpers.added import entry_points
 from helpers.kinds import UnknownLooped, unknown_filesystem
 
@@ -123,10 +124,11 @@ def test_urls_name_what_is_missing(cls: Any, monkeypatch: pytest.MonkeyPatch) ->
             cls.from_url(url)
     urls = ("s3fs", "s3", "s3://bucket/prefix"), ("gcsfs", "gcs", "gs://bucket"), ("adlfs", "azure", "az://raw/prefix")
     urls += (("sshfs", "sftp", "sftp://host/folder"), ("sshfs", "sftp", "ssh://host/folder"))
-    urls += (("webdav4", "webdav", "webdav://folder"), ("fsspec.implementations.smb", "smb", "smb://host/share"))
+    urls += (("webdav4.fsspec", "webdav", "webdav://folder"), ("fsspec.implementations.smb", "smb", "smb://host/share"))
     urls += (("fsspec.implementations.http", "http", "http://host/folder"),)  # It needs aiohttp.
     for package, extra, url in urls:
         monkeypatch.setitem(sys.modules, package, None)
+        monkeypatch.delitem(_registry, extra, raising=False)  # Where classes are that were used before.
         with pytest.raises(ImportError, match=rf"pip install 'remote-store-fsspec\[{extra}\]'"):
             cls.from_url(url)
 
