@@ -12,7 +12,6 @@ import botocore.exceptions as sdk
 
 from remote_store.drivers.objects.where import last_failure
 from remote_store.drivers.objects.wire import Malformed, field
-from remote_store.drivers.s3.listing import read_objects
 
 NOT_S3 = "NotS3"
 """Field of a reply that did not come from S3 or its likes; it says why."""
@@ -109,7 +108,6 @@ def note_lost_reply(context: dict[str, Any], response: Any, reply: dict[str, Any
 def watch(events: Any) -> None:
     """Look at each reply to a client before the SDK takes it for what it says."""
     events.register("before-parse.s3.*", mark_not_s3)
-    events.register("before-parse.s3.ListObjectsV2", read_objects)
     events.register("needs-retry.s3.HeadBucket", end_redirects)
     events.register_first("needs-retry.s3", look_at_try)
 

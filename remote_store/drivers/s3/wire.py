@@ -34,7 +34,6 @@ from remote_store.drivers.s3.headers import (
     vouched,
     written,
 )
-from remote_store.drivers.s3.listing import OBJECTS
 from remote_store.drivers.s3.replies import etag_of, last_modified, lost_reply, size, watch
 from remote_store.drivers.s3.session import Stream, quick_session
 
@@ -157,7 +156,7 @@ class S3Wire:
         request = {name: value for name, value in wanted.items() if value is not None}
         reply = await self.ask("list_objects_v2", Prefix=prefix, **request)
         folders = [field(entry, "Prefix") for entry in reply.get("CommonPrefixes", ())]
-        objects = reply.get(OBJECTS) or [_listed(entry, detailed) for entry in reply.get("Contents", ())]
+        objects = [_listed(entry, detailed) for entry in reply.get("Contents", ())]
         if not reply.get("IsTruncated"):
             return Listed(folders, objects)
         if not reply.get("NextContinuationToken"):
