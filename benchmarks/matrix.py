@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ if __name__ == "__main__":  # This folder comes last, because requests.py would 
     sys.path[0] = str(Path(__file__).parent.parent / "tests")
     sys.path.append(str(Path(__file__).parent))
 
+from _machine import machine
 from _operations import certified, grown_apart, measure
 from _peers import measure_peers, version
 from _places import PLACES, Place
@@ -34,17 +33,6 @@ COMMAND = "python benchmarks/matrix.py --json --markdown docs/matrix.md --svg do
 
 
 # --- measuring
-
-
-def machine() -> dict[str, Any]:
-    """Its class, and how busy it is; nothing that names it."""
-    return {
-        "cores": os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)),
-        "load": round(os.getloadavg()[0], 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-    }
 
 
 def measure_place(name: str, place: Place, quick: bool) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import asyncio
 import gc
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ if __name__ == "__main__":  # Behind all packages, of which `requests.py` here w
     sys.path.append(sys.path.pop(0))
 
 from _contenders import CONTENDERS, Bench, Way
+from _machine import machine
 from void import SOME, serving
 
 COMMAND = "python benchmarks/speed.py --json --markdown docs/performance.md --svg docs/performance.svg"
@@ -233,17 +233,6 @@ def measure_all(wanted: list[Row], rounds: int) -> list[dict[str, Any]]:
 
 
 # --- showing
-
-
-def machine() -> dict[str, Any]:
-    """Its class, and how busy it is; nothing that names it."""
-    return {
-        "cores": os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)),
-        "load": round(os.getloadavg()[0], 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-    }
 
 
 def versions() -> dict[str, str]:

@@ -113,10 +113,9 @@ async def test_all_else_goes_the_usual_way(view: View, moto_server: S3Server, ca
     assert found == [(method, "SDK") for method in methods]
 
 
-async def test_a_stream_is_read_in_the_callers_thread(kind: str, view: View) -> None:
+@pytest.mark.parametrize("kind", ["sync"])
+async def test_a_stream_is_read_in_the_callers_thread(view: View) -> None:
     """No hop: the loop of the filesystem need not even run."""
-    if kind == "async":
-        pytest.skip("of synchronous stores")
     from fsspec.asyn import get_loop
 
     await view.write("key", bytes(2 << 20))

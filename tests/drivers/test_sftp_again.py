@@ -17,20 +17,11 @@ from helpers.deadline import DEADLINE
 from servers.connect import ConnectProxy, connect_proxy
 from servers.ports import free_port
 from servers.proxy import Fault, Proxy, proxy_to
-from servers.sftp import PASSWORD, USER, SFTPServer, serve
+from servers.sftp import LOGIN, SFTPServer, serve
 
 from remote_store import BackendUnavailable, PermissionDenied, Store
 from remote_store.aio import AsyncSFTPBackend, AsyncStore
 from remote_store.backends import SFTPBackend
-
-LOGIN: dict[str, Any] = {
-    "username": USER,
-    "password": PASSWORD,
-    "known_hosts": None,
-    "client_keys": None,
-    "agent": False,
-    "ssh_config": None,
-}
 
 
 @pytest.fixture(autouse=True)

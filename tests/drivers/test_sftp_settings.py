@@ -10,20 +10,11 @@ import pytest
 
 pytest.importorskip("sshfs")
 
-from servers.sftp import PASSWORD, USER, SFTPServer, serve
+from servers.sftp import LOGIN, PASSWORD, SFTPServer, serve
 
 from remote_store import BackendUnavailable, Store
 from remote_store.backends import SFTPBackend
 from remote_store.drivers.sftp.options import SFTPOptions
-
-LOGIN: dict[str, Any] = {
-    "username": USER,
-    "password": PASSWORD,
-    "known_hosts": None,
-    "client_keys": None,
-    "agent": False,
-    "ssh_config": None,
-}
 
 
 @pytest.fixture(scope="module")

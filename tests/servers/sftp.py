@@ -13,6 +13,15 @@ from typing import Any
 from servers.sshd import SFTPPlace, write_login
 
 USER, PASSWORD = "user", "sftp-s3cret"
+LOGIN: dict[str, Any] = {
+    "username": USER,
+    "password": PASSWORD,
+    "known_hosts": None,
+    "client_keys": None,
+    "agent": False,
+    "ssh_config": None,
+}
+"""Options by which a store logs in with the password, and with nothing of who runs the tests."""
 GUEST = "guest"
 """Who needs no password."""
 

@@ -79,7 +79,9 @@ class FastWire:
 
         self._getting: Verb = obstore.get, obstore.get_async
         self._putting: Verb = obstore.put, obstore.put_async
-        self._failures = obstore.exceptions.BaseError, OSError, ValueError, NotImplementedError, Malformed
+        # Its own errors, and built-in ones: `FileNotFoundError`, names that it cannot spell, what it does not support.
+        raised = obstore.exceptions.BaseError, OSError, ValueError, NotImplementedError
+        self._failures = (*raised, Malformed)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.below, name)
