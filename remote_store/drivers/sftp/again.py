@@ -56,7 +56,7 @@ class Attempts:
 
 
 def again(
-    call: Callable[Concatenate[SFTPDriver, P], Awaitable[T]],
+    call: Callable[Concatenate[SFTPDriver, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[SFTPDriver, P], Coroutine[Any, Any, T]]:
     """A call of the driver that changes nothing, and so is made once more where its connection was lost meanwhile."""
 
@@ -71,4 +71,8 @@ def again(
                     raise  # Connecting has been tried as often as it may be.
                 await tries.again(error)
 
-    return tried
+    def as_told(self: SFTPDriver, /, *args: P.args, **options: P.kwargs) -> Coroutine[Any, Any, T]:
+        # Without a step in between where there is but one try, as there is unless it is asked for.
+        return (tried if self.connections.attempts.retries else call)(self, *args, **options)
+
+    return as_told
